@@ -1,0 +1,6 @@
+"""``python -m gradcam_cli`` and the ``gradcam`` command."""
+
+from gradcam_cli.cli.main import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,53 @@
+"""What can go wrong, in words for a user, and the exit codes that tell a shell.
+
+The core raises; only the command line turns an error into a line on stderr and an exit code.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """Exit status of the ``gradcam`` command."""
+
+    OK = 0
+    FAILED = 1
+    USAGE = 2
+    PARTIAL = 3
+    """Some inputs failed; the others are done."""
+    INTERRUPTED = 130
+
+
+class GradcamError(Exception):
+    """An error that a user can understand.
+
+    Args:
+        message: one line: what is wrong.
+        hint: one line: what to do about it.
+    """
+
+    exit_code = ExitCode.FAILED
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class UsageError(GradcamError):
+    """The command was asked for something that cannot be: known before any work began."""
+
+    exit_code = ExitCode.USAGE
+
+
+class InputError(GradcamError):
+    """One input cannot be read or explained; the others are not concerned."""
+
+
+class OutputError(GradcamError):
+    """A result cannot be written."""
+
+
+class ModelError(GradcamError):
+    """The network, its weights, its labels or its target layer cannot be used."""

@@ -1,0 +1,48 @@
+"""A look at a file before it is opened, and what to say when it cannot be read."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from typing import TYPE_CHECKING
+
+from gradcam_cli.text import explain_os_error
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_SPECIAL = {stat.S_IFIFO: "pipe", stat.S_IFSOCK: "socket"}
+
+
+def refusal(path: Path, wanted: str, hint: str) -> tuple[str, str] | None:
+    """Look at ``path`` without opening it: to open a pipe waits for ever, and a device may never end.
+
+    Args:
+        path: the file.
+        wanted: what it should be: ``a picture``.
+        hint: what to do when it is a directory, pipe, socket or device.
+
+    Returns:
+        None for a regular file; otherwise what is wrong (``is a directory, not a picture``) and what to do about it.
+    """
+    try:
+        mode = os.stat(path).st_mode
+    except ValueError:  # a NUL in the name
+        return "no file can have this name", "check the path for typing errors"
+    except OSError as error:
+        if error.errno == errno.ENOENT and os.path.islink(path):
+            what = "cannot be read: it is a symbolic link to a file that does not exist"
+            return what, "remove the link, or point it to a file"
+        return explain_read_error(error)
+    if stat.S_ISREG(mode):
+        return None
+    if stat.S_ISDIR(mode):
+        return f"is a directory, not {wanted}", hint
+    return f"is not a regular file but a {_SPECIAL.get(stat.S_IFMT(mode), 'device')}", hint
+
+
+def explain_read_error(error: OSError) -> tuple[str, str]:
+    """Return why a file cannot be read (``cannot be read: permission denied``), and what to do about it."""
+    what, hint = explain_os_error(error)
+    return f"cannot be read: {what}", hint or "copy it elsewhere and try again"

@@ -1,0 +1,121 @@
+"""The plain records that travel the way from a path to the written files.
+
+No module here imports numpy, OpenCV or torch at run time, so that planning and ``--help`` stay light.
+Sizes are ``(height, width)`` in pixels throughout.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import numpy as np
+    import numpy.typing as npt
+
+Size = tuple[int, int]
+Fit = Literal["whole", "crop", "stretch", "pad"]
+Normalization = Literal["minmax", "max", "none"]
+
+FITS: tuple[Fit, ...] = ("whole", "crop", "stretch", "pad")
+NORMALIZATIONS: tuple[Normalization, ...] = ("minmax", "max", "none")
+
+
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """How a network wants its pictures: sizes in pixels, statistics in units of the [0, 1] range, RGB.
+
+    Attributes:
+        resize: length that a picture's short side is brought to.
+        crop: side of the square that the network was trained on.
+        mean: per channel, subtracted after scaling to [0, 1].
+        std: per channel, divided by.
+        interpolation: of the resize, always with antialiasing.
+        multiple: sides of a whole picture are rounded to multiples of this, so that batches form.
+    """
+
+    resize: int = 256
+    crop: int = 224
+    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
+    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    interpolation: Literal["bilinear", "bicubic"] = "bilinear"
+    multiple: int = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Geometry:
+    """Where the network's input lies in the source picture.
+
+    The whole source is resized to ``resized``; the network sees the window of size ``input`` whose upper left
+    corner is at ``offset`` in the resized picture. A negative offset means a border outside the picture (``pad``).
+    """
+
+    fit: Fit
+    source: Size
+    resized: Size
+    offset: tuple[int, int]
+    input: Size
+
+    @property
+    def seen(self) -> tuple[float, float, float, float]:
+        """The part of the source that the network saw: (left, top, right, bottom) in source pixels."""
+        edges = []
+        for axis in (1, 0):
+            low = max(0, self.offset[axis]) * self.source[axis] / self.resized[axis]
+            high = (
+                min(self.resized[axis], self.offset[axis] + self.input[axis]) * self.source[axis] / self.resized[axis]
+            )
+            edges.append((low, high))
+        (left, right), (top, bottom) = edges
+        return left, top, right, bottom
+
+    @property
+    def sees_all(self) -> bool:
+        """Whether no pixel of the source was cut off."""
+        return self.seen == (0.0, 0.0, float(self.source[1]), float(self.source[0]))
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """One class and what the network gives it: ``probability`` in [0, 1]."""
+
+    index: int
+    label: str
+    probability: float
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One input and where its results go, decided before anything is read.
+
+    Attributes:
+        input: path of the picture, or None for standard input.
+        name: how messages call it.
+        stem: the results' common path without their kind and suffix.
+        outputs: kind of result → path.
+    """
+
+    input: Path | None
+    name: str
+    stem: Path
+    outputs: dict[str, Path] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Picture:
+    """A decoded still picture.
+
+    Attributes:
+        pixels: uint8 RGB, (H, W, 3), upright, opaque.
+        notes: what was done to it that a user should know (first of several pages, …).
+    """
+
+    pixels: npt.NDArray[np.uint8]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def size(self) -> Size:
+        """(height, width)."""
+        return self.pixels.shape[0], self.pixels.shape[1]

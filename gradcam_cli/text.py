@@ -1,0 +1,52 @@
+"""How names and system errors are put into words: safe to print, and in one line."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+_PERMISSIONS = "check who owns it and its permissions (ls -l)"
+_OTHER_DISK = "free some space, or choose another disk"
+_BLOCKED = ("a part of its path is a file, not a directory", "check the path, part by part")
+_REASONS = {
+    errno.ENOENT: ("there is no such file", "check the path for typing errors"),
+    errno.EACCES: ("permission denied", _PERMISSIONS),
+    errno.EPERM: ("permission denied", _PERMISSIONS),
+    errno.EROFS: ("the file system is read-only", "choose another place"),
+    errno.ENOTDIR: _BLOCKED,
+    errno.EEXIST: _BLOCKED,  # of mkdir: a file stands where a directory is wanted
+    errno.EISDIR: ("it is a directory", "choose another name, or move the directory away"),
+    errno.ELOOP: ("it is a symbolic link that leads back to itself", "remove the link, or point it to a file"),
+    errno.ENAMETOOLONG: ("the name is too long", "choose a shorter name (255 bytes is the usual limit)"),
+    errno.ENOSPC: ("the disk is full", _OTHER_DISK),
+    errno.EDQUOT: ("the disk quota is used up", _OTHER_DISK),
+    errno.EFBIG: ("the file would be larger than allowed", "raise the limit (ulimit -f), or choose another disk"),
+    errno.EMFILE: ("too many files are open", "raise the limit (ulimit -n), or use fewer workers"),
+    errno.ENFILE: ("too many files are open", "close other programs, or use fewer workers"),
+    errno.EIO: ("the device reports an input/output error", "check the disk or the network drive"),
+}
+
+
+def printable(text: str | os.PathLike[str]) -> str:
+    r"""Return ``text``, often a path, fit for one line of a terminal.
+
+    Control characters, line separators, direction overrides and bytes that are no text appear as ``\n``,
+    ``\u202e``, ``\xe9``; everything else stays. An empty text appears as ``''``.
+    """
+    return _UNPRINTABLE.sub(_escaped, os.fspath(text)) or "''"
+
+
+def _escaped(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    if 0xDC80 <= code <= 0xDCFF:  # how Python carries an undecodable byte
+        return f"\\x{code - 0xDC00:02x}"
+    return match[0].encode("unicode_escape").decode("ascii")
+
+
+def explain_os_error(error: OSError) -> tuple[str, str]:
+    """Return what a system error means, and what to do about it; the hint is empty for the unusual ones."""
+    known = _REASONS.get(error.errno or 0)
+    return known or (printable(error.strerror or str(error) or type(error).__name__), "")

@@ -1,0 +1,122 @@
+"""The rules of the house, read from the source: who may import whom, and what must stay light."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parents[1] / "gradcam_cli"
+ROOMS = ("cli", "pipeline", "media", "models", "cam", "render")
+BOTTOM = {"errors", "records", "text", "files", "_version"}
+ALLOWED = {
+    "cli": {"pipeline", "media", "models", "cam", "render"},
+    "pipeline": {"media", "models", "cam", "render"},
+    "media": set(),
+    "models": set(),
+    "cam": set(),
+    "render": set(),
+}
+LIBRARIES = {
+    "torch": {"models", "cam"},
+    "torchvision": {"models"},
+    "safetensors": {"models"},
+    "click": {"cli"},
+    "rich": {"cli"},
+    "PIL": {"media"},
+}
+EXCEPTIONS = {
+    ("models/tiny/train.py", "PIL"): "a script that makes the bundled weights, never imported by the program",
+}
+
+
+def modules() -> list[Path]:
+    return sorted(PACKAGE.rglob("*.py"))
+
+
+def imports(path: Path) -> list[str]:
+    """Every imported module's dotted name, those under TYPE_CHECKING and inside functions included."""
+    found = []
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            found.append(node.module or "")
+    return found
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_import_direction(path):
+    relative = path.relative_to(PACKAGE)
+    room = relative.parts[0] if len(relative.parts) > 1 else ""
+    for name in imports(path):
+        top, _, rest = name.partition(".")
+        if top == "gradcam_cli" and room in ROOMS:
+            other = rest.split(".")[0]
+            assert other in {room, *ALLOWED[room], *BOTTOM}, f"{relative} imports {name}"
+        elif top == "gradcam_cli" and relative.stem in BOTTOM:
+            assert rest.split(".")[0] in BOTTOM, f"{relative} imports {name}"
+        elif top in LIBRARIES and (str(relative), top) not in EXCEPTIONS:
+            assert room in LIBRARIES[top], f"{relative} imports {name}"
+
+
+def test_every_room_is_in_the_rules():
+    assert {path.parent.name for path in PACKAGE.glob("*/__init__.py")} == set(ROOMS)
+    assert {path.stem for path in PACKAGE.glob("*.py")} == BOTTOM | {"__init__", "__main__"}
+
+
+def imported_by(code: str, *, status: int = 0) -> set[str]:
+    """Run ``code`` in a fresh interpreter and return the top-level modules that it imported."""
+    report = "import atexit, sys; atexit.register(lambda: print('MODULES', *{n.split('.')[0] for n in sys.modules}))"
+    wrapped = f"{report}\n{code}"
+    done = subprocess.run(
+        [sys.executable, "-c", wrapped], capture_output=True, text=True, cwd=PACKAGE.parent, check=False
+    )
+    assert done.returncode == status, done.stderr
+    return set(done.stdout.splitlines()[-1].split()[1:])
+
+
+HEAVY = {"torch", "torchvision", "cv2", "numpy", "PIL"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status"),
+    [
+        (["--help"], 0),
+        (["image", "--help"], 0),
+        (["--version"], 0),
+        (["image"], 2),
+        (["image", "no/such/file.jpg"], 2),
+        (["image", "x.jpg", "--colormap", "virdis"], 2),
+        (["image", "x.jpg", "--model", "resnet55"], 2),
+        (["image", "x.jpg", "--target", "top:0"], 2),
+        (["image", "x.jpg", "--save", "overly"], 2),
+        (["image", "x.jpg", "--alpha", "2"], 2),
+        (["imge", "x.jpg"], 2),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else str(value),
+)
+def test_help_and_usage_errors_import_nothing_heavy(arguments, status):
+    loaded = imported_by(f"from gradcam_cli.cli.main import main\nmain({arguments!r})", status=status)
+    assert "click" in loaded
+    assert not loaded & HEAVY
+
+
+def test_importing_the_package_imports_nothing_heavy():
+    assert not imported_by("import gradcam_cli; gradcam_cli.__version__") & (HEAVY | {"click", "rich"})
+
+
+def test_the_bundled_network_does_not_import_torchvision():
+    code = "from gradcam_cli.models.load import load_model; load_model('tiny')"
+    loaded = imported_by(code)
+    assert "torch" in loaded
+    assert "torchvision" not in loaded
+
+
+def test_files_stay_small():
+    long = {str(path.relative_to(PACKAGE)): len(path.read_text().splitlines()) for path in modules()}
+    assert {name: lines for name, lines in long.items() if lines > 320} == {}
