@@ -1,0 +1,1 @@
+"""Pictures and streams in and out: the one room that touches files."""

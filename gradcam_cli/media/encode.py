@@ -1,0 +1,103 @@
+"""Arrays → the bytes of picture and array files."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from typing import TYPE_CHECKING, Any, Literal
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from gradcam_cli.errors import OutputError
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+PictureSuffix = Literal["png", "jpg", "webp"]
+
+_LONGEST_SIDE = {"png": 1_000_000, "jpg": 65_500, "webp": 16_383}  # libpng's, libjpeg's and the WebP format's limits
+
+
+def encode(
+    pixels: npt.NDArray[np.uint8],
+    suffix: PictureSuffix,
+    palette: npt.NDArray[np.uint8] | None = None,
+    quality: int = 95,
+) -> bytes:
+    """Encode a picture, fast rather than small; the interpreter lock is free meanwhile.
+
+    Args:
+        pixels: uint8, gray (H, W) or RGB (H, W, 3).
+        suffix: the file format.
+        palette: uint8 RGB (256, 3), the colours of a gray array's values. A PNG stores values and palette, which is
+            exact and a byte a pixel; the other formats store the colours.
+        quality: 1 to 100, for JPEG (without chroma subsampling, which smears saturated colours) and WebP (lossy
+            whatever the quality).
+
+    Raises:
+        OutputError: the picture is too long or too wide for the format.
+    """
+    side, limit = max(pixels.shape[:2]), _LONGEST_SIDE[suffix]
+    if side > limit:
+        hint = "make the picture smaller" if suffix == "png" else "use --format png"
+        raise OutputError(f"a picture of {side} pixels is too long for {suffix.upper()} (at most {limit})", hint)
+    if palette is not None:
+        if suffix == "png":
+            return _with_palette(_encode(pixels, suffix, quality), palette)
+        pixels = _coloured(pixels, palette)
+    return _encode(pixels, suffix, quality)
+
+
+def encode_array(array: npt.NDArray[Any]) -> bytes:
+    """Encode an array as the content of a float32 ``.npy`` file that ``numpy.load`` reads without pickle."""
+    buffer = io.BytesIO()
+    np.save(buffer, np.asarray(array, np.float32), allow_pickle=False)
+    return buffer.getvalue()
+
+
+def _coloured(values: npt.NDArray[np.uint8], palette: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """(H, W) values → RGB (H, W, 3)."""
+    return np.asarray(cv2.applyColorMap(values, palette.reshape(256, 1, 3)), np.uint8)
+
+
+def _encode(pixels: npt.NDArray[np.uint8], suffix: PictureSuffix, quality: int) -> bytes:
+    """Encode gray or RGB."""
+    if suffix == "webp":
+        return _webp(pixels, quality)
+    settings: list[int] = []
+    if suffix == "jpg":
+        sampling = (cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444)
+        settings = [cv2.IMWRITE_JPEG_QUALITY, quality, *sampling]
+    elif pixels.ndim == 2:  # a smooth map: half the bytes of OpenCV's default, run lengths, which is for photographs
+        settings = [cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_FILTERED]
+    # No level for PNG: any level makes libpng try every filter on every row, for twice the time and hardly fewer bytes.
+    bgr = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR) if pixels.ndim == 3 else pixels
+    try:
+        done, data = cv2.imencode(f".{suffix}", bgr, settings)
+    except cv2.error:  # older ones raise, newer ones return False
+        done = False
+    if not done:
+        raise OutputError(f"the picture cannot be encoded as {suffix.upper()}", "choose another format")
+    return bytes(data)
+
+
+def _webp(pixels: npt.NDArray[np.uint8], quality: int) -> bytes:
+    """Encode with Pillow, which lets one choose the fastest method: a third of OpenCV's time, a tenth more bytes."""
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "WEBP", quality=quality, method=0)
+    return buffer.getvalue()
+
+
+def _with_palette(gray_png: bytes, palette: npt.NDArray[np.uint8]) -> bytes:
+    """Turn a gray PNG into a palette PNG, which OpenCV cannot write: the two differ in two chunks alone."""
+    header = bytearray(gray_png[16:29])  # after the signature, and the chunk's length and type
+    header[9] = 3  # the colour type
+    return gray_png[:8] + _chunk(b"IHDR", bytes(header)) + _chunk(b"PLTE", palette.tobytes()) + gray_png[33:]
+
+
+def _chunk(kind: bytes, content: bytes) -> bytes:
+    """Return a chunk of a PNG file: length, type, content, checksum."""
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))

@@ -1,0 +1,57 @@
+"""What a file is that is not a readable picture, told from its first bytes."""
+
+from __future__ import annotations
+
+import re
+
+HEAD = 512
+"""How many of the first bytes `describe` wants."""
+
+_TEXT = rb"(?:\xef\xbb\xbf)?\s*"  # text may begin with a byte order mark and blanks
+
+# The first pattern that matches the beginning decides.
+_KINDS: tuple[tuple[bytes, str, str], ...] = (
+    (rb"\Z", "is empty", "copy or download it again"),
+    (
+        rb"version https://git-lfs",
+        "is a Git LFS pointer, not the picture itself",
+        "fetch the picture with 'git lfs pull'",
+    ),
+    (
+        _TEXT + rb"(?:<!--.*?-->\s*)?(?i:<!doctype html|<html|<head|<body)",
+        "is a web page, not a picture",
+        "open it in a browser to see why the download failed",
+    ),
+    (
+        _TEXT + rb"(?:<\?xml.*?)?(?:<!--.*?-->\s*)?(?:<!DOCTYPE svg.*?)?<svg",
+        "is an SVG drawing, which has no pixels",
+        "export it as PNG",
+    ),
+    (rb"%PDF", "is a PDF document, not a picture", "export the page as PNG or JPEG"),
+    (rb"%!PS|\xc5\xd0\xd3\xc6", "is a PostScript file, which is never run here", "export it as PNG"),
+    (rb"PK(?:\x03\x04|\x05\x06)", "is a zip archive, not a picture", "unpack it first"),
+    (rb"\x1f\x8b|BZh|\xfd7zXZ|7z\xbc\xaf|Rar!", "is a compressed archive, not a picture", "unpack it first"),
+    (
+        rb"....ftyp(?:hei[cxms]|hev[cxms]|mif1|msf1)",
+        "is a HEIC/HEIF picture, which is not supported",
+        "convert it to JPEG or PNG",
+    ),
+    (
+        rb"....ftyp(?!avi[fs])|\x1a\x45\xdf\xa3|RIFF....AVI |\x00\x00\x01\xba",
+        "is a video, not a still picture",
+        "save a frame of it as a picture",
+    ),
+    (
+        rb"\xff\xd8\xff|\x89PNG|GIF8|BM|II[*+]\0|MM\0[*+]|RIFF....WEBP|....ftypavi[fs]|....jP  |\xff\x4f\xff\x51|8BPS",
+        "is a picture that is damaged, cut off or of a variant that is not supported",
+        "copy or download it again, or save it anew as PNG or JPEG",
+    ),
+)
+
+
+def describe(head: bytes) -> tuple[str, str]:
+    """Return what a file with these first bytes is (``"is a web page, not a picture"``) and what to do about it."""
+    for pattern, what, hint in _KINDS:
+        if re.match(pattern, head, re.DOTALL):
+            return what, hint
+    return "is not a picture of a known kind", "give a JPEG, PNG, WebP, AVIF, GIF, BMP or TIFF file"

@@ -1,0 +1,174 @@
+"""Writing: every file appears whole or not at all, and no part file stays."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from gradcam_cli.errors import OutputError
+from gradcam_cli.media.atomic import atomic_path, write_all
+
+
+def tree(root: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(root)): p.read_bytes() for p in sorted(root.rglob("*")) if p.is_file()}
+
+
+def test_files_are_written_and_directories_made(tmp_path):
+    write_all({tmp_path / "a.png": b"a", tmp_path / "deep" / "er" / "b.npy": b"", tmp_path / "c d\n猫.json": b"c" * 9})
+    assert tree(tmp_path) == {"a.png": b"a", "c d\n猫.json": b"c" * 9, "deep/er/b.npy": b""}
+    write_all({})
+
+
+def test_relative_paths(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_all({Path("a.png"): b"a"})
+    assert tree(tmp_path) == {"a.png": b"a"}
+
+
+def test_an_existing_file_is_replaced(tmp_path):
+    (tmp_path / "a").write_bytes(b"old and longer")
+    write_all({tmp_path / "a": b"new"})
+    assert tree(tmp_path) == {"a": b"new"}
+
+
+def test_permissions_are_the_usual_ones(tmp_path):
+    previous = os.umask(0o027)
+    try:
+        write_all({tmp_path / "a": b"a"})
+    finally:
+        os.umask(previous)
+    assert (tmp_path / "a").stat().st_mode & 0o777 == 0o640
+
+
+def test_part_files_are_hidden_and_ones_own(tmp_path):
+    with atomic_path(tmp_path / "dog.png") as one, atomic_path(tmp_path / "dog.png") as two:
+        assert one != two
+        assert re.fullmatch(rf"\.dog\.png\.{os.getpid()}-[0-9a-f]+\.part", one.name)
+        assert one.parent == tmp_path
+        one.write_bytes(b"1")
+        two.write_bytes(b"2")
+    assert tree(tmp_path) == {"dog.png": b"1"}
+
+
+@pytest.mark.parametrize("letter", ["x", "猫"])
+def test_long_names(tmp_path, letter):
+    name = letter * (251 // len(letter.encode())) + ".png"
+    write_all({tmp_path / name: b"long"})
+    assert tree(tmp_path) == {name: b"long"}
+
+
+def test_a_name_that_is_too_long_is_an_error(tmp_path):
+    with pytest.raises(OutputError, match="the name is too long"):
+        write_all({tmp_path / "a": b"a", tmp_path / ("x" * 300): b"b"})
+    assert tree(tmp_path) == {}
+
+
+def fail_on(monkeypatch: pytest.MonkeyPatch, number: int, error: BaseException) -> None:
+    """Let the file that is opened as the ``number``-th be written by half, then raise."""
+    plain, count = Path.open, 0
+
+    def opening(self: Path, *args: object, **options: object) -> object:
+        nonlocal count
+        count += 1
+        stream = plain(self, *args, **options)
+        if count != number:
+            return stream
+        stream.write(b"half")
+        stream.close()
+        raise error
+
+    monkeypatch.setattr(Path, "open", opening)
+
+
+@pytest.mark.parametrize(
+    ("number", "message"),
+    [
+        (errno.ENOSPC, "the disk is full"),
+        (errno.EDQUOT, "the disk quota is used up"),
+        (errno.EACCES, "permission denied"),
+        (errno.EROFS, "read-only"),
+        (errno.EIO, "input/output error"),
+        (errno.EXDEV, os.strerror(errno.EXDEV)),
+    ],
+)
+def test_a_failure_leaves_everything_as_it_was(tmp_path, monkeypatch, number, message):
+    (tmp_path / "a").write_bytes(b"old")
+    fail_on(monkeypatch, 2, OSError(number, os.strerror(number)))
+    with pytest.raises(OutputError, match=message) as caught:
+        write_all({tmp_path / "a": b"new", tmp_path / "b\n": b"new", tmp_path / "c": b"new"})
+    monkeypatch.undo()
+    assert tree(tmp_path) == {"a": b"old"}
+    assert caught.value.message.startswith(f"{tmp_path}/b\\n: cannot be written: ")
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_ctrl_c_leaves_no_part(tmp_path, monkeypatch, number):
+    fail_on(monkeypatch, number, KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt):
+        write_all({tmp_path / name: b"new" for name in "abc"})
+    monkeypatch.undo()
+    assert tree(tmp_path) == {}
+
+
+def test_ctrl_c_while_replacing_leaves_whole_files_only(tmp_path, monkeypatch):
+    plain, calls = os.replace, []
+
+    def replacing(source: Path, target: Path) -> None:
+        calls.append(target)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        plain(source, target)
+
+    monkeypatch.setattr(os, "replace", replacing)
+    with pytest.raises(KeyboardInterrupt):
+        write_all({tmp_path / name: b"new" for name in "abc"})
+    assert tree(tmp_path) == {calls[0].name: b"new"}
+
+
+def test_a_stream_that_fails_leaves_nothing(tmp_path):
+    (tmp_path / "clip.mp4").write_bytes(b"old")
+
+    def stream() -> None:
+        with atomic_path(tmp_path / "clip.mp4") as part:
+            part.write_bytes(b"half")
+            raise OSError(errno.ENOENT, "of the block itself")
+
+    with pytest.raises(OSError, match="of the block itself"):
+        stream()
+    assert tree(tmp_path) == {"clip.mp4": b"old"}
+
+
+def test_places_that_cannot_be_written_to(tmp_path):
+    (tmp_path / "file").write_bytes(b"old")
+    (tmp_path / "directory").mkdir()
+    for path, message in (
+        (tmp_path / "file" / "a.png", "not a directory"),
+        (tmp_path / "file" / "deeper" / "a.png", "not a directory"),
+        (tmp_path / "directory", "it is a directory"),
+    ):
+        with pytest.raises(OutputError, match=message) as caught:
+            write_all({tmp_path / "other": b"new", path: b"new"})
+        assert caught.value.hint
+        assert tree(tmp_path) == {"file": b"old"}
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write everywhere")
+def test_a_directory_without_permission(tmp_path):
+    tmp_path.chmod(0o500)
+    with pytest.raises(OutputError, match="permission denied"):
+        write_all({tmp_path / "a": b"new"})
+    tmp_path.chmod(0o700)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_disk_that_is_really_full(tmp_path, monkeypatch):
+    plain = Path.open
+    monkeypatch.setattr(Path, "open", lambda self, mode: plain(Path("/dev/full"), "wb"))
+    with pytest.raises(OutputError, match="the disk is full"):
+        write_all({tmp_path / "a": b"new"})
+    assert list(tmp_path.iterdir()) == []
