@@ -1,0 +1,165 @@
+"""One forward pass whose target layers can be differentiated, and nothing else.
+
+The target layer's output becomes the only leaf that needs a gradient: what comes before it is not recorded, and the
+gradient comes from ``autograd.grad``, so no parameter's ``.grad`` is ever touched.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from gradcam_cli.cam.layout import Layout, first_tensor, layout_of, with_replaced
+from gradcam_cli.errors import ModelError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+HALF_PRECISION_SCALE = 1024.0
+"""Gradients of float16 networks are computed this much larger, so that small ones do not vanish."""
+
+
+@contextlib.contextmanager
+def recording() -> Iterator[None]:
+    """Let a graph be recorded whatever mode the caller is in: ``no_grad``, ``inference_mode`` are left for a while."""
+    with torch.inference_mode(False), torch.enable_grad():
+        yield
+
+
+@dataclass(slots=True)
+class Captured:
+    """What one forward pass left behind.
+
+    Attributes:
+        activations: per target layer, its output as the layer returned it, attached to the graph.
+        layouts: per target layer, where its grid is.
+        logits: class scores (N, K), attached to the graph.
+    """
+
+    activations: list[torch.Tensor]
+    layouts: list[Layout]
+    logits: torch.Tensor
+
+    def feature_maps(self) -> list[torch.Tensor]:
+        """Return the activations per target layer as float32 (N, C, h, w), detached."""
+        return [
+            layout.feature_maps(activation.detach()).float()
+            for layout, activation in zip(self.layouts, self.activations, strict=True)
+        ]
+
+    def gradients(self, classes: torch.Tensor, *, keep: bool = False) -> list[torch.Tensor]:
+        """Differentiate one class score a picture with respect to every target layer.
+
+        Args:
+            classes: int64 (N,): the class whose logit is differentiated. A network with one logit is a binary
+                classifier: class 1 is its positive side, class 0 the negative of it.
+            keep: whether the graph is needed again.
+
+        Returns:
+            Per target layer ∂logit/∂activation as float32 (N, C, h, w); zeros where the layer does not reach the score.
+        """
+        if self.logits.shape[1] == 1:
+            scores = self.logits[:, 0] * (classes * 2 - 1)
+        else:
+            scores = self.logits.gather(1, classes[:, None])[:, 0]
+        if not scores.requires_grad:
+            return [torch.zeros_like(maps) for maps in self.feature_maps()]
+        scale = HALF_PRECISION_SCALE if scores.dtype == torch.float16 else 1.0
+        found = torch.autograd.grad(
+            scores, self.activations, torch.full_like(scores, scale), retain_graph=keep, allow_unused=True
+        )
+        return [
+            layout.feature_maps(torch.zeros_like(activation) if gradient is None else gradient).float() / scale
+            for layout, activation, gradient in zip(self.layouts, self.activations, found, strict=True)
+        ]
+
+
+@contextlib.contextmanager
+def undisturbed(network: nn.Module) -> Iterator[None]:
+    """Hold the network in eval mode with no parameter needing a gradient; restore every flag at the end."""
+    training = [module for module in network.modules() if module.training]
+    learning = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    try:
+        for module in training:
+            module.training = False
+        for parameter in learning:
+            parameter.requires_grad_(False)
+        yield
+    finally:
+        for parameter in learning:
+            parameter.requires_grad_(True)
+        for module in training:
+            module.training = True
+
+
+@contextlib.contextmanager
+def hooked(layers: Sequence[nn.Module], seen: dict[int, torch.Tensor | None]) -> Iterator[None]:
+    """Let each layer's output start, or continue, the graph; ``seen`` receives it, or None, by the layer's position.
+
+    The network goes on with a copy, so that an in-place activation behind the layer cannot change what was captured.
+    A layer that is called more than once is captured at its last call.
+    """
+
+    def hook_for(position: int) -> Any:  # noqa: ANN401
+        def hook(module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:  # noqa: ANN401
+            tensor = first_tensor(output, (3, 4))
+            if tensor is None:
+                seen[position] = None
+                return None
+            activation = tensor if tensor.requires_grad else tensor.detach().requires_grad_(True)
+            seen[position] = activation
+            return with_replaced(output, tensor, activation.clone())
+
+        return hook
+
+    handles = [layer.register_forward_hook(hook_for(position)) for position, layer in enumerate(layers)]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def logits_of(output: Any) -> torch.Tensor:  # noqa: ANN401
+    """Return the class scores (N, K) in what a network returned: a tensor, tuple, dict or object with ``.logits``.
+
+    Raises:
+        ModelError: no matrix of scores is in it.
+    """
+    logits = first_tensor(output, (1, 2))
+    if logits is None:
+        raise ModelError(
+            f"the network returns {type(output).__name__} without class scores of shape (batch, classes)",
+            "give a classifier: a network with one score a class",
+        )
+    return logits if logits.ndim == 2 else logits[:, None]
+
+
+def capture(network: nn.Module, layers: Sequence[nn.Module], batch: torch.Tensor) -> Captured:
+    """Run one forward pass, within ``recording``, and keep what the target layers returned.
+
+    Args:
+        network: maps (N, 3, H, W) to class scores.
+        layers: target layers, modules of ``network``.
+        batch: normalised pictures (N, 3, H, W), of the network's dtype and device.
+
+    Raises:
+        ModelError: a layer was not called or has no spatial output, or the network gives no class scores.
+    """
+    seen: dict[int, torch.Tensor | None] = {}
+    with undisturbed(network), hooked(layers, seen):
+        logits = logits_of(network(batch.clone() if batch.is_inference() else batch))
+    activations, layouts = [], []
+    for position, layer in enumerate(layers):
+        activation = seen.get(position)
+        layout = None if activation is None else layout_of(activation.shape, (batch.shape[2], batch.shape[3]))
+        if activation is None or layout is None:
+            what = "has no grid in its output" if position in seen else "was not used by the forward pass"
+            raise ModelError(f"the target layer ({type(layer).__name__}) {what}", "leave --layer out to have it found")
+        activations.append(activation)
+        layouts.append(layout)
+    return Captured(activations, layouts, logits)

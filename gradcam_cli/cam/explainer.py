@@ -1,0 +1,160 @@
+"""The engine: batches of tensors in, class activation maps out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from gradcam_cli.cam.capture import capture, recording
+from gradcam_cli.cam.diagnose import blank_reason
+from gradcam_cli.cam.layers import TargetLayer, find_layer, layer_named
+from gradcam_cli.cam.methods import method_named
+from gradcam_cli.errors import ModelError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    import numpy.typing as npt
+    from torch import nn
+
+    from gradcam_cli.cam.methods import Method
+
+    Choose = Callable[[list[float]], Sequence[int]]
+    """A picture's logits → the classes to explain."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClassMap:
+    """The class activation map of one picture for one class at one layer.
+
+    Attributes:
+        layer: the target layer's dotted name.
+        target: class index.
+        values: float32 (h, w), rectified, not scaled; zeros where ``blank``.
+        low: smallest value before rectification.
+        high: largest value before rectification.
+        blank: why the map shows nothing, or None.
+    """
+
+    layer: str
+    target: int
+    values: npt.NDArray[np.float32]
+    low: float
+    high: float
+    blank: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """One picture's logits, float list of length K, and its maps: layer by layer, class by class."""
+
+    logits: list[float]
+    maps: list[ClassMap]
+
+
+def _top(logits: list[float]) -> list[int]:
+    return [int(logits[0] > 0)] if len(logits) == 1 else [int(np.argmax(logits))]
+
+
+class Explainer:
+    """Explains what a classifier saw, a batch at a time.
+
+    Every batch costs one forward pass and, for each class asked for, one backward pass from the score to the target
+    layer. The network is left as it was: its hooks, train/eval flags and parameters' ``.grad`` and ``requires_grad``.
+
+    Args:
+        network: any module that maps (N, 3, H, W) to class scores: a tensor, tuple, dict or object with ``.logits``.
+        layer: dotted name, a module of the network, ``auto`` for the last layer with a grid, or several of them.
+        method: a key of ``cam.methods.METHODS``.
+        input_size: (H, W) that the network is watched on for ``auto``.
+
+    Raises:
+        ModelError: there is no such layer, or ``auto`` finds none.
+
+    >>> import torch, torchvision
+    >>> explainer = Explainer(torchvision.models.resnet18().eval())
+    >>> explainer(torch.zeros(2, 3, 224, 224), [3, 5])[0].maps[0].values.shape
+    (7, 7)
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        layer: str | nn.Module | Sequence[str | nn.Module] = "auto",
+        *,
+        method: str = "gradcam",
+        input_size: tuple[int, int] = (224, 224),
+    ) -> None:
+        wanted = [layer] if isinstance(layer, (str, torch.nn.Module)) else list(layer)
+        self.network = network
+        self.layers: list[TargetLayer] = [self._resolve(each, input_size) for each in wanted]
+        self._method: Method = method_named(method)
+
+    def _resolve(self, layer: str | nn.Module, input_size: tuple[int, int]) -> TargetLayer:
+        if layer == "auto":
+            return find_layer(self.network, input_size)
+        if isinstance(layer, str):
+            return layer_named(self.network, layer)
+        for name, module in self.network.named_modules():
+            if module is layer:
+                return TargetLayer(name, module)
+        raise ModelError(
+            "the target layer is not a module of this network", "give a module of the network or its dotted name"
+        )
+
+    @recording()
+    def __call__(self, batch: torch.Tensor, targets: Choose | Sequence[int] | int | None = None) -> list[Explained]:
+        """Explain a batch.
+
+        Args:
+            batch: normalised pictures (N, 3, H, W); brought to the network's dtype and device.
+            targets: one class for all, one class a picture, a function from a picture's logits to its classes, or
+                None for each picture's top class. A network with one logit has the classes 0 and 1.
+
+        Returns:
+            One entry a picture, in the batch's order.
+
+        Raises:
+            ModelError: a target layer has no grid, or the network gives no class scores.
+        """
+        some = next(self.network.parameters(), batch)
+        dtype = some.dtype if some.is_floating_point() else batch.dtype
+        captured = capture(self.network, [layer.module for layer in self.layers], batch.to(some.device, dtype))
+        for layer, layout in zip(self.layers, captured.layouts, strict=True):
+            if not layout.has_grid:
+                raise ModelError(f"the layer '{layer.name}' has no grid: its output is 1×1", "name an earlier --layer")
+        logits: list[list[float]] = captured.logits.detach().double().tolist()
+        classes = [list(self._classes_of(targets, position, row)) for position, row in enumerate(logits)]
+
+        features = captured.feature_maps()
+        results = [Explained(row, []) for row in logits]
+        rounds = max(len(each) for each in classes)
+        for turn in range(rounds):
+            # A picture with fewer classes repeats its last; what that gives is not kept.
+            chosen = torch.tensor([each[min(turn, len(each) - 1)] for each in classes], device=some.device)
+            gradients = captured.gradients(chosen, keep=turn + 1 < rounds)
+            for layer, maps, gradient in zip(self.layers, features, gradients, strict=True):
+                raw = self._method(maps, gradient).cpu().numpy()
+                dead = (~gradient.flatten(1).any(1)).tolist()
+                for position, each in enumerate(classes):
+                    if turn < len(each):
+                        results[position].maps.append(_class_map(layer.name, each[turn], raw[position], dead[position]))
+        return results
+
+    def _classes_of(
+        self, targets: Choose | Sequence[int] | int | None, position: int, row: list[float]
+    ) -> Sequence[int]:
+        if targets is None:
+            return _top(row)
+        if isinstance(targets, int):
+            return [targets]
+        return targets(row) if callable(targets) else [targets[position]]
+
+
+def _class_map(layer: str, target: int, raw: npt.NDArray[np.float32], dead: bool) -> ClassMap:
+    blank = blank_reason(raw, gradient_is_zero=dead)
+    values = np.zeros_like(raw) if blank else np.maximum(raw, 0)
+    return ClassMap(layer, target, values, float(raw.min()), float(raw.max()), blank)

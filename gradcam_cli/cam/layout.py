@@ -1,0 +1,137 @@
+"""How a layer lays out its grid in memory, and the way to the common form (N, C, h, w).
+
+Convolutional networks give (N, C, h, w), Swin and its kin (N, h, w, C), vision transformers (N, L, C) with class and
+register tokens in front of the grid's.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gradcam_cli.records import Size
+
+MOST_PREFIX_TOKENS = 16
+"""Class, distillation and register tokens together; published networks have up to nine."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Where the grid is in a layer's output.
+
+    Attributes:
+        kind: order of the dimensions.
+        grid: (h, w).
+        channels: number of feature maps.
+        prefix: tokens in front of the grid's; 0 unless ``kind`` is ``tokens``.
+    """
+
+    kind: Literal["nchw", "nhwc", "tokens"]
+    grid: Size
+    channels: int
+    prefix: int = 0
+
+    @property
+    def has_grid(self) -> bool:
+        """Whether there is more than one place to tell apart."""
+        return self.grid[0] * self.grid[1] > 1
+
+    def feature_maps(self, tensor: torch.Tensor) -> torch.Tensor:
+        """Bring a tensor of this layout, (N, …), to (N, C, h, w); a view where possible."""
+        if self.kind == "nchw":
+            return tensor
+        if self.kind == "nhwc":
+            return tensor.permute(0, 3, 1, 2)
+        grid = tensor[:, self.prefix :]
+        return grid.transpose(1, 2).reshape(tensor.shape[0], self.channels, *self.grid)
+
+
+def token_grid(length: int, input_size: Size) -> tuple[Size, int] | None:
+    """Split a sequence of tokens into a grid shaped like the input and the tokens in front of it.
+
+    Args:
+        length: number of tokens.
+        input_size: (H, W) of the network's input, whose aspect the grid shares.
+
+    Returns:
+        ((h, w), prefix tokens), the fewest prefix tokens that fit; None when nothing fits.
+    """
+    aspect = input_size[0] / input_size[1]
+    for prefix in range(min(MOST_PREFIX_TOKENS, length - 1) + 1):
+        count = length - prefix
+        height = max(1, round(math.sqrt(count * aspect)))
+        width = count // height
+        # Patches are square, so the sides can be off the input's aspect by less than one patch.
+        if height * width == count and abs(height - width * aspect) < 1:
+            return (height, width), prefix
+    return None
+
+
+def layout_of(shape: Sequence[int], input_size: Size) -> Layout | None:
+    """Tell the layout of a layer's output from its shape.
+
+    Four dimensions are (N, C, h, w) unless only the reading (N, h, w, C) gives a grid shaped like the input.
+
+    Args:
+        shape: of the output, batch first.
+        input_size: (H, W) of the network's input.
+
+    Returns:
+        The layout, or None when the output has no spatial dimensions.
+    """
+    if len(shape) == 3:
+        split = token_grid(shape[1], input_size)
+        return Layout("tokens", split[0], shape[2], split[1]) if split else None
+    if len(shape) != 4:
+        return None
+    aspect = input_size[0] / input_size[1]
+
+    def unlike(height: int, width: int) -> float:
+        return abs(math.log(max(height, 1) / max(width, 1) / aspect))
+
+    _, a, b, c = shape
+    if unlike(b, c) > math.log(2) and unlike(a, b) < unlike(b, c) / 2:
+        return Layout("nhwc", (a, b), c)
+    return Layout("nchw", (b, c), a)
+
+
+def first_tensor(output: Any, dims: tuple[int, ...]) -> torch.Tensor | None:  # noqa: ANN401
+    """Return the first floating-point tensor with one of ``dims`` dimensions in a tensor, tuple, list, dict or object.
+
+    Outputs of layers (attention gives a tuple) and of networks (a tuple, a dict, an object with ``.logits``) are
+    searched in their own order; ``logits`` goes first where it exists.
+    """
+    if isinstance(output, torch.Tensor):
+        return output if output.ndim in dims and output.is_floating_point() else None
+    if isinstance(output, dict):
+        candidates = ([output["logits"]] if "logits" in output else []) + list(output.values())
+    elif hasattr(output, "logits"):
+        candidates = [output.logits]
+    elif isinstance(output, (tuple, list)):
+        candidates = list(output)
+    else:
+        return None
+    for candidate in candidates:
+        found = first_tensor(candidate, dims)
+        if found is not None:
+            return found
+    return None
+
+
+def with_replaced(output: Any, old: torch.Tensor, new: torch.Tensor) -> Any:  # noqa: ANN401
+    """Return ``output`` with the tensor ``old``, found by identity, replaced by ``new``."""
+    if output is old:
+        return new
+    if isinstance(output, dict):
+        return type(output)({key: with_replaced(value, old, new) for key, value in output.items()})
+    if isinstance(output, tuple) and hasattr(output, "_fields"):
+        return type(output)(*(with_replaced(value, old, new) for value in output))
+    if isinstance(output, (tuple, list)):
+        return type(output)(with_replaced(value, old, new) for value in output)
+    return output

@@ -1,0 +1,124 @@
+"""Which classes to explain: what ``--target`` says, resolved against labels and predictions.
+
+Plain Python, so that a target that cannot be read is refused before torch is loaded.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gradcam_cli.errors import ModelError, UsageError
+from gradcam_cli.records import Prediction
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One wish: the class at ``rank`` (1 is the most probable), the class with an ``index``, or with a ``label``."""
+
+    rank: int | None = None
+    index: int | None = None
+    label: str | None = None
+
+    @property
+    def name(self) -> str:
+        """How files and messages call the wish: ``top1``, ``281``, ``golden retriever``; known before any class is."""
+        return f"top{self.rank}" if self.rank else self.label if self.label is not None else str(self.index)
+
+
+TOP = Target(rank=1)
+
+
+def parse_target(text: str) -> list[Target]:
+    """Read ``top``, ``top:3`` (three wishes), a class index, or a label.
+
+    Raises:
+        UsageError: ``text`` is none of them.
+    """
+    stripped = text.strip()
+    head, _, count = stripped.partition(":")
+    if head.lower() == "top" and (not count or (count.isdecimal() and int(count) > 0)):
+        return [Target(rank=rank) for rank in range(1, int(count or 1) + 1)]
+    if stripped.isdecimal():
+        return [Target(index=int(stripped))]
+    if not stripped or head.lower() == "top" or stripped.lstrip("-").isdecimal():
+        raise UsageError(f"--target '{text}' is not a target", "give top, top:3, a class index from 0, or a label")
+    return [Target(label=stripped)]
+
+
+def class_named(label: str, labels: Sequence[str] | None) -> int:
+    """Return the index of the class whose label is ``label``, case-insensitively, or contains it where only one does.
+
+    Raises:
+        ModelError: the network has no labels, or no class or more than one answers to it.
+    """
+    if labels is None:
+        raise ModelError(
+            f"this network has no labels to look '{label}' up in", "give a class index, or add --labels FILE"
+        )
+    wanted = label.casefold()
+    folded = [known.casefold() for known in labels]
+    # "tench, Tinca tinca" is called by either of its names.
+    named = [i for i, known in enumerate(folded) if known == wanted or wanted in known.split(", ")]
+    found = named or [i for i, known in enumerate(folded) if wanted in known]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        candidates = ", ".join(f"{labels[i]} ({i})" for i in found[:6]) + (", …" if len(found) > 6 else "")
+        raise ModelError(
+            f"the label '{label}' fits {len(found)} classes", f"give one of them by its index: {candidates}"
+        )
+    close = difflib.get_close_matches(wanted, folded, 3, 0.6)
+    near = ", ".join(labels[folded.index(match)] for match in close)
+    raise ModelError(f"no class is called '{label}'", f"did you mean {near}?" if near else "give a class index instead")
+
+
+def probabilities(logits: Sequence[float]) -> list[float]:
+    """Return the classes' probabilities: softmax, or for a single logit (1 − sigmoid, sigmoid)."""
+    scores = [0.0, logits[0]] if len(logits) == 1 else list(logits)
+    highest = max(scores)
+    powers = [math.exp(score - highest) for score in scores]
+    total = sum(powers)
+    return [power / total for power in powers]
+
+
+def label_of(index: int, labels: Sequence[str] | None) -> str:
+    """Return the class's label, or ``class 3`` where there are none."""
+    return labels[index] if labels is not None else f"class {index}"
+
+
+def predictions(logits: Sequence[float], labels: Sequence[str] | None) -> list[Prediction]:
+    """Return every class, the most probable first; ties go to the lower index."""
+    chances = probabilities(logits)
+    order = sorted(range(len(chances)), key=lambda index: (-chances[index], index))
+    return [Prediction(index, label_of(index, labels), chances[index]) for index in order]
+
+
+def resolve(targets: Sequence[Target], ranked: Sequence[Prediction], labels: Sequence[str] | None) -> list[int]:
+    """Return the class index that each of ``targets`` asks for.
+
+    Args:
+        targets: wishes.
+        ranked: the picture's classes, the most probable first.
+        labels: the network's.
+
+    Raises:
+        ModelError: a label, an index or a rank that the network does not have.
+    """
+    indices: list[int] = []
+    for target in targets:
+        if target.label is not None:
+            indices.append(class_named(target.label, labels))
+        elif max(target.index or 0, (target.rank or 1) - 1) >= len(ranked):
+            raise ModelError(
+                f"there is no class '{target.name}': the network has {len(ranked)}",
+                f"give an index up to {len(ranked) - 1}, or top:{len(ranked)} at most",
+            )
+        else:
+            indices.append(ranked[target.rank - 1].index if target.rank else target.index or 0)
+    return indices
