@@ -1,0 +1,167 @@
+"""Reads the tensors of a checkpoint without ever running anything that the file holds."""
+
+from __future__ import annotations
+
+import argparse
+import pickle
+import re
+import warnings
+import zipfile
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from gradcam_cli.errors import ModelError
+from gradcam_cli.models.files import quoted, require_regular, unreadable
+from gradcam_cli.text import printable
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+RESAVE = "save only the tensors where it was made: torch.save(model.state_dict(), FILE)"
+AGAIN = "copy or download it again"
+
+WRAPPERS = (
+    "state_dict",
+    "model_state_dict",
+    "model_state",
+    "model",
+    "network",
+    "net",
+    "module",
+    "weights",
+    "params",
+    "state_dict_ema",
+    "model_ema",
+    "ema",
+)
+"""Keys under which training scripts keep the state dict, the one that is taken first at the front."""
+
+_ZIP = (b"PK\x03\x04", b"PK\x05\x06")
+_PICKLE = b"\x80"
+_REFUSED_CLASS = re.compile(r"GLOBAL (\S+)")
+
+
+def read_state_dict(path: Path) -> dict[str, Tensor]:
+    """Return the tensors of a ``.pth``, ``.pt``, ``.ckpt`` or ``.safetensors`` file by name, on the CPU.
+
+    The kind is told by the content, not by the suffix. Zip checkpoints are mapped into memory, not copied, so the file
+    must not be rewritten in place while its tensors are in use. Wrappers around the state dict are taken off; prefixes
+    of the names are kept.
+
+    Raises:
+        ModelError: the file cannot be read, is damaged, holds objects other than tensors, or no state dict.
+    """
+    require_regular(path, "weights")
+    try:
+        with open(path, "rb") as file:
+            head = file.read(512)
+    except OSError as error:
+        raise unreadable(path, "weights", error) from error
+    return _tensors(path, _unwrap(_read(path, head)))
+
+
+def _error(path: Path, problem: str, hint: str) -> ModelError:
+    return ModelError(f"weights {quoted(path)}: {problem}", hint)
+
+
+def _read(path: Path, head: bytes) -> object:
+    """Return what the file holds, read by the reader that its first bytes call for."""
+    if head.startswith(_ZIP):
+        _check_archive(path)
+        return _read_torch(path, mmap=True)
+    if not head:
+        raise _error(path, "the file is empty", AGAIN)
+    if _is_safetensors(head):  # before pickles, as the low byte of the header's length can look like one
+        return _read_safetensors(path)
+    if head.startswith(_PICKLE):
+        return _read_torch(path, mmap=False)
+    if head.startswith(b"version https://git-lfs"):
+        raise _error(path, "a Git LFS pointer, not the file itself", "fetch the file with: git lfs pull")
+    if head.lstrip().startswith(b"<"):
+        raise _error(path, "a web page, not a checkpoint", "download the file itself, not the page about it")
+    if path.suffix.lower() == ".safetensors":
+        raise _error(path, "not a safetensors file", AGAIN)
+    raise _error(path, "not a PyTorch or safetensors checkpoint", "give a .pth, .pt, .ckpt or .safetensors file")
+
+
+def _is_safetensors(head: bytes) -> bool:
+    """Whether a length that a file can have (eight bytes, little endian) is followed by a JSON object."""
+    return head[8:9] == b"{" and int.from_bytes(head[:8], "little") < 1 << 40
+
+
+def _check_archive(path: Path) -> None:
+    """Refuse zip files that torch.load would not take, or would take in a way that is not wanted."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            entries = archive.infolist()
+    except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError) as error:
+        raise _error(path, "the file is damaged or incomplete", AGAIN) from error
+    names = {entry.filename.rpartition("/")[2] for entry in entries}
+    if "constants.pkl" in names:
+        raise _error(path, "a TorchScript program, which gives no access to its layers", RESAVE)
+    # torch.save stores, never compresses: anything else is no checkpoint, and could unfold to any size.
+    if "data.pkl" not in names or any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
+        raise _error(path, "a zip file, but not one that torch.save writes", "give a checkpoint file")
+
+
+def _read_torch(path: Path, *, mmap: bool) -> object:
+    # argparse.Namespace, which training scripts like to save beside the weights, is a plain bag of attributes.
+    with torch.serialization.safe_globals([argparse.Namespace]), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
+        except pickle.UnpicklingError as error:
+            refused = _REFUSED_CLASS.search(str(error))
+            if refused is None:
+                raise _error(path, "the file is damaged or not a checkpoint", AGAIN) from error
+            problem = f"holds a pickled {printable(refused[1][:80])}, which could run code; only tensors are read"
+            raise _error(path, problem, RESAVE) from error
+        except Exception as error:  # a damaged file makes the unpickler fail in any way
+            raise _error(path, "the file is damaged or incomplete", AGAIN) from error
+
+
+def _read_safetensors(path: Path) -> object:
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(path)
+    except Exception as error:  # the reader's own type is not public in every version, and KeyError means a new dtype
+        raise _error(path, "not a whole safetensors file", AGAIN) from error
+
+
+def _unwrap(content: object) -> object:
+    """Return the state dict within the dictionaries that training scripts put around it."""
+    while isinstance(content, dict):
+        inner = next((content[key] for key in WRAPPERS if isinstance(content.get(key), dict) and content[key]), None)
+        if inner is None:
+            break
+        content = inner
+    return content
+
+
+def _tensors(path: Path, content: object) -> dict[str, Tensor]:
+    if not isinstance(content, dict):
+        raise _error(path, f"holds a {type(content).__name__}, not a state dict", RESAVE)
+    tensors = {key: value for key, value in content.items() if isinstance(key, str) and isinstance(value, Tensor)}
+    # An entry that is no tensor is bookkeeping (an epoch, …) unless it has the name of a parameter.
+    wrong = [key for key in content if key not in tensors and (not tensors or "." in str(key))]
+    wrong += [key for key, tensor in tensors.items() if not _is_plain(tensor)]
+    if wrong:
+        found = ", ".join(f"{quoted(key)} ({_kind(content[key])})" for key in wrong[:3])
+        raise _error(path, f"holds no state dict, but {found}{', …' if len(wrong) > 3 else ''}", RESAVE)
+    if not tensors:
+        raise _error(path, "holds no tensors", RESAVE)
+    return tensors
+
+
+def _is_plain(tensor: Tensor) -> bool:
+    """Whether the tensor is ordinary, and no larger than what the file has of it (``expand`` can promise any size)."""
+    if tensor.layout != torch.strided or tensor.device.type != "cpu" or tensor.is_quantized:
+        return False
+    return tensor.numel() * tensor.element_size() <= tensor.untyped_storage().nbytes()
+
+
+def _kind(value: Any) -> str:  # noqa: ANN401
+    return "sparse, quantised, expanded or empty tensor" if isinstance(value, Tensor) else type(value).__name__

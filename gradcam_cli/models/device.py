@@ -1,0 +1,26 @@
+"""Where a network runs."""
+
+from __future__ import annotations
+
+import torch
+
+from gradcam_cli.errors import UsageError
+from gradcam_cli.models.files import quoted
+
+
+def find_device(name: str) -> torch.device:
+    """Return the device called ``name``: ``auto`` (an accelerator where there is one) or one of torch's names.
+
+    Raises:
+        UsageError: torch does not know the name, or this machine has no such device.
+    """
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device).item()  # what a name promises shows only in use
+    except (RuntimeError, AssertionError, NotImplementedError, TypeError) as error:
+        raise UsageError(f"device {quoted(name)} cannot be used here", "use --device auto or --device cpu") from error
+    return device

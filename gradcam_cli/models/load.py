@@ -1,0 +1,199 @@
+"""From a model's name to a network that is ready to be explained."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from gradcam_cli.errors import ModelError, UsageError
+from gradcam_cli.models import names
+from gradcam_cli.models.checkpoint import read_state_dict
+from gradcam_cli.models.device import find_device
+from gradcam_cli.models.download import Progress, fetch
+from gradcam_cli.models.fit import Fitted, fit
+from gradcam_cli.models.labels import read_labels
+from gradcam_cli.text import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torch import nn
+
+    from gradcam_cli.models.source import Architecture, Recipe
+    from gradcam_cli.records import Preset
+
+AUTO_MODEL = "mobilenet_v2"
+AUTO_WEIGHTS = "https://download.pytorch.org/models/mobilenet_v2-7ebf99e0.pth"
+AUTO_DIGEST = "7ebf99e0"
+"""torchvision's default weights of ``AUTO_MODEL``, written out so that offline use need not import torchvision."""
+
+SOURCES: tuple[tuple[Callable[[str], bool], str], ...] = (
+    (lambda name: name == names.TINY, "gradcam_cli.models.tiny"),
+    (lambda name: name in names.TORCHVISION, "gradcam_cli.models.torchvision"),
+)
+"""Which module describes which names; it is imported when one of them is asked for."""
+
+
+@dataclass
+class Weights:
+    """Where a network's weights came from.
+
+    Attributes:
+        source: ``bundled``, ``torchvision IMAGENET1K_V1``, or the checkpoint's path as it was given.
+        path: the file.
+    """
+
+    source: str
+    path: Path
+
+    def sha256(self) -> str | None:
+        """Return the file's SHA-256 in hexadecimal, computed once; None when the file is no longer readable."""
+        return self._digest
+
+    @cached_property
+    def _digest(self) -> str | None:
+        digest = hashlib.sha256()
+        try:
+            with open(self.path, "rb") as file:
+                while chunk := file.read(1 << 20):
+                    digest.update(chunk)
+        except OSError:
+            return None
+        return digest.hexdigest()
+
+
+@dataclass
+class Network:
+    """A network that is ready to be explained.
+
+    Attributes:
+        module: maps float32 (N, 3, H, W) to logits (N, ``num_classes``); in evaluation mode, float32, no
+            parameter requires a gradient.
+        name: of its architecture.
+        num_classes: how many scores it gives.
+        preset: how it wants its pictures.
+        labels: names of its classes, or None when they are not known.
+        weights: where its weights came from.
+        notes: what a user should know about how it was loaded, one line each.
+    """
+
+    module: nn.Module
+    name: str
+    num_classes: int
+    preset: Preset
+    labels: tuple[str, ...] | None
+    weights: Weights
+    notes: tuple[str, ...] = ()
+
+
+def load_model(
+    spec: str = names.AUTO,
+    *,
+    weights: Path | str | None = None,
+    labels: Path | str | None = None,
+    device: str = "cpu",
+    progress: Progress | None = None,
+) -> Network:
+    """Return the network called ``spec`` with trained weights; never with random ones.
+
+    ``auto`` is mobilenet_v2 with ImageNet weights where they are cached or can be downloaded, and otherwise the
+    bundled ``tiny``, which a note then says.
+
+    Args:
+        spec: one of ``names.NAMES``.
+        weights: a checkpoint for that architecture, of any number of classes; default: the published weights.
+        labels: a file with the names of the classes; default: those that belong to the weights.
+        device: ``auto``, ``cpu``, ``cuda`` or another of torch's names.
+        progress: told (bytes done, bytes in all) of a download.
+
+    Raises:
+        UsageError: no such model or device, or weights without a model's name.
+        ModelError: weights or labels cannot be read, downloaded or brought together.
+    """
+    name, notes = names.check_name(spec), tuple[str, ...]()
+    place = find_device(device)
+    if name == names.AUTO:
+        if weights is not None:
+            raise UsageError(
+                "--weights needs the name of the network they are for", "add --model NAME, for example --model resnet50"
+            )
+        name, notes = _choose(progress)
+    network = _published(name, progress) if weights is None else _from_checkpoint(name, weights)
+    network.notes = (*notes, *network.notes)
+    if labels is not None:
+        network.labels = read_labels(Path(labels), network.num_classes)
+    # Channels-last is the fastest layout for convolutions, on processors as on GPUs.
+    network.module.to(device=place, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return network
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of the libraries that the network's numbers depend on."""
+    return {"torch": torch.__version__}
+
+
+def describe(name: str) -> Architecture:
+    """Return the description of the model called ``name``, which ``names.check_name`` has passed."""
+    module = next(module for takes, module in SOURCES if takes(name))
+    architecture: Architecture = import_module(module).architecture(name)
+    return architecture
+
+
+def _choose(progress: Progress | None) -> tuple[str, tuple[str, ...]]:
+    """Return the name that ``auto`` stands for here and now, and what is to be said about it."""
+    try:
+        fetch(AUTO_WEIGHTS, AUTO_DIGEST, progress)
+    except ModelError as error:
+        return names.TINY, (
+            f"{error.message}; using the small bundled network instead, which knows ten kinds of things",
+        )
+    return AUTO_MODEL, ()
+
+
+def _published(name: str, progress: Progress | None) -> Network:
+    architecture = describe(name)
+    recipe = architecture.default
+    if isinstance(recipe.location, Path):
+        path = recipe.location
+    else:
+        path = fetch(recipe.location, recipe.hash, progress)
+    try:
+        fitted = fit(architecture, [recipe], read_state_dict(path), path)
+    except ModelError as error:
+        if path == recipe.location:
+            raise
+        raise ModelError(error.message, "delete this file of the cache to have it downloaded again") from error
+    return _network(architecture, fitted, Weights(recipe.source, path))
+
+
+def _from_checkpoint(name: str, weights: Path | str) -> Network:
+    path = Path(weights)
+    tensors = read_state_dict(path)
+    architecture = describe(name)
+    fitted = fit(architecture, _likeliest_first(architecture.recipes, path), tensors, path)
+    return _network(architecture, fitted, Weights(printable(weights), path))
+
+
+def _likeliest_first(recipes: tuple[Recipe, ...], path: Path) -> list[Recipe]:
+    """Order recipes so that one whose published file this seems to be, by the digits in its name, is the first."""
+    return sorted(recipes, key=lambda recipe: recipe.hash is None or recipe.hash not in path.name)
+
+
+def _network(architecture: Architecture, fitted: Fitted, weights: Weights) -> Network:
+    labels = fitted.recipe.labels
+    return Network(
+        module=fitted.module,
+        name=architecture.name,
+        num_classes=fitted.num_classes,
+        preset=fitted.recipe.preset,
+        # Another number of classes means other classes.
+        labels=labels if labels is not None and len(labels) == fitted.num_classes else None,
+        weights=weights,
+        notes=fitted.notes,
+    )
