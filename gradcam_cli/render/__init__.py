@@ -1,0 +1,1 @@
+"""From a class activation map to pictures: upsampling, scaling, colours, blending."""

@@ -1,0 +1,81 @@
+"""Heatmaps and overlays: colours on their own, and blended with the picture."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    Pixels = npt.NDArray[np.uint8]
+    Box = tuple[int, int, int, int]
+
+STRIP = 64
+"""Rows blended at a time; their intermediate values then stay in the processor's cache."""
+
+_UNSEEN_LIGHT = 0.35
+_HATCH = 12
+"""Distance in pixels of the lines that mark what the network did not see."""
+
+
+def heatmap(grayscale: Pixels, table: Pixels) -> Pixels:
+    """Colour a map: uint8 (H, W) through a colormap (256, 3) to RGB (H, W, 3)."""
+    # The table is in RGB order, and so is the result.
+    return np.asarray(cv2.applyColorMap(grayscale, table[:, None]), np.uint8)
+
+
+def overlay(
+    pixels: Pixels, grayscale: Pixels, table: Pixels, *, alpha: float = 0.5, by_intensity: bool = False
+) -> Pixels:
+    """Blend the coloured map over the picture: (1 − weight)·picture + weight·heatmap, in float, rounded once.
+
+    Args:
+        pixels: uint8 RGB (H, W, 3).
+        grayscale: the map, uint8 (H, W).
+        table: colormap, uint8 RGB (256, 3).
+        alpha: the heatmap's weight in [0, 1].
+        by_intensity: the weight is ``alpha`` times the map itself, so that cold regions stay as they are.
+
+    Returns:
+        uint8 RGB (H, W, 3).
+    """
+    blended = np.empty(pixels.shape, np.uint8)
+    for top in range(0, len(pixels), STRIP):
+        rows = slice(top, top + STRIP)
+        hot = heatmap(grayscale[rows], table)
+        if not by_intensity:
+            cv2.addWeighted(pixels[rows], 1 - alpha, hot, alpha, 0, dst=blended[rows])
+            continue
+        weight = cv2.cvtColor(grayscale[rows], cv2.COLOR_GRAY2RGB).astype(np.float32)
+        weight *= np.float32(alpha / 255)
+        picture = pixels[rows].astype(np.float32)
+        picture += weight * (hot.astype(np.float32) - picture)
+        blended[rows] = np.rint(picture)
+    return blended
+
+
+def mark_unseen(picture: Pixels, seen: Box) -> Pixels:
+    """Return the picture with what lies outside ``seen`` made dark, grey and hatched: the network had no say there.
+
+    Args:
+        picture: uint8 RGB (H, W, 3).
+        seen: (left, top, right, bottom) in pixels.
+    """
+    height, width = picture.shape[:2]
+    left, top, right, bottom = seen
+    marked = picture.copy()
+    for rows, columns in (
+        (slice(0, top), slice(0, width)),
+        (slice(bottom, height), slice(0, width)),
+        (slice(top, bottom), slice(0, left)),
+        (slice(top, bottom), slice(right, width)),
+    ):
+        part = marked[rows, columns]
+        if part.size:
+            grey = part.mean(axis=2, keepdims=True) * _UNSEEN_LIGHT
+            lines = np.arange(rows.start, rows.start + len(part))[:, None] + np.arange(part.shape[1]) + columns.start
+            part[:] = np.rint(grey + 40 * (lines % _HATCH == 0)[:, :, None])
+    return marked

@@ -1,0 +1,122 @@
+"""The saliency map: a class activation map brought back to the whole source picture and scaled once."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import numpy.typing as npt
+
+    from gradcam_cli.records import Geometry, Normalization
+
+STRIP_VALUES = 1 << 16
+"""Pixels worked on at a time: few enough to stay in the processor's cache, whatever the picture's size."""
+
+
+class _Axis:
+    """Where the pixels of one axis of the source fall between the cells of the grid.
+
+    A pixel's centre goes through the resize into the network's input and from there to the grid, half-pixel centres
+    throughout (``align_corners=False``); beyond the outermost cells' centres the map is continued flat.
+
+    Attributes:
+        low: per pixel, the cell before it, int (n,).
+        part: per pixel, how far it is on the way to the next cell, float32 (n,) in [0, 1].
+    """
+
+    def __init__(self, source: int, resized: int, offset: int, seen: int, cells: int) -> None:
+        at_input = (np.arange(source) + 0.5) * (resized / source) - offset
+        at_grid = np.clip(at_input * (cells / seen) - 0.5, 0, cells - 1)
+        self.low = np.minimum(at_grid.astype(np.intp), max(cells - 2, 0))
+        self.part = (at_grid - self.low).astype(np.float32)
+        self.cells = cells
+
+    def runs(self, longest: int) -> Iterator[slice]:
+        """Yield the stretches of pixels that lie between the same two cells, none longer than ``longest``."""
+        edges = np.flatnonzero(np.diff(self.low)) + 1
+        for start, stop in zip([0, *edges], [*edges, len(self.low)], strict=True):
+            for first in range(start, stop, longest):
+                yield slice(first, min(first + longest, stop))
+
+
+class SaliencyMap:
+    """A map over the source picture, made in strips of rows, so that a large picture costs little memory.
+
+    Bilinear interpolation is separable: first along the rows of the grid, then, when the pixels are asked for, down
+    the columns. It is exact for whatever the preprocessing cut off or added.
+
+    Args:
+        values: the class activation map, float32 (h, w), rectified; zeros when it is blank.
+        geometry: how the picture was brought to the network.
+        normalize: ``minmax`` stretches the seen part to [0, 1]; ``max`` divides by its maximum; ``none`` leaves the
+            values as they are.
+    """
+
+    def __init__(
+        self, values: npt.NDArray[np.float32], geometry: Geometry, normalize: Normalization = "minmax"
+    ) -> None:
+        self.size = geometry.source
+        self.seen_box = _pixel_box(geometry)
+        sides = zip(geometry.source, geometry.resized, geometry.offset, geometry.input, values.shape, strict=True)
+        self._down, across = (_Axis(*side) for side in sides)
+        right = np.minimum(across.low + 1, across.cells - 1)
+        rows = values[:, across.low] * (1 - across.part) + values[:, right] * across.part
+        self._rows: npt.NDArray[np.float32] = np.ascontiguousarray(rows)
+        if normalize != "none":
+            low, high = self._range()
+            low = low if normalize == "minmax" else 0.0
+            self._rows = (self._rows - np.float32(low)) / np.float32(high - low) if high > low else np.zeros_like(rows)
+
+    def _range(self) -> tuple[float, float]:
+        """Return the seen part's minimum and maximum: between two cells the map is linear, so the ends tell."""
+        left, top, right, bottom = self.seen_box
+        ends = []
+        for run in self._down.runs(self.size[0]):
+            first, last = max(run.start, top), min(run.stop, bottom) - 1
+            if first <= last:
+                ends += [self._interpolated(slice(y, y + 1))[:, left:right] for y in (first, last)]
+        return min(float(end.min()) for end in ends), max(float(end.max()) for end in ends)
+
+    def _interpolated(self, run: slice, scale: float = 1.0) -> npt.NDArray[np.float32]:
+        low = self._down.low[run.start]
+        start = self._rows[low] * np.float32(scale)
+        step = self._rows[min(low + 1, len(self._rows) - 1)] * np.float32(scale) - start
+        strip: npt.NDArray[np.float32] = np.multiply.outer(self._down.part[run], step)
+        strip += start
+        return strip
+
+    def _strips(self, scale: float = 1.0) -> Iterator[tuple[slice, npt.NDArray[np.float32]]]:
+        """Yield the scaled map in strips, zero where the network did not see the picture."""
+        left, top, right, bottom = self.seen_box
+        for run in self._down.runs(max(1, STRIP_VALUES // self.size[1])):
+            strip = self._interpolated(run, scale)
+            strip[: max(0, top - run.start)] = 0
+            strip[max(0, bottom - run.start) :] = 0
+            strip[:, :left] = 0
+            strip[:, right:] = 0
+            yield run, strip
+
+    def array(self) -> npt.NDArray[np.float32]:
+        """Return the map as float32 (H, W): in [0, 1], or the layer's own values with ``none``."""
+        return np.concatenate([strip for _, strip in self._strips()])
+
+    def bytes(self) -> npt.NDArray[np.uint8]:
+        """Return the map as uint8 (H, W): [0, 1] to 0 … 255, rounded once; what lies outside is clipped."""
+        grayscale = np.empty(self.size, np.uint8)
+        for run, strip in self._strips(255.0):
+            cv2.convertScaleAbs(strip, dst=grayscale[run])  # rounds and saturates in one go; nothing is negative
+        return grayscale
+
+
+def _pixel_box(geometry: Geometry) -> tuple[int, int, int, int]:
+    """Return (left, top, right, bottom) of the source pixels whose centres the network saw; never empty."""
+    left, top, right, bottom = geometry.seen
+    height, width = geometry.source
+    x0, y0 = min(math.ceil(left - 0.5), width - 1), min(math.ceil(top - 0.5), height - 1)
+    return x0, y0, max(x0 + 1, math.floor(right + 0.5)), max(y0 + 1, math.floor(bottom + 0.5))
