@@ -1,0 +1,110 @@
+"""The Python API: what ``gradcam image`` does, as a function."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gradcam_cli.cam.targets import Target, parse_target
+from gradcam_cli.errors import InputError
+from gradcam_cli.media.image import read_picture
+from gradcam_cli.pipeline.results import TOP, Explanation
+from gradcam_cli.pipeline.session import Session
+from gradcam_cli.pipeline.settings import ModelSettings, RenderSettings
+from gradcam_cli.render.colormap import check_colormap
+
+if TYPE_CHECKING:
+    import os
+
+    import numpy.typing as npt
+
+    from gradcam_cli.models.load import Network
+    from gradcam_cli.records import Fit, Normalization
+
+
+def explain(
+    picture: str | os.PathLike[str] | bytes | npt.NDArray[np.uint8],
+    *,
+    model: str | Network = "auto",
+    weights: str | os.PathLike[str] | None = None,
+    labels: str | os.PathLike[str] | None = None,
+    layer: str = "auto",
+    target: str | int = "top",
+    method: str = "gradcam",
+    fit: Fit = "whole",
+    input_size: int | None = None,
+    device: str = "auto",
+    colormap: str = "jet",
+    alpha: float = 0.5,
+    alpha_by_intensity: bool = False,
+    normalize: Normalization = "minmax",
+) -> Explanation:
+    """Explain one picture.
+
+    Args:
+        picture: a path, an encoded picture, or uint8 RGB pixels (H, W, 3).
+        model: name of a network, or one that ``load_model`` has returned; give the latter for many pictures.
+        weights: checkpoint file for ``model``.
+        labels: labels file for ``model``.
+        layer: dotted name of the target layer, or ``auto``.
+        target: ``top``, a class index or a label.
+        method: name of the method.
+        fit: ``whole``, ``crop``, ``stretch`` or ``pad``.
+        input_size: side in pixels that overrides the network's preset.
+        device: where the network runs.
+        colormap: name of the colormap.
+        alpha: the heatmap's weight in the overlay, in [0, 1].
+        alpha_by_intensity: whether cold regions stay clear.
+        normalize: ``minmax``, ``max`` or ``none``.
+
+    Returns:
+        The explanation: ``.map`` (float32), ``.grayscale``, ``.heatmap``, ``.overlay`` (uint8) at the picture's
+        size, ``.target``, ``.predictions``, ``.blank``.
+
+    Raises:
+        GradcamError: the picture or the network cannot be used.
+
+    >>> explain("sample_images/cat.jpg", model="tiny").target.label
+    'cat'
+    """
+    wanted = (Target(index=target),) if isinstance(target, int) else tuple(parse_target(target))
+    loaded = None if isinstance(model, str) else model
+    settings = ModelSettings(
+        model=model if isinstance(model, str) else model.name,
+        weights=None if weights is None else Path(weights),
+        labels=None if labels is None else Path(labels),
+        layers=(layer,),
+        targets=wanted[:1],
+        method=method,
+        fit=fit,
+        input_size=input_size,
+        device=device,
+    )
+    render = RenderSettings(
+        colormap=check_colormap(colormap), alpha=alpha, by_intensity=alpha_by_intensity, normalize=normalize
+    )
+    name, pixels = _pixels(picture)
+    session = Session(settings, loaded)
+    prepared = session.prepare(pixels)
+    answer = session.ask([prepared])[0]
+    if isinstance(answer, InputError):
+        raise answer
+    return Explanation(
+        name, pixels, session, answer.maps[0], prepared.geometry, answer.targets[0], answer.predictions[:TOP], render,
+        {"explain": answer.seconds},
+    )  # fmt: skip
+
+
+def _pixels(picture: str | os.PathLike[str] | bytes | npt.NDArray[np.uint8]) -> tuple[str, npt.NDArray[np.uint8]]:
+    if isinstance(picture, np.ndarray):
+        if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3 or not picture.size:
+            raise InputError(
+                f"the picture is {picture.dtype} of shape {picture.shape}", "give uint8 RGB pixels of shape (H, W, 3)"
+            )
+        return "array", np.ascontiguousarray(picture)
+    if isinstance(picture, bytes):
+        return "bytes", read_picture(picture, "the picture").pixels
+    path = Path(picture)
+    return str(path), read_picture(path, str(path)).pixels

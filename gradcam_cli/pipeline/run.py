@@ -1,0 +1,234 @@
+"""The run: read → preprocess → network → map → render → write, with all stages at work at once.
+
+Threads read and preprocess ahead; this thread gathers pictures of one input size into batches and runs the network;
+other threads render, encode and write. Every queue is bounded, in pictures and in bytes, so that memory does not
+grow with the number of inputs. Outcomes come back in the order of the inputs.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from gradcam_cli.errors import GradcamError, InputError
+from gradcam_cli.media.atomic import write_all
+from gradcam_cli.media.image import read_picture
+from gradcam_cli.pipeline.results import MAKERS, TOP, Explanation
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from gradcam_cli.models.preprocess import Prepared
+    from gradcam_cli.pipeline.session import Answer, Session
+    from gradcam_cli.pipeline.settings import RenderSettings, RunSettings
+    from gradcam_cli.records import Job, Picture
+
+READERS = 2
+WRITERS = 2
+WINDOW = 4
+"""Inputs under way at once, in batches: enough for batches of several input sizes to fill."""
+MOST_BYTES = 512 << 20
+"""Decoded pictures held at once before no more are read."""
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What became of one input: its explanations, one for each layer and target, or an error."""
+
+    job: Job
+    explanations: list[Explanation] = field(default_factory=list)
+    error: GradcamError | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class _Item:
+    """An input under way."""
+
+    job: Job
+    picture: Picture
+    prepared: Prepared
+    seconds: dict[str, float]
+
+
+def read_job(job: Job, session: Session) -> _Item:
+    """Read and preprocess one input.
+
+    Raises:
+        InputError: it is no picture that can be read.
+    """
+    started = time.perf_counter()
+    picture = read_picture(sys.stdin.buffer.read() if job.input is None else job.input, job.name)
+    read = time.perf_counter()
+    prepared = session.prepare(picture.pixels)
+    return _Item(job, picture, prepared, {"read": read - started, "preprocess": time.perf_counter() - read})
+
+
+def finish_job(item: _Item, answer: Answer, session: Session, settings: RenderSettings) -> Outcome:
+    """Render and write one input's results: all of them or, when anything fails, none.
+
+    Raises:
+        OutputError: a result cannot be encoded or written.
+    """
+    started = time.perf_counter()
+    item.seconds["explain"] = answer.seconds
+    explanations = []
+    paths = list(item.job.outputs.values())
+    files = {}
+    for position, (class_map, target) in enumerate(zip(answer.maps, answer.targets, strict=True)):
+        explanation = Explanation(
+            input="-" if item.job.input is None else str(item.job.input),
+            pixels=item.picture.pixels,
+            session=session,
+            class_map=class_map,
+            geometry=item.prepared.geometry,
+            target=target,
+            predictions=answer.predictions[:TOP],
+            settings=settings,
+            seconds=item.seconds,
+        )
+        # A kind's results for all layers and targets stand together in the plan.
+        mine = paths[position :: len(answer.maps)]
+        explanation.files = dict(zip(settings.kinds, mine, strict=True))
+        for kind, path in explanation.files.items():
+            files[path] = MAKERS[kind](explanation)
+        explanations.append(explanation)
+    write_all(files)
+    item.seconds["render"] = time.perf_counter() - started
+    return Outcome(item.job, explanations, notes=item.picture.notes)
+
+
+class _Batches:
+    """Pictures that wait for company of their own input size."""
+
+    def __init__(self, batch_size: int) -> None:
+        self._groups: dict[tuple[int, int], list[tuple[int, _Item]]] = {}
+        self._batch_size = batch_size
+
+    def add(self, position: int, item: _Item) -> None:
+        self._groups.setdefault(item.prepared.geometry.input, []).append((position, item))
+
+    def take(self, *, now: bool) -> list[tuple[int, _Item]]:
+        """Return a full batch, or with ``now`` the largest there is; empty when there is none."""
+        if not self._groups:
+            return []
+        size, group = max(self._groups.items(), key=lambda entry: len(entry[1]))
+        if len(group) < self._batch_size and not now:
+            return []
+        self._groups[size] = group[self._batch_size :]
+        if not self._groups[size]:
+            del self._groups[size]
+        return group[: self._batch_size]
+
+    def clear(self) -> None:
+        self._groups.clear()
+
+
+class Run:
+    """One run over many inputs; iterate over it, once, for the outcomes.
+
+    Args:
+        jobs: the inputs, in order.
+        session: the network.
+        settings: how many at once, and how results look.
+    """
+
+    def __init__(self, jobs: Iterable[Job], session: Session, settings: RunSettings) -> None:
+        self._jobs = iter(enumerate(jobs))
+        self._session = session
+        self._settings = settings
+        self._window = WINDOW * settings.batch_size
+        self._batches = _Batches(settings.batch_size)
+        self._reading: dict[Future[_Item], tuple[int, Job]] = {}
+        self._writing: dict[Future[Outcome], tuple[int, Job]] = {}
+        self._held: dict[int, int] = {}  # position → bytes of the decoded picture, until its outcome is handed out
+        self._done: dict[int, Outcome] = {}
+        self._next = 0
+        self._exhausted = False
+
+    def __iter__(self) -> Iterator[Outcome]:
+        """Yield one outcome an input, in the inputs' order.
+
+        Raises:
+            ModelError: the network cannot do what is asked, whatever the input.
+        """
+        readers, writers = ThreadPoolExecutor(READERS, "read"), ThreadPoolExecutor(WRITERS, "write")
+        try:
+            while True:
+                self._read_ahead(readers)
+                batch = self._batches.take(now=not (self._reading or self._writing))
+                if batch:
+                    self._explain(batch, writers)
+                elif self._reading or self._writing:
+                    self._wait()
+                elif self._exhausted:
+                    break
+                self._collect()
+                yield from self._in_order()
+            yield from (self._done[position] for position in sorted(self._done))
+        finally:
+            # Nothing new is begun; what is being written is finished, since a file appears whole or not at all.
+            readers.shutdown(wait=True, cancel_futures=True)
+            writers.shutdown(wait=True, cancel_futures=True)
+
+    def _read_ahead(self, readers: ThreadPoolExecutor) -> None:
+        while not self._exhausted and len(self._held) + len(self._reading) < self._window:
+            if self._held and sum(self._held.values()) >= MOST_BYTES:
+                return
+            following = next(self._jobs, None)
+            if following is None:
+                self._exhausted = True
+                return
+            self._reading[readers.submit(read_job, following[1], self._session)] = following
+
+    def _explain(self, batch: list[tuple[int, _Item]], writers: ThreadPoolExecutor) -> None:
+        answers = self._session.ask([item.prepared for _, item in batch])
+        for (position, item), answer in zip(batch, answers, strict=True):
+            if isinstance(answer, InputError):
+                error = InputError(f"{item.job.name}: {answer.message}", answer.hint)
+                self._done[position] = Outcome(item.job, error=error)
+                continue
+            future = writers.submit(finish_job, item, answer, self._session, self._settings.render)
+            self._writing[future] = (position, item.job)
+
+    def _wait(self) -> None:
+        under_way: set[Future[Any]] = {*self._reading, *self._writing}  # not in __iter__, where it would live on
+        wait(under_way, return_when=FIRST_COMPLETED)
+
+    def _collect(self) -> None:
+        """Take over what the threads have finished."""
+        for reading in [future for future in self._reading if future.done()]:
+            position, job = self._reading.pop(reading)
+            try:
+                item = reading.result()
+            except GradcamError as error:
+                self._done[position] = Outcome(job, error=error)
+                continue
+            self._held[position] = item.picture.pixels.nbytes
+            self._batches.add(position, item)
+        for writing in [future for future in self._writing if future.done()]:
+            position, job = self._writing.pop(writing)
+            try:
+                self._done[position] = writing.result()
+            except GradcamError as error:
+                self._done[position] = Outcome(job, error=error)
+
+    def _in_order(self) -> Iterator[Outcome]:
+        while self._next in self._done:
+            outcome = self._done.pop(self._next)
+            self._held.pop(self._next, None)
+            self._next += 1
+            yield outcome
+            if outcome.error and self._settings.fail_fast:
+                self._stop()
+
+    def _stop(self) -> None:
+        """Begin nothing more; what is being written is still finished and handed out."""
+        self._exhausted = True
+        for future in self._reading:
+            future.cancel()
+        self._reading.clear()
+        self._batches.clear()

@@ -1,0 +1,129 @@
+"""A network made ready to be asked: loaded, its target layers found, its way of taking pictures settled."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gradcam_cli.cam.explainer import ClassMap, Explainer
+from gradcam_cli.cam.layers import accepts
+from gradcam_cli.cam.targets import class_named, predictions, resolve
+from gradcam_cli.errors import GradcamError, InputError, ModelError
+from gradcam_cli.models.load import Network, load_model
+from gradcam_cli.models.preprocess import Prepared, collate, plan_geometry, prepare
+from gradcam_cli.records import Prediction, Preset
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    import numpy as np
+    import numpy.typing as npt
+
+    from gradcam_cli.pipeline.settings import ModelSettings
+
+USUAL_PICTURE = (480, 640)
+"""Size of the picture that stands for all of them when a network is tried out before the first is read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the network says to one picture.
+
+    Attributes:
+        predictions: all classes, the most probable first.
+        maps: one for each layer and target, layers first; ``targets`` are the classes they are for.
+        targets: the explained classes.
+        seconds: this picture's share of its batch.
+    """
+
+    predictions: list[Prediction]
+    maps: list[ClassMap]
+    targets: list[Prediction]
+    seconds: float
+
+
+class Session:
+    """One network, asked as the settings say.
+
+    Args:
+        settings: what the user chose.
+        network: an already loaded network to use instead of the settings' ``model`` and ``weights``.
+        progress: receives (bytes done, bytes in all) while weights are downloaded.
+
+    Raises:
+        GradcamError: the network, its weights, labels, layer or target cannot be used.
+    """
+
+    def __init__(
+        self,
+        settings: ModelSettings,
+        network: Network | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> None:
+        self.settings = settings
+        self.network = network or load_model(
+            settings.model, weights=settings.weights, labels=settings.labels, device=settings.device, progress=progress
+        )
+        self.notes = list(self.network.notes)
+        self.preset = self._preset()
+        for target in settings.targets:
+            if target.label is not None:
+                class_named(target.label, self.network.labels)
+        self.fit = settings.fit
+        usual = plan_geometry(USUAL_PICTURE, self.preset, self.fit)
+        if self.fit == "whole" and usual.input[0] != usual.input[1] and not accepts(self.network.module, usual.input):
+            self.fit = "stretch"
+            usual = plan_geometry(USUAL_PICTURE, self.preset, self.fit)
+            side = self.preset.crop
+            self.notes.append(
+                f"{self.network.name} takes {side}×{side} pictures only: the whole picture is stretched to that"
+            )
+        self.explainer = Explainer(self.network.module, settings.layers, method=settings.method, input_size=usual.input)
+
+    def _preset(self) -> Preset:
+        preset, side = self.network.preset, self.settings.input_size
+        if side is None:
+            return preset
+        return Preset(side, side, preset.mean, preset.std, preset.interpolation, preset.multiple)
+
+    def prepare(self, pixels: npt.NDArray[np.uint8]) -> Prepared:
+        """Bring a picture, uint8 RGB (H, W, 3), to the network's input. Safe to call from several threads."""
+        return prepare(pixels, self.preset, self.fit)
+
+    def ask(self, pictures: Sequence[Prepared]) -> list[Answer | InputError]:
+        """Explain pictures of one input size in one forward pass.
+
+        Returns:
+            One entry a picture, in order; an error where the network's scores are not finite.
+
+        Raises:
+            ModelError: the network cannot take the pictures, or lacks a class that was asked for.
+        """
+        started = time.perf_counter()
+        ranked: list[list[Prediction]] = []
+
+        def choose(logits: list[float]) -> list[int]:
+            ranked.append(predictions(logits, self.network.labels))
+            return resolve(self.settings.targets, ranked[-1], self.network.labels)
+
+        try:
+            explained = self.explainer(collate(pictures), choose)
+        except GradcamError:
+            raise
+        except Exception as error:  # the network is foreign code and may raise anything
+            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+            height, width = pictures[0].geometry.input
+            raise ModelError(
+                f"{self.network.name} failed on a {width}×{height} input: {reason}",
+                "try another --fit, --input-size or a smaller --batch-size",
+            ) from error
+        seconds = (time.perf_counter() - started) / len(pictures)
+        answers: list[Answer | InputError] = []
+        for classes, result in zip(ranked, explained, strict=True):
+            by_index = {each.index: each for each in classes}
+            if all(abs(score) < float("inf") for score in result.logits):
+                answers.append(Answer(classes, result.maps, [by_index[each.target] for each in result.maps], seconds))
+            else:
+                answers.append(InputError("the network gives non-finite scores (NaN or infinity)", "check its weights"))
+        return answers

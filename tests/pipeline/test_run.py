@@ -1,0 +1,130 @@
+"""The run's promises: bounded memory, order, isolation of failures, finished work is handed out."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from gradcam_cli.errors import InputError, OutputError
+from gradcam_cli.pipeline import run as run_module
+from gradcam_cli.pipeline.plan import OutputOptions, make_plan
+from gradcam_cli.pipeline.run import READERS, WINDOW, WRITERS, Run
+from gradcam_cli.pipeline.session import Session
+from gradcam_cli.pipeline.settings import ModelSettings, RenderSettings, RunSettings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture(scope="module")
+def session() -> Session:
+    return Session(ModelSettings(model="tiny"))
+
+
+@pytest.fixture
+def folder(tmp_path, photo) -> Path:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for position in range(40):
+        height = (60, 90, 45)[position % 3]
+        Image.fromarray(photo[:, :60]).resize((60, height)).save(folder / f"{position:02}.png")
+    return folder
+
+
+def jobs_for(folder: Path, render: RenderSettings):
+    options = OutputOptions(folder.parent / "out", render.kinds, render.format)
+    return make_plan([str(folder)], suffixes=frozenset({".png"}), options=options).jobs
+
+
+def outcomes(folder: Path, session: Session, **settings):
+    render = RenderSettings(kinds=("overlay",))
+    return Run(jobs_for(folder, render), session, RunSettings(render=render, **settings))
+
+
+def test_order_is_the_inputs(folder, session):
+    found = [outcome.job.name for outcome in outcomes(folder, session, batch_size=4)]
+    assert found == [str(path) for path in sorted(folder.iterdir())]
+
+
+def test_few_pictures_are_alive_at_once(folder, session, monkeypatch):
+    pictures: list[weakref.ref] = []
+    most = 0
+    original = run_module.read_picture
+
+    class Tracked(np.ndarray):
+        """An array that can be referred to weakly."""
+
+    def tracked(source, name):
+        nonlocal most
+        picture = original(source, name)
+        picture.pixels = picture.pixels.view(Tracked)
+        pictures.append(weakref.ref(picture.pixels))
+        most = max(most, alive())
+        return picture
+
+    def alive() -> int:
+        return sum(reference() is not None for reference in pictures)
+
+    monkeypatch.setattr(run_module, "read_picture", tracked)
+    count = 0
+    for outcome in outcomes(folder, session, batch_size=2):
+        assert outcome.error is None
+        count += 1
+        del outcome
+    gc.collect()
+    assert count == 40
+    # Besides the window, a thread may still hold the picture that it has just handed over.
+    assert 1 < most <= WINDOW * 2 + READERS + WRITERS
+    assert alive() == 0
+
+
+def test_large_pictures_are_held_by_bytes(folder, session, monkeypatch):
+    """When one picture fills the budget, the next is read only after it is done: no deadlock, all finished."""
+    monkeypatch.setattr(run_module, "MOST_BYTES", 1)
+    assert sum(1 for _ in outcomes(folder, session, batch_size=8)) == 40
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 64])
+def test_a_failure_stays_alone(folder, session, batch_size):
+    (folder / "07.png").write_bytes(b"not a picture")
+    found = list(outcomes(folder, session, batch_size=batch_size))
+    assert [outcome.job.name for outcome in found if outcome.error] == [str(folder / "07.png")]
+    assert isinstance(found[7].error, InputError)
+    assert len(list((folder.parent / "out").iterdir())) == 39
+
+
+def test_a_result_that_cannot_be_written_is_that_inputs_failure(folder, session, monkeypatch):
+    original = run_module.write_all
+
+    def full(files):
+        if any("05_" in path.name for path in files):
+            raise OutputError("the disk is full", "free some space")
+        original(files)
+
+    monkeypatch.setattr(run_module, "write_all", full)
+    found = list(outcomes(folder, session))
+    assert [position for position, outcome in enumerate(found) if outcome.error] == [5]
+
+
+def test_fail_fast_hands_out_what_is_finished(folder, session):
+    (folder / "03.png").write_bytes(b"")
+    found = list(outcomes(folder, session, batch_size=2, fail_fast=True))
+    assert len(found) < 40
+    assert found[3].error is not None
+    written = {path.name for path in (folder.parent / "out").iterdir()}
+    assert written == {explanation.files["overlay"].name for each in found for explanation in each.explanations}
+
+
+def test_an_error_in_the_network_ends_the_run(folder, session, monkeypatch):
+    def explode(pictures):
+        raise RuntimeError("boom")
+
+    monkeypatch.setattr(session, "ask", explode)
+    with pytest.raises(RuntimeError, match="boom"):
+        list(outcomes(folder, session))
+    assert not list((folder.parent / "out").iterdir())
