@@ -1,0 +1,155 @@
+"""What is said on stderr: notes, tables, warnings, errors, progress. Results go to stdout, and nothing else does."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from gradcam_cli.text import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from rich.console import Console
+    from rich.progress import Progress
+    from rich.text import Text
+
+    from gradcam_cli.errors import GradcamError
+    from gradcam_cli.pipeline.results import Explanation
+
+BAR = 24
+"""Width of the probabilities' bars, in characters."""
+
+
+def print_error(message: str, hint: str) -> None:
+    """Write an error as one line that says what is wrong and one that says what to do."""
+    sys.stderr.write(f"error: {printable(message)}\n")
+    if hint:
+        sys.stderr.write(f"  hint: {printable(hint)}\n")
+
+
+def print_result(line: str) -> None:
+    """Write one line to stdout at once; undecodable bytes of file names go out as they came in."""
+    sys.stdout.buffer.write(os.fsencode(line) + b"\n")
+    sys.stdout.buffer.flush()
+
+
+class Voice:
+    """Speaks on stderr as loudly as the user wants.
+
+    Args:
+        quiet: nothing but errors.
+        verbose: reasons, too.
+    """
+
+    def __init__(self, *, quiet: bool, verbose: bool) -> None:
+        self.quiet = quiet
+        self.verbose = verbose and not quiet
+        self._progress: Progress | None = None
+
+    @property
+    def _console(self) -> Console:
+        from rich.console import Console
+
+        if self._progress is not None:
+            return self._progress.console
+        return Console(stderr=True, highlight=False, soft_wrap=True)
+
+    def say(self, text: str, style: str | None = None) -> None:
+        """Write a line, unless quiet."""
+        if not self.quiet:
+            self._console.print(printable(text), style=style, markup=False)
+
+    def explain(self, text: str) -> None:
+        """Write a line that gives reasons, if they are wanted."""
+        if self.verbose:
+            self.say(text, "dim")
+
+    def warn(self, text: str) -> None:
+        """Write a warning, unless quiet."""
+        self.say(f"warning: {text}", "yellow")
+
+    def error(self, error: GradcamError) -> None:
+        """Write an error, quiet or not."""
+        if self._progress is None:
+            print_error(error.message, error.hint)
+            return
+        self._console.print(f"error: {printable(error.message)}", style="red", markup=False)
+        if error.hint:
+            self._console.print(f"  hint: {printable(error.hint)}", markup=False)
+
+    def table(self, explanations: Sequence[Explanation]) -> None:
+        """Show one picture's most probable classes and the explained ones, these marked."""
+        if self.quiet:
+            return
+        from rich import box
+        from rich.table import Table
+
+        explained = {explanation.target.index: explanation.target for explanation in explanations}
+        shown = list(explanations[0].predictions)
+        told = {prediction.index for prediction in shown}
+        shown += [target for index, target in explained.items() if index not in told]
+        console = self._console
+        bar, mark = ("━", "◂ explained") if console.encoding.lower().startswith("utf") else ("-", "< explained")
+        table = Table(box=box.SIMPLE_HEAD if bar == "━" else box.ASCII2, show_edge=False, pad_edge=False)
+        table.add_column("class", max_width=48, overflow="ellipsis", no_wrap=True)
+        table.add_column("probability", justify="right")
+        table.add_column("", min_width=BAR)
+        table.add_column("")
+        for each in shown:
+            style, note = ("bold", mark) if each.index in explained else (None, "")
+            length = round(each.probability * BAR)
+            table.add_row(_text(printable(each.label)), f"{each.probability:.1%}", bar * length, note, style=style)
+        console.print(table)
+
+    def line(self, explanation: Explanation) -> None:
+        """Show the explained class in one line, for one picture of many."""
+        target = explanation.target
+        self.say(f"{explanation.input}: {target.label} {target.probability:.1%}")
+
+    @contextlib.contextmanager
+    def progress(self, total: int, what: str) -> Iterator[Callable[[], None]]:
+        """Show a bar while ``total`` things are done, on a terminal only; yields what to call after each."""
+        if self.quiet or total < 2 or not sys.stderr.isatty():
+            yield lambda: None
+            return
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+        with Progress(*columns, console=self._console, transient=True) as progress:
+            task = progress.add_task(what, total=total)
+            self._progress = progress
+            try:
+                yield lambda: progress.advance(task)
+            finally:
+                self._progress = None
+
+    @contextlib.contextmanager
+    def download(self) -> Iterator[Callable[[int, int], None]]:
+        """Yield what a download reports (bytes done, bytes in all) to; a bar appears with the first report."""
+        if self.quiet or not sys.stderr.isatty():
+            yield lambda done, total: None
+            return
+        from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
+        columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn()
+        progress = Progress(*columns, console=self._console, transient=True)
+        task = progress.add_task("downloading weights", total=None)
+
+        def report(done: int, total: int) -> None:
+            progress.start()
+            progress.update(task, completed=done, total=total or None)
+
+        try:
+            yield report
+        finally:
+            progress.stop()
+
+
+def _text(text: str) -> Text:
+    """Return text that rich takes literally, brackets and all."""
+    from rich.text import Text
+
+    return Text(text)

@@ -1,0 +1,90 @@
+"""The ``gradcam`` command: its subcommands, loaded when asked for, and the one place where errors meet the user."""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module
+from typing import TYPE_CHECKING, cast
+
+import click
+
+from gradcam_cli._version import __version__
+from gradcam_cli.cli.console import print_error
+from gradcam_cli.errors import ExitCode, GradcamError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+COMMANDS = {"image": "gradcam_cli.cli.image:image"}
+"""Subcommand → where it is."""
+
+
+class LazyGroup(click.Group):
+    """A group that imports a subcommand when it is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names in the order of ``COMMANDS``."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import and return a subcommand."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, name = COMMANDS[cmd_name].split(":")
+        return cast("click.Command", getattr(import_module(module), name))
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Start with:  gradcam image cat.jpg",
+)
+@click.version_option(__version__, "-V", "--version", prog_name="gradcam", message="%(prog)s %(version)s")
+def cli() -> None:
+    """Show which parts of a picture made a neural network choose a class."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and leave the process with its exit code.
+
+    Args:
+        arguments: without the program's name; the process's own when None.
+    """
+    sys.exit(run(arguments))
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code; every error has been told on stderr.
+
+    With ``GRADCAM_DEBUG=1`` in the environment errors that are not the user's come out with their traceback.
+    """
+    debug = os.environ.get("GRADCAM_DEBUG") not in (None, "", "0")
+    try:
+        result = cli.main(arguments, prog_name="gradcam", standalone_mode=False)
+        return int(result or ExitCode.OK)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        return ExitCode.USAGE
+    except click.ClickException as error:
+        context = getattr(error, "ctx", None)
+        print_error(error.format_message(), f"see {context.command_path if context else 'gradcam'} --help")
+        return error.exit_code
+    except GradcamError as error:
+        if debug:
+            raise
+        print_error(error.message, error.hint)
+        return error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        print_error("interrupted", "run it again with --skip-existing to go on; what was finished is kept")
+        return ExitCode.INTERRUPTED
+    except BrokenPipeError:
+        # The reader of our results went away, as `head` does; there is nobody left to tell.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitCode.FAILED
+    except Exception as error:
+        if debug:
+            raise
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else ""
+        print_error(f"{type(error).__name__}: {reason}", "set GRADCAM_DEBUG=1 to see where; this is a fault of gradcam")
+        return ExitCode.FAILED

@@ -1,0 +1,207 @@
+"""Options that commands share, in the sections in which ``--help`` shows them.
+
+Each option that takes one value can also be set in the environment: ``--output-dir`` by ``GRADCAM_OUTPUT_DIR``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from gradcam_cli.cam.methods import METHODS
+from gradcam_cli.cam.targets import Target, parse_target
+from gradcam_cli.models.names import check_name
+from gradcam_cli.pipeline.settings import FORMATS, KINDS
+from gradcam_cli.records import FITS, NORMALIZATIONS
+from gradcam_cli.render.colormap import check_colormap
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+class SectionOption(click.Option):
+    """An option that says in which section of the help it belongs, and takes its default from the environment."""
+
+    def __init__(self, *args: Any, section: str, **kwargs: Any) -> None:  # noqa: ANN401
+        super().__init__(*args, **kwargs)
+        self.section = section
+        if not self.multiple:  # several values could not be told apart in one variable
+            self.envvar = f"GRADCAM_{max(self.opts, key=len).strip('-').replace('-', '_').upper()}"
+
+
+class SectionCommand(click.Command):
+    """A command whose options are shown in sections."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write one list of options a section, in the order of declaration; the rest comes last."""
+        sections: dict[str, list[tuple[str, str]]] = {}
+        for parameter in self.get_params(ctx):
+            record = parameter.get_help_record(ctx)
+            if record is not None and isinstance(parameter, click.Option):
+                sections.setdefault(getattr(parameter, "section", "Help"), []).append(record)
+        for title, records in sections.items():
+            with formatter.section(title):
+                formatter.write_dl(records, col_max=28)
+
+
+class Checked(click.ParamType):  # type: ignore[type-arg]  # only the later ones are generic
+    """A value that a function of the core checks; its error becomes the usual message about an option.
+
+    Args:
+        name: how the help calls the value.
+        check: text → value; raises GradcamError.
+    """
+
+    def __init__(self, name: str, check: Callable[[str], object]) -> None:
+        self.name = name
+        self._check = check
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401
+        """Return the checked value, or fail with the core's own words; what is no text has been checked before."""
+        return self._check(value) if isinstance(value, str) else value
+
+
+class Several(Checked):
+    """A comma-separated choice of names.
+
+    Args:
+        choices: the names there are.
+    """
+
+    def __init__(self, choices: Iterable[str]) -> None:
+        self._choices = tuple(choices)
+        super().__init__("a,b,…", self._split)
+
+    def _split(self, text: str) -> tuple[str, ...]:
+        names = tuple(dict.fromkeys(part.strip().lower() for part in text.split(",") if part.strip()))
+        unknown = [name for name in names if name not in self._choices]
+        if unknown or not names:
+            raise click.BadParameter(f"'{', '.join(unknown) or text}' is not among {', '.join(self._choices)}")
+        return names
+
+
+def options(section: str, *declared: tuple[tuple[str, ...], dict[str, Any]]) -> Callable[[Function], Function]:
+    """Return one decorator that adds all ``declared`` options to a command, under a heading."""
+
+    def decorate(function: Function) -> Function:
+        for names, attributes in reversed(declared):
+            function = click.option(*names, cls=SectionOption, section=section, **attributes)(function)
+        return function
+
+    return decorate
+
+
+def option(*names: str, **attributes: Any) -> tuple[tuple[str, ...], dict[str, Any]]:  # noqa: ANN401
+    """Describe an option as ``click.option`` takes it."""
+    return names, attributes
+
+
+FILE = click.Path(path_type=Path)
+
+input_options = options(
+    "Inputs",
+    option(
+        "--from-file", metavar="LIST", help="Take inputs from a file, one path a line; - reads the list from stdin."
+    ),
+    option("-r", "--recursive", is_flag=True, help="Search the subfolders of directories."),
+)
+
+output_options = options(
+    "Outputs",
+    option("-o", "--output-dir", type=FILE, metavar="DIR", default=Path("gradcam_output"), show_default=True,
+        help="Where files go; made when missing.",
+    ),
+    option(
+        "--save", type=Several(KINDS), default="grayscale,heatmap,overlay", show_default=True,
+        help=f"What to write: {', '.join(KINDS)}. 'map' is float32 .npy.",
+    ),
+    option(
+        "--format", "picture_format", type=click.Choice(FORMATS), default="png", show_default=True,
+        help="Of the pictures written.",
+    ),
+    option(
+        "--quality", type=click.IntRange(1, 100), metavar="1…100", default=95, show_default=True,
+        help="Of jpg and webp.",
+    ),
+    option(
+        "--name-from", type=click.Choice(("stem", "path")), default="stem", show_default=True,
+        help="Name files by the input's name, or by its whole path.",
+    ),
+    option("--skip-existing", is_flag=True, help="Skip inputs whose files all exist: resumes a run."),
+    option("--no-overwrite", is_flag=True, help="Stop before anything is done if a file exists."),
+)  # fmt: skip
+
+model_options = options(
+    "Network",
+    option(
+        "-m", "--model", type=Checked("NAME", check_name), default="auto", show_default=True,
+        help="A torchvision classifier by name, 'tiny' (bundled, offline), or 'auto': mobilenet_v2 if its weights "
+        "are at hand or can be fetched, otherwise tiny.",
+    ),
+    option(
+        "-w", "--weights", type=FILE, metavar="FILE",
+        help="Checkpoint (.pth, .pt, .ckpt, .safetensors); nothing in it is executed.",
+    ),
+    option("--labels", type=FILE, metavar="FILE", help="Class names: a text file, one a line, or JSON."),
+    option(
+        "-l", "--layer", "layers", metavar="NAME", multiple=True, default=("auto",),
+        help="Target layer, as in layer4.1 or features.-1; repeat for several. Default: the last one with a grid.",
+    ),
+    option(
+        "-t", "--target", "targets", type=Checked("CLASS", parse_target), multiple=True, default=("top",),
+        help="Class to explain: top (default), top:3, an index or a label; repeat for several.",
+    ),
+    option("--method", type=click.Choice(tuple(METHODS)), default="gradcam", show_default=True, help="The formula."),
+    option(
+        "--fit", type=click.Choice(FITS), default="whole", show_default=True,
+        help="How a picture meets the input: all of it with its aspect, the training crop, stretched, or padded.",
+    ),
+    option(
+        "--input-size", type=click.IntRange(8, 4096), metavar="PIXELS",
+        help="Side of the input, for a network of your own.",
+    ),
+    option(
+        "--device", metavar="NAME", default="auto", show_default=True,
+        help="cpu, cuda, cuda:1, mps; auto takes a GPU if there is one.",
+    ),
+)  # fmt: skip
+
+render_options = options(
+    "Looks",
+    option(
+        "--colormap", type=Checked("NAME", check_colormap), default="jet", show_default=True,
+        help="jet, turbo, viridis, inferno, magma, hot or any other of OpenCV's.",
+    ),
+    option(
+        "--alpha", type=click.FloatRange(0, 1), metavar="0…1", default=0.5, show_default=True,
+        help="The heatmap's weight in the overlay.",
+    ),
+    option("--alpha-by-intensity", is_flag=True, help="Weigh each pixel by its heat too: cold regions stay clear."),
+    option(
+        "--normalize", type=click.Choice(NORMALIZATIONS), default="minmax", show_default=True,
+        help="How the map is brought to 0…1.",
+    ),
+)  # fmt: skip
+
+run_options = options(
+    "Running",
+    option(
+        "--batch-size",
+        type=click.IntRange(1, 4096),
+        metavar="N",
+        default=8,
+        show_default=True,
+        help="Pictures in one forward pass, at most.",
+    ),
+    option("--fail-fast", is_flag=True, help="Stop at the first input that fails."),
+    option("--json", "as_json", is_flag=True, help="One JSON object a line on stdout instead of paths."),
+    option("-q", "--quiet", is_flag=True, help="Say nothing but errors."),
+    option("-v", "--verbose", is_flag=True, help="Explain choices: which layer, and why."),
+)
+
+
+def flat(wishes: Iterable[Iterable[Target]]) -> tuple[Target, ...]:
+    """Join what several ``--target`` ask for, each wish once."""
+    return tuple(dict.fromkeys(target for each in wishes for target in each))
