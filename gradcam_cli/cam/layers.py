@@ -1,12 +1,13 @@
 """Which layer to look at: by name, or found by watching the network run.
 
-The network is run once on the meta device, where tensors have shapes and no values: some hundredths of a second for
-any network, and the same rule for every one.
+The network is run once, as a rule on the meta device, where tensors have shapes and no values: some hundredths of a
+second for any network, and the same rule for every one.
 """
 
 from __future__ import annotations
 
 import difflib
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 _POOLS = (
     nn.MaxPool2d, nn.AvgPool2d, nn.LPPool2d, nn.FractionalMaxPool2d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d,
 )  # fmt: skip
+_SMALL_NETWORK = 5_000_000
+"""Parameters up to which one forward pass takes some hundredths of a second."""
 _LATEST_TOKEN_LAYERS = 48
 """How far back, in modules, a layer whose tokens all reach the score is looked for: two large transformer blocks."""
 
@@ -121,12 +124,23 @@ def _watch(network: nn.Module, input_size: Size) -> tuple[list[_Call], int]:
         return watch.calls, logits_of(output).shape[1]
 
     with undisturbed(network):
+        if not _meta_pays(network):
+            return run(meta=False)
         try:
             return run(meta=True)
         except ModelError:
             raise
-        except Exception:  # a network may do anything, values on the meta device among it
+        except Exception:  # a network may do anything, reading values among it
             return run(meta=False)
+
+
+def _meta_pays(network: nn.Module) -> bool:
+    """Whether the meta device is the faster way to watch: its kernels import torch's compiler, a second of start-up.
+
+    torchvision has imported that already; without it a small network is sooner run for real.
+    """
+    size = sum(parameter.numel() for parameter in network.parameters())
+    return "torch._dynamo" in sys.modules or size > _SMALL_NETWORK
 
 
 def accepts(network: nn.Module, input_size: Size) -> bool:

@@ -7,6 +7,7 @@ import torch
 import torchvision
 from torch import nn
 
+from gradcam_cli.cam import layers
 from gradcam_cli.cam.explainer import Explainer
 from gradcam_cli.cam.layers import accepts, find_layer, layer_named
 from gradcam_cli.cam.layout import layout_of, token_grid
@@ -181,6 +182,13 @@ def test_a_network_that_cannot_run_on_the_meta_device():
             return self.head(x.mean((2, 3)) if float(x.sum()) < 1e9 else x[:, :, 0, 0])
 
     assert find_layer(Reads().eval(), (16, 16)).name == "conv"
+
+
+@pytest.mark.parametrize("pays", [True, False])
+def test_both_ways_of_watching_find_the_same(small_net, monkeypatch, pays):
+    monkeypatch.setattr(layers, "_meta_pays", lambda network: pays)
+    assert find_layer(small_net, (24, 40)).name == "tail.1"
+    assert not accepts(nn.Sequential(nn.Conv2d(3, 6, 3), nn.Flatten(), nn.Linear(6 * 14 * 14, 4)), (16, 24))
 
 
 def test_names(small_net):
