@@ -27,8 +27,8 @@ _POOLS = (
 )  # fmt: skip
 _SMALL_NETWORK = 5_000_000
 """Parameters up to which one forward pass takes some hundredths of a second."""
-_LATEST_TOKEN_LAYERS = 48
-"""How far back, in modules, a layer whose tokens all reach the score is looked for: two large transformer blocks."""
+_LATEST_TOKEN_LAYERS = 24
+"""How far back, in modules, a layer whose tokens all reach the score is looked for: well over a transformer block."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,7 @@ def contenders(net: nn.Module, batch: torch.Tensor) -> dict[str, Callable[[], ob
 
         peer_net = copy.deepcopy(net)
         peer = GradCAM(peer_net, [peer_net.get_submodule(layer.name)])
-        found["pytorch-grad-cam"] = lambda: peer(batch)
+        found["pytorch-grad-cam"] = lambda: peer(batch, None)
     except ImportError:
         pass
     try:
