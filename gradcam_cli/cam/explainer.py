@@ -127,7 +127,7 @@ class Explainer:
             if not layout.has_grid:
                 raise ModelError(f"the layer '{layer.name}' has no grid: its output is 1×1", "name an earlier --layer")
         logits: list[list[float]] = captured.logits.detach().double().tolist()
-        classes = [list(self._classes_of(targets, position, row)) for position, row in enumerate(logits)]
+        classes = [self._classes_of(targets, position, row) for position, row in enumerate(logits)]
 
         features = captured.feature_maps()
         results = [Explained(row, []) for row in logits]
@@ -144,14 +144,17 @@ class Explainer:
                         results[position].maps.append(_class_map(layer.name, each[turn], raw[position], dead[position]))
         return results
 
-    def _classes_of(
-        self, targets: Choose | Sequence[int] | int | None, position: int, row: list[float]
-    ) -> Sequence[int]:
+    def _classes_of(self, targets: Choose | Sequence[int] | int | None, position: int, row: list[float]) -> list[int]:
         if targets is None:
-            return _top(row)
-        if isinstance(targets, int):
-            return [targets]
-        return targets(row) if callable(targets) else [targets[position]]
+            chosen = _top(row)
+        elif isinstance(targets, int):
+            chosen = [targets]
+        else:
+            chosen = list(targets(row)) if callable(targets) else [int(targets[position])]
+        count = max(len(row), 2)  # one logit has two sides
+        if not chosen or not all(0 <= index < count for index in chosen):
+            raise ModelError(f"the classes {chosen} are not the network's", f"give indices from 0 to {count - 1}")
+        return chosen
 
 
 def _class_map(layer: str, target: int, raw: npt.NDArray[np.float32], dead: bool) -> ClassMap:

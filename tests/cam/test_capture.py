@@ -175,3 +175,9 @@ def test_a_foreign_module(small_net):
 
 def test_a_module_as_layer(small_net, batch):
     assert Explainer(small_net, small_net.features)(batch)[0].maps[0].layer == "features"
+
+
+@pytest.mark.parametrize("targets", [5, -1, [0, 1, 9], lambda logits: []])
+def test_classes_that_there_are_not(small_net, batch, targets):
+    with pytest.raises(ModelError, match="are not the network's"):
+        Explainer(small_net, "features")(batch, targets)
