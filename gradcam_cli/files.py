@@ -11,6 +11,7 @@ from gradcam_cli.text import explain_os_error
 
 if TYPE_CHECKING:
     from pathlib import Path
+    from typing import BinaryIO
 
 _SPECIAL = {stat.S_IFIFO: "pipe", stat.S_IFSOCK: "socket"}
 
@@ -40,6 +41,12 @@ def refusal(path: Path, wanted: str, hint: str) -> tuple[str, str] | None:
     if stat.S_ISDIR(mode):
         return f"is a directory, not {wanted}", hint
     return f"is not a regular file but a {_SPECIAL.get(stat.S_IFMT(mode), 'device')}", hint
+
+
+def read_at_most(stream: BinaryIO, most: int) -> bytes | None:
+    """Return what is left in ``stream``, or None when that is more than ``most`` bytes: a device may never end."""
+    data = stream.read(most + 1)
+    return data if len(data) <= most else None
 
 
 def explain_read_error(error: OSError) -> tuple[str, str]:

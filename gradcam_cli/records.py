@@ -102,6 +102,11 @@ class Job:
     stem: Path
     outputs: dict[str, Path] = field(default_factory=dict)
 
+    @property
+    def given(self) -> str:
+        """The input as JSON results have it: its path, or ``-`` for standard input."""
+        return "-" if self.input is None else str(self.input)
+
 
 @dataclass(slots=True)
 class Picture:

@@ -7,6 +7,7 @@ gradient comes from ``autograd.grad``, so no parameter's ``.grad`` is ever touch
 from __future__ import annotations
 
 import contextlib
+import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 HALF_PRECISION_SCALE = 1024.0
 """Gradients of float16 networks are computed this much larger, so that small ones do not vanish."""
+
+_ALONE = threading.RLock()
 
 
 @contextlib.contextmanager
@@ -80,20 +83,24 @@ class Captured:
 
 @contextlib.contextmanager
 def undisturbed(network: nn.Module) -> Iterator[None]:
-    """Hold the network in eval mode with no parameter needing a gradient; restore every flag at the end."""
-    training = [module for module in network.modules() if module.training]
-    learning = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    try:
-        for module in training:
-            module.training = False
-        for parameter in learning:
-            parameter.requires_grad_(False)
-        yield
-    finally:
-        for parameter in learning:
-            parameter.requires_grad_(True)
-        for module in training:
-            module.training = True
+    """Hold the network in eval mode with no parameter needing a gradient; restore every flag at the end.
+
+    One thread at a time: hooks and flags belong to the network, not to a call, and networks may share modules.
+    """
+    with _ALONE:
+        training = [module for module in network.modules() if module.training]
+        learning = [parameter for parameter in network.parameters() if parameter.requires_grad]
+        try:
+            for module in training:
+                module.training = False
+            for parameter in learning:
+                parameter.requires_grad_(False)
+            yield
+        finally:
+            for parameter in learning:
+                parameter.requires_grad_(True)
+            for module in training:
+                module.training = True
 
 
 @contextlib.contextmanager

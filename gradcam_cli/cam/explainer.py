@@ -64,6 +64,7 @@ class Explainer:
 
     Every batch costs one forward pass and, for each class asked for, one backward pass from the score to the target
     layer. The network is left as it was: its hooks, train/eval flags and parameters' ``.grad`` and ``requires_grad``.
+    Threads may explain with one network at once; their forward passes take turns.
 
     Args:
         network: any module that maps (N, 3, H, W) to class scores: a tensor, tuple, dict or object with ``.logits``.

@@ -7,7 +7,8 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from gradcam_cli.text import printable
+from gradcam_cli.errors import OutputError
+from gradcam_cli.text import explain_os_error, printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from gradcam_cli.errors import GradcamError
+    from gradcam_cli.pipeline.clip_run import ClipExplanation
     from gradcam_cli.pipeline.results import Explanation
 
 BAR = 24
@@ -25,15 +27,36 @@ BAR = 24
 
 def print_error(message: str, hint: str) -> None:
     """Write an error as one line that says what is wrong and one that says what to do."""
-    sys.stderr.write(f"error: {printable(message)}\n")
-    if hint:
-        sys.stderr.write(f"  hint: {printable(hint)}\n")
+    with contextlib.suppress(OSError):  # stderr itself cannot be written: the exit code must do
+        sys.stderr.write(f"error: {printable(message)}\n")
+        if hint:
+            sys.stderr.write(f"  hint: {printable(hint)}\n")
+
+
+def print_interrupted() -> None:
+    """Say that Ctrl-C, or another signal, has ended the run."""
+    if sys.stderr.isatty():  # the line begins with the terminal's ^C
+        print(file=sys.stderr)
+    print_error("interrupted", "run it again with --skip-existing to go on; what was finished is kept")
 
 
 def print_result(line: str) -> None:
-    """Write one line to stdout at once; undecodable bytes of file names go out as they came in."""
-    sys.stdout.buffer.write(os.fsencode(line) + b"\n")
-    sys.stdout.buffer.flush()
+    """Write one line to stdout at once; undecodable bytes of file names go out as they came in.
+
+    Raises:
+        OutputError: stdout cannot be written, because its disk is full for instance.
+        BrokenPipeError: its reader went away.
+    """
+    try:
+        sys.stdout.buffer.write(os.fsencode(line) + b"\n")
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        what, hint = explain_os_error(error)
+        raise OutputError(
+            f"standard output: cannot be written: {what}", hint or "send the results elsewhere"
+        ) from error
 
 
 class Voice:
@@ -80,7 +103,14 @@ class Voice:
         if error.hint:
             self._console.print(f"  hint: {printable(error.hint)}", markup=False)
 
-    def table(self, explanations: Sequence[Explanation]) -> None:
+    def result(self, line: str) -> None:
+        """Write a line of results to stdout; where that is a terminal with a bar on it, above the bar."""
+        if self._progress is not None and sys.stdout.isatty():
+            self._console.print(printable(line), markup=False)
+        else:
+            print_result(line)
+
+    def table(self, explanations: Sequence[Explanation | ClipExplanation]) -> None:
         """Show one picture's most probable classes and the explained ones, these marked."""
         if self.quiet:
             return
@@ -104,7 +134,7 @@ class Voice:
             table.add_row(_text(printable(each.label)), f"{each.probability:.1%}", bar * length, note, style=style)
         console.print(table)
 
-    def line(self, explanation: Explanation) -> None:
+    def line(self, explanation: Explanation | ClipExplanation) -> None:
         """Show the explained class in one line, for one picture of many."""
         target = explanation.target
         self.say(f"{explanation.input}: {target.label} {target.probability:.1%}")
@@ -123,6 +153,31 @@ class Voice:
             self._progress = progress
             try:
                 yield lambda: progress.advance(task)
+            finally:
+                self._progress = None
+
+    @contextlib.contextmanager
+    def frames(self) -> Iterator[Callable[[str, int, int | None], None]]:
+        """Show how far a clip is, on a terminal only; yields what takes (name, frames done, frames in all)."""
+        if self.quiet or not sys.stderr.isatty():
+            yield lambda name, done, total: None
+            return
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        speed = TextColumn("{task.fields[speed]}")
+        columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), speed, TimeRemainingColumn()
+        with Progress(*columns, console=self._console, transient=True) as progress:
+            task = progress.add_task("", total=None, speed="")
+            self._progress = progress
+
+            def show(name: str, done: int, total: int | None) -> None:
+                if progress.tasks[0].description != printable(name):
+                    progress.reset(task, description=printable(name))
+                rate = progress.tasks[0].speed
+                progress.update(task, completed=done, total=total, speed=f"{rate:.1f} fps" if rate else "")
+
+            try:
+                yield show
             finally:
                 self._progress = None
 

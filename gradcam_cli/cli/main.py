@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING, cast
 import click
 
 from gradcam_cli._version import __version__
-from gradcam_cli.cli.console import print_error
+from gradcam_cli.cli.console import print_error, print_interrupted
 from gradcam_cli.errors import ExitCode, GradcamError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-COMMANDS = {"image": "gradcam_cli.cli.image:image"}
+COMMANDS = {
+    "image": "gradcam_cli.cli.image:image",
+}
 """Subcommand → where it is."""
 
 
@@ -45,17 +47,11 @@ def cli() -> None:
     """Show which parts of a picture made a neural network choose a class."""
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line and leave the process with its exit code.
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code; every error has been told on stderr.
 
     Args:
         arguments: without the program's name; the process's own when None.
-    """
-    sys.exit(run(arguments))
-
-
-def run(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit code; every error has been told on stderr.
 
     With ``GRADCAM_DEBUG=1`` in the environment errors that are not the user's come out with their traceback.
     """
@@ -68,7 +64,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return ExitCode.USAGE
     except click.ClickException as error:
         context = getattr(error, "ctx", None)
-        print_error(error.format_message(), f"see {context.command_path if context else 'gradcam'} --help")
+        message = error.format_message().removesuffix(".")
+        print_error(message[:1].lower() + message[1:], f"see {context.command_path if context else 'gradcam'} --help")
         return error.exit_code
     except GradcamError as error:
         if debug:
@@ -76,7 +73,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         print_error(error.message, error.hint)
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
-        print_error("interrupted", "run it again with --skip-existing to go on; what was finished is kept")
+        print_interrupted()
         return ExitCode.INTERRUPTED
     except BrokenPipeError:
         # The reader of our results went away, as `head` does; there is nobody left to tell.

@@ -6,6 +6,7 @@ Each option that takes one value can also be set in the environment: ``--output-
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,8 +14,9 @@ import click
 
 from gradcam_cli.cam.methods import METHODS
 from gradcam_cli.cam.targets import Target, parse_target
+from gradcam_cli.errors import UsageError
 from gradcam_cli.models.names import check_name
-from gradcam_cli.pipeline.settings import FORMATS, KINDS
+from gradcam_cli.pipeline.settings import CODECS, FORMATS, KINDS, MAX_INPUT, MIN_INPUT, MOVING_KINDS
 from gradcam_cli.records import FITS, NORMALIZATIONS
 from gradcam_cli.render.colormap import check_colormap
 
@@ -82,6 +84,32 @@ class Several(Checked):
         return names
 
 
+def exact(text: str) -> Fraction:
+    """Read a number, not negative, without rounding it: ``29.97``, ``30000/1001``.
+
+    Raises:
+        UsageError: it is none.
+    """
+    try:
+        number = Fraction(text)
+    except (ValueError, ZeroDivisionError):
+        number = Fraction(-1)
+    if number < 0:
+        raise UsageError(f"'{text}' is not a number of that kind", "give one such as 2.5 or 30000/1001")
+    return number
+
+
+def rate(text: str) -> Fraction:
+    """Read a number of frames per second, as ``exact`` does, but not zero.
+
+    Raises:
+        UsageError: it is none.
+    """
+    if not (number := exact(text)):
+        raise UsageError("no frame per second is no rate", "give one such as 10 or 30000/1001")
+    return number
+
+
 def options(section: str, *declared: tuple[tuple[str, ...], dict[str, Any]]) -> Callable[[Function], Function]:
     """Return one decorator that adds all ``declared`` options to a command, under a heading."""
 
@@ -110,9 +138,20 @@ input_options = options(
 
 output_options = options(
     "Outputs",
-    option("-o", "--output-dir", type=FILE, metavar="DIR", default=Path("gradcam_output"), show_default=True,
+    option(
+        "-o", "--output-dir", type=FILE, metavar="DIR", default=Path("gradcam_output"), show_default=True,
         help="Where files go; made when missing.",
     ),
+    option(
+        "--name-from", type=click.Choice(("stem", "path")), default="stem", show_default=True,
+        help="Name files by the input's name, or by its whole path.",
+    ),
+    option("--skip-existing", is_flag=True, help="Skip inputs whose files all exist: resumes a run."),
+    option("--no-overwrite", is_flag=True, help="Stop before anything is done if a file exists."),
+)  # fmt: skip
+
+image_options = options(
+    "Outputs",
     option(
         "--save", type=Several(KINDS), default="grayscale,heatmap,overlay", show_default=True,
         help=f"What to write: {', '.join(KINDS)}. 'map' is float32 .npy.",
@@ -125,12 +164,58 @@ output_options = options(
         "--quality", type=click.IntRange(1, 100), metavar="1…100", default=95, show_default=True,
         help="Of jpg and webp.",
     ),
+)  # fmt: skip
+
+moving_options = options(
+    "Outputs",
     option(
-        "--name-from", type=click.Choice(("stem", "path")), default="stem", show_default=True,
-        help="Name files by the input's name, or by its whole path.",
+        "--save", type=Several(MOVING_KINDS), default="grayscale,heatmap,overlay", show_default=True,
+        help=f"What to write: {', '.join(MOVING_KINDS)}.",
     ),
-    option("--skip-existing", is_flag=True, help="Skip inputs whose files all exist: resumes a run."),
-    option("--no-overwrite", is_flag=True, help="Stop before anything is done if a file exists."),
+    option("--caption", is_flag=True, help="Write class and probability into the overlay."),
+    option("--side-by-side", is_flag=True, help="Put the source beside the overlay."),
+    option("--keep-partial", is_flag=True, help="When stopped, keep what is done as playable files."),
+    option("--gif-fps", type=Checked("N", rate), metavar="N", help="Most frames per second of GIFs."),
+    option("--gif-width", type=click.IntRange(1, 65_535), metavar="PIXELS", help="Most pixels across of GIFs."),
+)  # fmt: skip
+
+video_options = options(
+    "Outputs",
+    option("--gif", is_flag=True, help="Write the overlay as a GIF too."),
+    option(
+        "--codec", type=click.Choice(CODECS), default="h264", show_default=True,
+        help="H.264 plays everywhere; the others are smaller and slower.",
+    ),
+    option(
+        "--quality", type=click.IntRange(1, 100), metavar="1…100", default=75, show_default=True,
+        help="Of videos; 75 is hard to tell from the source.",
+    ),
+    option("--no-audio", is_flag=True, help="Leave the sound out."),
+)  # fmt: skip
+
+part_options = options(
+    "Which frames",
+    option("--start", type=Checked("SECONDS", exact), metavar="SECONDS", help="Leave out what comes before."),
+    option("--end", type=Checked("SECONDS", exact), metavar="SECONDS", help="Leave out what comes from there on."),
+    option(
+        "--fps", type=Checked("N", rate), metavar="N",
+        help="Take frames at this rate; default: the source's own times.",
+    ),
+    option("--max-size", type=click.IntRange(16), metavar="PIXELS", help="Longest side of the frames."),
+)  # fmt: skip
+
+steady_options = options(
+    "Which frames",
+    option("--stride", type=click.IntRange(1), metavar="N", default=1, show_default=True, help="Keep every Nth frame."),
+    option("--per-frame-target", is_flag=True, help="Explain each frame's own class instead of the clip's."),
+    option(
+        "--normalize-over", type=click.Choice(("clip", "frame")), default="clip", show_default=True,
+        help="What shares one scale; a clip's does not flicker.",
+    ),
+    option(
+        "--smooth", type=click.FloatRange(0), metavar="SECONDS", default=0.0, show_default=True,
+        help="Smooth maps over time with this time constant, whatever the frame rate.",
+    ),
 )  # fmt: skip
 
 model_options = options(
@@ -159,7 +244,7 @@ model_options = options(
         help="How a picture meets the input: all of it with its aspect, the training crop, stretched, or padded.",
     ),
     option(
-        "--input-size", type=click.IntRange(8, 4096), metavar="PIXELS",
+        "--input-size", type=click.IntRange(MIN_INPUT, MAX_INPUT), metavar="PIXELS",
         help="Side of the input, for a network of your own.",
     ),
     option(

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradcam_cli.cam.targets import Target, parse_target
-from gradcam_cli.errors import InputError
+from gradcam_cli.cam.targets import parse_target
+from gradcam_cli.errors import InputError, UsageError
 from gradcam_cli.media.image import read_picture
 from gradcam_cli.pipeline.results import TOP, Explanation
 from gradcam_cli.pipeline.session import Session
@@ -46,7 +46,7 @@ def explain(
     Args:
         picture: a path, an encoded picture, or uint8 RGB pixels (H, W, 3).
         model: name of a network, or one that ``load_model`` has returned; give the latter for many pictures.
-        weights: checkpoint file for ``model``.
+        weights: checkpoint file for ``model``, unless that is loaded already; so with ``labels`` and ``device``.
         labels: labels file for ``model``.
         layer: dotted name of the target layer, or ``auto``.
         target: ``top``, a class index or a label.
@@ -69,14 +69,17 @@ def explain(
     >>> explain("sample_images/cat.jpg", model="tiny").target.label
     'cat'
     """
-    wanted = (Target(index=target),) if isinstance(target, int) else tuple(parse_target(target))
     loaded = None if isinstance(model, str) else model
+    if loaded is not None and (weights is not None or labels is not None or device != "auto"):
+        raise UsageError(
+            "the network is loaded: weights, labels and device come too late", "give them to load_model instead"
+        )
     settings = ModelSettings(
         model=model if isinstance(model, str) else model.name,
         weights=None if weights is None else Path(weights),
         labels=None if labels is None else Path(labels),
         layers=(layer,),
-        targets=wanted[:1],
+        targets=tuple(parse_target(str(target))[:1]),
         method=method,
         fit=fit,
         input_size=input_size,

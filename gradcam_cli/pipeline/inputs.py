@@ -11,11 +11,12 @@ import fnmatch
 import os
 import stat
 import sys
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from gradcam_cli.errors import InputError, UsageError
+from gradcam_cli.files import read_at_most
 from gradcam_cli.pipeline.naming import natural_key
 from gradcam_cli.text import explain_os_error, printable
 
@@ -26,6 +27,9 @@ _SHOWN = 3  # of a long list of names, in a message
 _MAGIC = frozenset("*?[")
 _MISSING = (errno.ENOENT, errno.ENOTDIR, errno.EINVAL)  # EINVAL: Windows, asked for a name with a *
 _LIST = "give --from-file a file with one path a line"
+
+MOST_BYTES = 256 << 20
+"""Of a list: a million long paths."""
 
 
 class Found(NamedTuple):
@@ -50,7 +54,7 @@ class Search:
 
     Attributes:
         found: the inputs in their order, by `key`.
-        failed: inputs that cannot be used, as (name for messages, why).
+        failed: inputs that cannot be used, as (what was given, why).
     """
 
     def __init__(self, suffixes: frozenset[str], recursive: bool, output: tuple[int, int] | None) -> None:
@@ -86,8 +90,7 @@ class Search:
             self._add_file(argument, inode=status.st_ino)
 
     def _fail(self, path: str, message: str, hint: str) -> None:
-        name = printable(path)
-        self.failed.append((name, InputError(f"{name}: {message}", hint)))
+        self.failed.append((path, InputError(f"{printable(path)}: {message}", hint)))
 
     def _add_file(self, path: str, folder: str = "", inode: int = 0) -> None:
         self.found.setdefault(self.key(path), Found(path, folder, inode))
@@ -234,10 +237,13 @@ def read_list(source: str) -> list[str]:
         UsageError: it cannot be read.
     """
     try:
-        data = sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()
+        with nullcontext(sys.stdin.buffer) if source == "-" else open(source, "rb") as stream:
+            data = read_at_most(stream, MOST_BYTES)
     except (OSError, ValueError) as error:
         reason = explain_os_error(error)[0] if isinstance(error, OSError) else str(error)
         raise UsageError(f"{printable(source)}: the list cannot be read: {reason}", _LIST) from error
+    if data is None:
+        raise UsageError(f"{printable(source)}: the list is larger than {MOST_BYTES >> 20} MiB", _LIST)
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         text = data.decode("utf-16", "replace")
     else:

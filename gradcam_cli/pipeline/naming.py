@@ -76,14 +76,20 @@ def endings(kinds: Iterable[str], picture_format: str, parts: Iterable[str] = ()
     """Return what follows the stem for each result: ``overlay`` → ``_overlay.png``.
 
     Args:
-        kinds: names of the kinds of result.
+        kinds: names of the kinds of result; one with a suffix of its own has it behind a dot (``overlay.gif``).
         picture_format: suffix, without its dot, of all kinds that are pictures.
         parts: labels, layers or methods to tell apart; each kind then appears once for each of them, under the
             key ``<kind>_<part>``.
     """
     names = _distinct_parts(parts) or [""]
-    keys = [(kind, f"{kind}_{name}" if name else kind) for kind in kinds for name in names]
-    return {key: f"_{key}.{_DATA_SUFFIXES.get(kind, picture_format)}" for kind, key in keys}
+    found = {}
+    for kind in kinds:
+        plain, _, suffix = kind.partition(".")
+        suffix = suffix or _DATA_SUFFIXES.get(kind, picture_format)
+        for name in names:
+            part = f"_{name}" if name else ""
+            found[kind + part] = f"_{plain}{part}.{suffix}"
+    return found
 
 
 def _distinct_parts(parts: Iterable[str]) -> list[str]:

@@ -39,7 +39,7 @@ class Plan:
     Attributes:
         jobs: in the order of the inputs, a directory's in natural order.
         skipped: how many inputs have all of their results already.
-        failed: inputs that cannot be used, as (name for messages, why). The others are not concerned.
+        failed: inputs that cannot be used, as (what was given, why). The others are not concerned.
     """
 
     jobs: list[Job]

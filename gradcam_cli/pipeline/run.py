@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from gradcam_cli.errors import GradcamError, InputError
+from gradcam_cli.files import read_at_most
 from gradcam_cli.media.atomic import write_all
 from gradcam_cli.media.image import read_picture
 from gradcam_cli.pipeline.results import MAKERS, TOP, Explanation
@@ -31,7 +32,7 @@ WRITERS = 2
 WINDOW = 4
 """Inputs under way at once, in batches: enough for batches of several input sizes to fill."""
 MOST_BYTES = 512 << 20
-"""Decoded pictures held at once before no more are read."""
+"""Decoded pictures held at once before no more are read; also the most that is taken from standard input."""
 
 
 @dataclass(slots=True)
@@ -61,10 +62,17 @@ def read_job(job: Job, session: Session) -> _Item:
         InputError: it is no picture that can be read.
     """
     started = time.perf_counter()
-    picture = read_picture(sys.stdin.buffer.read() if job.input is None else job.input, job.name)
+    picture = read_picture(_standard_input(job.name) if job.input is None else job.input, job.name)
     read = time.perf_counter()
     prepared = session.prepare(picture.pixels)
     return _Item(job, picture, prepared, {"read": read - started, "preprocess": time.perf_counter() - read})
+
+
+def _standard_input(name: str) -> bytes:
+    data = read_at_most(sys.stdin.buffer, MOST_BYTES)
+    if data is None:
+        raise InputError(f"{name}: is larger than {MOST_BYTES >> 20} MiB", "save it in a file and give its path")
+    return data
 
 
 def finish_job(item: _Item, answer: Answer, session: Session, settings: RenderSettings) -> Outcome:
@@ -80,7 +88,7 @@ def finish_job(item: _Item, answer: Answer, session: Session, settings: RenderSe
     files = {}
     for position, (class_map, target) in enumerate(zip(answer.maps, answer.targets, strict=True)):
         explanation = Explanation(
-            input="-" if item.job.input is None else str(item.job.input),
+            input=item.job.given,
             pixels=item.picture.pixels,
             session=session,
             class_map=class_map,

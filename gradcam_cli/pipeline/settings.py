@@ -5,9 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+from gradcam_cli.cam.methods import METHODS
 from gradcam_cli.cam.targets import TOP, Target
+from gradcam_cli.errors import UsageError
+from gradcam_cli.records import FITS, NORMALIZATIONS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from fractions import Fraction
     from pathlib import Path
 
     from gradcam_cli.records import Fit, Normalization
@@ -18,6 +23,22 @@ FORMATS: tuple[PictureFormat, ...] = ("png", "jpg", "webp")
 
 KINDS = ("grayscale", "heatmap", "overlay", "map", "original", "json")
 """Kinds of result; ``pipeline.results`` makes them."""
+
+MOVING_KINDS = ("grayscale", "heatmap", "overlay")
+"""Kinds of result of a clip; ``pipeline.sinks`` makes them."""
+
+Codec = Literal["h264", "vp9", "av1"]
+
+CODECS: tuple[Codec, ...] = ("h264", "vp9", "av1")
+
+MIN_INPUT, MAX_INPUT = 8, 4096
+"""Sides of a network's input, in pixels."""
+
+
+def _require(what: str, name: str, known: Iterable[str]) -> None:
+    """Raise UsageError unless ``name`` is one of those that are known."""
+    if name not in known:
+        raise UsageError(f"there is no {what} {name!r}", f"choose one of {', '.join(known)}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +66,15 @@ class ModelSettings:
     fit: Fit = "whole"
     input_size: int | None = None
     device: str = "auto"
+
+    def __post_init__(self) -> None:
+        _require("method", self.method, METHODS)
+        _require("fit", self.fit, FITS)
+        side = self.input_size
+        if side is not None and not (isinstance(side, int) and MIN_INPUT <= side <= MAX_INPUT):
+            raise UsageError(
+                f"an input size of {side} is not possible", f"give a whole number from {MIN_INPUT} to {MAX_INPUT}"
+            )
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -77,6 +107,11 @@ class RenderSettings:
     normalize: Normalization = "minmax"
     quality: int = 95
 
+    def __post_init__(self) -> None:
+        _require("normalisation", self.normalize, NORMALIZATIONS)
+        if not 0 <= self.alpha <= 1:  # NaN fails here too
+            raise UsageError(f"an alpha of {self.alpha} is not possible", "give a number from 0 to 1")
+
 
 @dataclass(frozen=True, slots=True)
 class RunSettings:
@@ -89,4 +124,49 @@ class RunSettings:
 
     batch_size: int = 8
     fail_fast: bool = False
+    render: RenderSettings = field(default_factory=RenderSettings)
+
+
+@dataclass(frozen=True, slots=True)
+class ClipSettings:
+    """How a clip is explained and shown.
+
+    Attributes:
+        batch_size: frames in one forward pass, at most.
+        fail_fast: whether the first input that fails ends the run.
+        per_frame_target: whether each frame's own class is explained instead of the clip's.
+        normalize_over: whether maps share the clip's scale or have each frame's own.
+        smooth: time constant in seconds of the smoothing over time; 0 is none.
+        caption: whether class and probability are written into overlays.
+        side_by_side: whether an overlay stands beside its source instead of alone.
+        keep_partial: whether a run that is stopped leaves what it has done as playable files.
+        start: seconds; earlier frames are left out.
+        end: seconds; frames from there on are left out.
+        stride: keep the first of every so many frames.
+        fps: constant frame rate; None keeps the source's times.
+        max_size: longest side in pixels, or None.
+        codec: of videos.
+        audio: whether the sound is kept.
+        gif_fps: most frames per second of GIFs; None keeps them all.
+        gif_width: most pixels across of GIFs, or None.
+        render: how maps are shown.
+    """
+
+    batch_size: int = 8
+    fail_fast: bool = False
+    per_frame_target: bool = False
+    normalize_over: Literal["clip", "frame"] = "clip"
+    smooth: float = 0.0
+    caption: bool = False
+    side_by_side: bool = False
+    keep_partial: bool = False
+    start: Fraction | None = None
+    end: Fraction | None = None
+    stride: int = 1
+    fps: Fraction | None = None
+    max_size: int | None = None
+    codec: Codec = "h264"
+    audio: bool = True
+    gif_fps: Fraction | None = None
+    gif_width: int | None = None
     render: RenderSettings = field(default_factory=RenderSettings)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import numpy as np
@@ -181,3 +182,19 @@ def test_a_module_as_layer(small_net, batch):
 def test_classes_that_there_are_not(small_net, batch, targets):
     with pytest.raises(ModelError, match="are not the network's"):
         Explainer(small_net, "features")(batch, targets)
+
+
+def test_threads_share_a_network(small_net):
+    """Hooks belong to the network: without turns, a thread would capture what another one's picture gave."""
+    pictures = [torch.randn(1, 3, 24, 40, generator=torch.Generator().manual_seed(seed)) for seed in range(4)]
+    alone = [Explainer(small_net, "features")(picture)[0].maps[0].values for picture in pictures]
+    small_net.train()
+
+    def explained(turn: int) -> np.ndarray:
+        return Explainer(small_net, "features")(pictures[turn % 4])[0].maps[0].values
+
+    with ThreadPoolExecutor(4) as threads:
+        together = list(threads.map(explained, range(40)))
+    for turn, values in enumerate(together):
+        np.testing.assert_allclose(values, alone[turn % 4], atol=1e-6)
+    assert all(module.training for module in small_net.modules())

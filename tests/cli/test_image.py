@@ -176,6 +176,35 @@ def test_standard_input(gradcam, monkeypatch):
     assert record["files"]["overlay"] == "gradcam_output/stdin_overlay.png"
 
 
+def test_failures_are_called_as_successes_are(gradcam, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"no picture")))
+    Path("new\nline.png").write_bytes(b"no picture")
+    code, out, _ = gradcam("-", "new\nline.png", "miss\ting.png", "a.png", "--json")
+    assert code == 3
+    assert {json.loads(line)["input"] for line in out} == {"-", "new\nline.png", "miss\ting.png", "a.png"}
+
+
+def test_endless_standard_input_is_refused(gradcam, monkeypatch):
+    monkeypatch.setattr("gradcam_cli.pipeline.run.MOST_BYTES", 1000)
+    monkeypatch.setattr("gradcam_cli.pipeline.inputs.MOST_BYTES", 1000)
+    with open("/dev/zero") as endless:
+        monkeypatch.setattr(sys, "stdin", endless)
+        for arguments, expected in (["-"], 1), (["--from-file", "-"], 2), (["--from-file", "/dev/zero"], 2):
+            code, out, err = gradcam(*arguments)
+            assert (code, out) == (expected, [])
+            assert "is larger than 0 MiB" in err
+
+
+def test_alpha_is_a_number(gradcam):
+    code, out, err = gradcam("a.png", "--alpha", "nan")
+    assert (code, out) == (2, [])
+    assert "alpha" in err
+    err = gradcam("a.png", "--alpha", "half")[2]
+    assert err.splitlines() == [
+        "error: invalid value for '--alpha': 'half' is not a valid float range", "  hint: see gradcam image --help"
+    ]  # fmt: skip
+
+
 def test_several_targets_and_layers(gradcam):
     code, out, _ = gradcam("a.png", "-t", "cat", "-t", "top:2", "-l", "stage1", "-l", "auto", "--save", "overlay,map")
     assert code == 0

@@ -92,3 +92,27 @@ def test_explainer_and_load_model_are_public():
     assert gradcam_cli.__version__
     with pytest.raises(AttributeError):
         _ = gradcam_cli.nothing
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"fit": "nope"}, {"normalize": "nope"}, {"method": "nope"}, {"alpha": float("nan")}, {"alpha": 7},
+        {"input_size": -5}, {"input_size": 64.5}, {"target": None}, {"target": -1}, {"target": 2.5},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_wrong_choices_are_told(path, wrong):
+    with pytest.raises(GradcamError) as caught:
+        gradcam_cli.explain(path, model="tiny", **wrong)
+    assert caught.value.hint
+
+
+def test_a_class_may_be_a_numpy_integer(path):
+    assert gradcam_cli.explain(path, model="tiny", target=np.int64(3)).target.index == 3
+
+
+@pytest.mark.parametrize("late", [{"weights": "w.pth"}, {"labels": "l.txt"}, {"device": "cpu"}], ids=str)
+def test_a_loaded_network_takes_no_other_weights(path, late):
+    with pytest.raises(GradcamError, match="too late"):
+        gradcam_cli.explain(path, model=gradcam_cli.load_model("tiny"), **late)

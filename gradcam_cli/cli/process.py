@@ -1,0 +1,80 @@
+"""The process around the command: closed streams, signals, the exit code. Light, so that signals are heard early."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import FrameType
+
+SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+"""What ends a run in an orderly way: part files are removed, what was finished stays."""
+
+
+class Stopped(BaseException):
+    """A signal asks the process to end.
+
+    Not a KeyboardInterrupt: for one that has passed through C code, Python ends by a signal, whatever the exit code.
+
+    Attributes:
+        code: exit code that a shell gives a process which that signal has ended: 130 for Ctrl-C.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.code = 128 + number
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and leave the process with its exit code.
+
+    Args:
+        arguments: without the program's name; the process's own when None.
+    """
+    fill_closed_streams()
+    try:
+        _listen()
+        from gradcam_cli.cli.main import run  # here, since Ctrl-C may come while it is imported
+
+        code = run(arguments)
+    except Stopped as stopped:
+        for number in SIGNALS:  # threads that are writing are waited for at exit; nothing is left to be stopped
+            signal.signal(number, signal.SIG_IGN)
+        _tell()
+        code = stopped.code
+    sys.exit(code)
+
+
+def fill_closed_streams() -> None:
+    """Put the null device in the place of standard streams that were closed (``>&-``).
+
+    Otherwise the next file to be opened gets the stream's number, and a library's messages are written into it.
+    """
+    for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free, which is this one
+        if getattr(sys, name) is None:
+            stream = open(number, mode, encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115
+            setattr(sys, name, stream)
+
+
+def _listen() -> None:
+    for number in SIGNALS:
+        if signal.getsignal(number) != signal.SIG_IGN:  # as nohup wishes, and shells for what runs in the background
+            signal.signal(number, _stop)
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    raise Stopped(number)
+
+
+def _tell() -> None:
+    from gradcam_cli.cli.console import print_interrupted
+
+    print_interrupted()

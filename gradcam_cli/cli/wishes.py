@@ -1,0 +1,66 @@
+"""From a command's options to the settings and the plan that the pipeline takes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gradcam_cli.cli.options import flat
+from gradcam_cli.pipeline.plan import OutputOptions, Plan, make_plan
+from gradcam_cli.pipeline.settings import ModelSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+
+def model_settings(chosen: Mapping[str, Any]) -> ModelSettings:
+    """Return what the options about the network say."""
+    return ModelSettings(
+        model=chosen["model"],
+        weights=chosen["weights"],
+        labels=chosen["labels"],
+        layers=tuple(dict.fromkeys(chosen["layers"])),
+        targets=flat(chosen["targets"]),
+        method=chosen["method"],
+        fit=chosen["fit"],
+        input_size=chosen["input_size"],
+        device=chosen["device"],
+    )
+
+
+def plan_for(
+    inputs: Sequence[str],
+    chosen: Mapping[str, Any],
+    model: ModelSettings,
+    *,
+    kinds: tuple[str, ...],
+    suffixes: frozenset[str],
+    picture_format: str,
+) -> Plan:
+    """Return what the options about inputs and outputs come to.
+
+    Args:
+        inputs: as they were typed.
+        chosen: the options.
+        model: what parts the results have.
+        kinds: of result.
+        suffixes: of the files that a directory is searched for.
+        picture_format: suffix of the results.
+
+    Raises:
+        UsageError: the inputs or outputs cannot be as wished.
+    """
+    if chosen["skip_existing"] and chosen["no_overwrite"]:
+        raise click.UsageError("--skip-existing and --no-overwrite exclude each other")
+    options = OutputOptions(
+        directory=chosen["output_dir"],
+        kinds=kinds,
+        format=picture_format,
+        parts=model.parts,
+        policy="skip" if chosen["skip_existing"] else "refuse" if chosen["no_overwrite"] else "replace",
+        name_from=chosen["name_from"],
+    )
+    return make_plan(
+        inputs, suffixes=suffixes, options=options, from_file=chosen["from_file"], recursive=chosen["recursive"]
+    )

@@ -1,0 +1,82 @@
+"""The process around the command: closed and full streams, signals."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parents[2]
+GRADCAM = f'"{sys.executable}" -m gradcam_cli image -m tiny --save overlay'
+ENVIRONMENT = {
+    **{name: value for name, value in os.environ.items() if not name.startswith("GRADCAM_")},
+    "PYTHONPATH": str(ROOT),
+}
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="a POSIX shell is needed")
+
+
+@pytest.fixture(autouse=True)
+def _picture(tmp_path, monkeypatch, photo):
+    monkeypatch.chdir(tmp_path)
+    Image.fromarray(photo).save("a.png")
+
+
+def shell(command: str) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(["bash", "-c", command], capture_output=True, check=False, env=ENVIRONMENT)
+
+
+def test_closed_streams_are_no_fault():
+    done = shell(f"{GRADCAM} a.png <&- >&- 2>&-")
+    assert done.returncode == 0
+    assert os.listdir("gradcam_output") == ["a_overlay.png"]
+    with Image.open("gradcam_output/a_overlay.png") as picture:
+        picture.load()
+
+
+def test_closed_standard_input_is_empty():
+    done = shell(f"{GRADCAM} - <&-")
+    assert done.returncode == 1
+    assert b"error: standard input: is empty" in done.stderr
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full here")
+def test_full_streams():
+    done = shell(f"{GRADCAM} -q a.png > /dev/full")
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        b"error: standard output: cannot be written: the disk is full",
+        b"  hint: free some space, or choose another disk",
+    ]
+    assert shell(f"{GRADCAM} -q missing.png 2> /dev/full").returncode == 2
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("when", ["importing", "writing"])
+def test_a_signal_ends_the_run_in_good_order(stop, when):
+    """Also while the first modules are imported, and with the exit code that shells give such a process."""
+    Path("in").mkdir()
+    for position in range(300):
+        os.link("a.png", f"in/{position}.png")
+    if when == "importing":
+        Path("click.py").write_text("import time\nprint('here', flush=True)\ntime.sleep(9)\n")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "gradcam_cli", "image", "-m", "tiny", "in", "--batch-size", "1"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=ENVIRONMENT,
+    )  # fmt: skip
+    assert process.stdout is not None
+    process.stdout.readline()
+    started = time.monotonic()
+    process.send_signal(stop)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 128 + stop
+    assert err.count(b"error: interrupted") == err.count(b"hint: ") == 1
+    assert b"Traceback" not in err
+    assert time.monotonic() - started < 8
+    assert not list(Path().rglob("*.part"))
