@@ -1,11 +1,65 @@
-"""The suffixes by which a directory scan knows a still picture; importing this costs nothing."""
+"""The suffixes by which a directory scan knows what is for it; importing this costs nothing."""
 
 from __future__ import annotations
 
-# fmt: off
-PICTURE_SUFFIXES: frozenset[str] = frozenset({
-    ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".gif", ".webp", ".avif", ".bmp", ".dib", ".tif",
-    ".tiff", ".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx", ".ppm", ".pgm", ".pbm", ".pnm", ".tga", ".ico", ".icns",
-    ".qoi", ".dds", ".psd", ".sgi", ".pcx",
-})
+PICTURE_SUFFIXES: frozenset[str] = frozenset(
+    {
+        ".jpg",
+        ".jpeg",
+        ".jpe",
+        ".jfif",
+        ".mpo",
+        ".png",
+        ".apng",
+        ".gif",
+        ".webp",
+        ".avif",
+        ".bmp",
+        ".dib",
+        ".tif",
+        ".tiff",
+        ".jp2",
+        ".j2k",
+        ".j2c",
+        ".jpc",
+        ".jpf",
+        ".jpx",
+        ".ppm",
+        ".pgm",
+        ".pbm",
+        ".pnm",
+        ".tga",
+        ".ico",
+        ".icns",
+        ".qoi",
+        ".dds",
+        ".psd",
+        ".sgi",
+        ".pcx",
+    }
+)
 """Lower-case, with the dot. Only a scan uses them: a file that is named by hand is judged by its content."""
+
+VIDEO_SUFFIXES: frozenset[str] = frozenset(
+    {
+        ".mp4",
+        ".m4v",
+        ".mov",
+        ".mkv",
+        ".webm",
+        ".avi",
+        ".mpg",
+        ".mpeg",
+        ".ts",
+        ".mts",
+        ".m2ts",
+        ".3gp",
+        ".ogv",
+        ".flv",
+        ".wmv",
+    }
+)
+"""What a scan takes as a video."""
+
+ANIMATION_SUFFIXES: frozenset[str] = frozenset({".gif", ".webp", ".apng", ".avif"})
+"""What a scan takes as an animation; a still picture among them is an animation of one frame."""

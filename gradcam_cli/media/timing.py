@@ -1,0 +1,123 @@
+"""When frames are shown: time stamps repaired, cut, thinned and resampled, in exact fractions of a second."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+T = TypeVar("T")
+
+_SPLICE_BACK = Fraction(1, 4)
+"""Seconds. A stamp that lies further back is a splice, to be carried on from; one less far back is a slip."""
+
+_LONGEST = 3600
+"""Seconds. Nothing is shown longer than this: a stamp further ahead is a splice as well."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shown(Generic[T]):
+    """Something that is shown from ``time`` for ``duration``, both in seconds."""
+
+    time: Fraction
+    duration: Fraction
+    what: T
+
+    @property
+    def end(self) -> Fraction:
+        """When it is no longer shown."""
+        return self.time + self.duration
+
+
+class Clock:
+    """Makes a stream's time stamps grow: missing, equal, backward and far-off ones are put where they must have been.
+
+    Args:
+        tick: length of the stamps' unit in seconds.
+        gap: the usual distance of two stamps, until two were seen.
+    """
+
+    def __init__(self, tick: Fraction, gap: int) -> None:
+        self.gap = max(1, gap)
+        self._back = int(_SPLICE_BACK / tick)
+        self._ahead = int(_LONGEST / tick)
+        self._last: int | None = None
+        self._shift = 0
+
+    def place(self, stamp: int | None) -> int:
+        """Return the stamp to use instead of this one, in ticks; a good one stays as it is."""
+        last = self._last
+        if last is None:
+            now = stamp or 0
+        elif stamp is None:
+            now = last + self.gap
+        else:
+            now = self._after(last, stamp + self._shift)
+        self._last = now
+        return now
+
+    def _after(self, last: int, now: int) -> int:
+        if now < last - self._back or now > last + self._ahead:
+            self._shift += last + self.gap - now
+            return last + self.gap
+        if now <= last:  # a part of the gap, so that the stamps behind a slip are right again
+            return last + max(1, self.gap // 4)
+        self.gap = now - last
+        return now
+
+
+def shown(stamped: Iterable[tuple[int | None, int, T]], tick: Fraction, gap: int) -> Iterator[Shown[T]]:
+    """Give each thing the time until the next one; the last one keeps its own length, or has the usual one.
+
+    Args:
+        stamped: (time stamp or None, length or 0, thing), the numbers in ticks.
+        tick: length of their unit in seconds.
+        gap: the usual distance of two stamps.
+    """
+    clock = Clock(tick, gap)
+    held: tuple[int, int, T] | None = None
+    for stamp, length, what in stamped:
+        now = clock.place(stamp)
+        if held:
+            yield Shown(held[0] * tick, (now - held[0]) * tick, held[2])
+        held = now, length, what
+    if held:
+        ticks = held[1] if 0 < held[1] * tick <= _LONGEST else max(1, gap)
+        yield Shown(held[0] * tick, ticks * tick, held[2])
+
+
+def within(frames: Iterable[Shown[T]], start: Fraction | None, end: Fraction | None) -> Iterator[Shown[T]]:
+    """Keep what begins at ``start`` or later and before ``end``; the last one is cut at ``end``."""
+    for frame in frames:
+        if end is not None and frame.time >= end:
+            return
+        if start is None or frame.time >= start:
+            yield frame if end is None or frame.end <= end else replace(frame, duration=end - frame.time)
+
+
+def every(frames: Iterable[Shown[T]], stride: int) -> Iterator[Shown[T]]:
+    """Keep the first of every ``stride``, shown for the time of them all."""
+    held: Shown[T] | None = None
+    end = Fraction(0)
+    for index, frame in enumerate(frames):
+        if index % stride == 0:
+            if held:
+                yield replace(held, duration=frame.time - held.time)
+            held = frame
+        end = frame.end
+    if held:
+        yield replace(held, duration=end - held.time)
+
+
+def at_rate(frames: Iterable[Shown[T]], rate: Fraction) -> Iterator[Shown[T]]:
+    """Take what is shown at each ``1 / rate`` from the first one's time on: some are dropped, some repeated."""
+    step = 1 / rate
+    time: Fraction | None = None
+    for frame in frames:
+        time = frame.time if time is None else time
+        while time < frame.end:
+            yield Shown(time, step, frame.what)
+            time += step

@@ -1,0 +1,132 @@
+"""Packets → decoded frames: damage is skipped and counted, interlaced frames are made whole."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import av
+from av.filter import Graph
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from fractions import Fraction
+
+    from av.container import InputContainer
+    from av.packet import Packet
+    from av.video.stream import VideoStream
+
+_HOPELESS = 300
+"""After so many failures in a row the stream counts as ended."""
+
+_THREADS = 4  # more only hold more frames: a decoder with four is far ahead of any network
+
+
+class Decoder:
+    """Decodes one video stream, once, from where the container stands.
+
+    Args:
+        container: the open file.
+        stream: one of its streams.
+        tick: the unit of the stream's time stamps, in seconds.
+
+    Attributes:
+        skipped: damaged packets that were passed over.
+    """
+
+    def __init__(self, container: InputContainer, stream: VideoStream, tick: Fraction) -> None:
+        self._container = container
+        self._tick = tick
+        self._stream = stream
+        self._in_a_row = 0
+        self._graph: _Deinterlacer | None = None
+        self.skipped = 0
+        stream.codec_context.thread_type = av.codec.context.ThreadType.FRAME | av.codec.context.ThreadType.SLICE
+        stream.codec_context.thread_count = min(_THREADS, os.cpu_count() or 1)
+
+    @property
+    def deinterlaced(self) -> bool:
+        """Whether interlaced frames have been met."""
+        return self._graph is not None
+
+    @property
+    def gave_up(self) -> bool:
+        """Whether the end came because nothing could be decoded any more."""
+        return self._in_a_row >= _HOPELESS
+
+    def frames(self) -> Iterator[av.VideoFrame]:
+        """Decode to the end, the frames that the decoder holds back included."""
+        for frame in self._decoded():
+            if frame.interlaced_frame and (self._graph is None or not self._graph.takes(frame)):
+                if self._graph:
+                    yield from self._graph.put(None)
+                self._graph = _Deinterlacer(frame, self._tick)
+            if self._graph and self._graph.takes(frame):
+                yield from self._graph.put(frame)
+            else:
+                yield frame
+        if self._graph:
+            yield from self._graph.put(None)
+
+    def _decoded(self) -> Iterator[av.VideoFrame]:
+        for packet in self._packets():
+            try:
+                frames = self._stream.decode(packet)
+            except av.error.EOFError:  # flushed before, by an empty packet in the middle
+                continue
+            except av.error.FFmpegError:
+                self._miss()
+                continue
+            if frames:
+                self._in_a_row = 0
+            yield from frames
+
+    def _packets(self) -> Iterator[Packet[VideoStream] | None]:
+        """Read on behind errors; the end is None or an empty packet, which make the decoder give what it holds."""
+        while not self.gave_up:
+            try:
+                for packet in self._container.demux(self._stream):
+                    yield packet
+                    if self.gave_up:
+                        break
+                else:
+                    return
+            except av.error.FFmpegError:
+                self._miss()
+        yield None
+
+    def _miss(self) -> None:
+        self.skipped += 1
+        self._in_a_row += 1
+
+
+class _Deinterlacer:
+    """Makes whole frames of interlaced ones; whole ones pass unchanged."""
+
+    def __init__(self, frame: av.VideoFrame, tick: Fraction) -> None:
+        self._tick = tick
+        self._kind = _kind(frame)
+        graph = Graph()
+        source = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=tick)
+        filters = graph.add("bwdif", "mode=send_frame:deint=interlaced")
+        graph.link_nodes(source, filters, graph.add("buffersink")).configure()
+        self._graph = graph
+
+    def takes(self, frame: av.VideoFrame) -> bool:
+        return _kind(frame) == self._kind
+
+    def put(self, frame: av.VideoFrame | None) -> Iterator[av.VideoFrame]:
+        """Put a frame in, or None for the end, and give what comes out, with its time in the stream's ticks."""
+        self._graph.vpush(frame)
+        while True:
+            try:
+                done = self._graph.vpull()
+            except (av.error.BlockingIOError, av.error.EOFError):
+                return
+            if done.pts is not None and done.time_base:  # the filter counts in half ticks
+                done.pts, done.time_base = round(done.pts * done.time_base / self._tick), self._tick
+            yield done
+
+
+def _kind(frame: av.VideoFrame) -> tuple[int, int, str]:
+    return frame.width, frame.height, frame.format.name

@@ -1,0 +1,81 @@
+"""What a video file says of itself, before its frames are decoded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+import av
+
+from gradcam_cli.media.video_planes import even
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+    from av.video.stream import VideoStream
+
+    from gradcam_cli.media.video_planes import Shape
+    from gradcam_cli.records import Size
+
+_TURNED = {1: "90° counterclockwise", 2: "180°", 3: "90° clockwise"}
+_HDR = {16: "PQ", 18: "HLG"}  # transfer functions
+_LIKELY_RATES = (Fraction(1, 3600), Fraction(240))  # frames per second; containers without one claim 1000 or 90000
+_USUAL_RATE = Fraction(25)
+
+
+@dataclass(frozen=True, slots=True)
+class VideoInfo:
+    """What is known of a clip before it is decoded.
+
+    Attributes:
+        size: (height, width) of the frames, upright, after ``max_size``, before padding.
+        frames: how many there will be; an estimate, None where the file does not tell.
+        duration: seconds; an estimate as well.
+        rate: mean frames per second.
+        tick: seconds. Every frame's time and duration is a multiple of it, but for a last one cut at ``end``.
+        has_audio: whether there is sound.
+        notes: what was done to the frames that a user should know.
+    """
+
+    size: Size
+    frames: int | None
+    duration: Fraction | None
+    rate: Fraction
+    tick: Fraction
+    has_audio: bool
+    notes: tuple[str, ...] = ()
+
+
+def length(container: InputContainer, stream: VideoStream) -> Fraction | None:
+    """Return how long the file says the video is, in seconds."""
+    if stream.duration and stream.time_base:
+        return stream.duration * Fraction(stream.time_base)
+    return Fraction(container.duration, av.time_base) if container.duration else None
+
+
+def mean_rate(stream: VideoStream) -> Fraction:
+    """Return a plausible mean frame rate, in frames per second."""
+    lowest, highest = _LIKELY_RATES
+    rates = (stream.average_rate, stream.guessed_rate, stream.base_rate)
+    return next((Fraction(rate) for rate in rates if rate and lowest <= rate <= highest), _USUAL_RATE)
+
+
+def notes(stream: VideoStream, first: av.VideoFrame, shape: Shape, *, deinterlaced: bool) -> tuple[str, ...]:
+    """Return what a user should know of how the frames were changed, judged by the first one."""
+    height, width = shape.size
+    found = []
+    if shape.turns:
+        found.append(f"turned upright ({_TURNED[shape.turns]})")
+    if stream.sample_aspect_ratio and stream.sample_aspect_ratio != 1:
+        found.append(f"its pixels are not square: resized to {width}×{height}")
+    if even(shape.size) != shape.size:
+        found.append(f"padded from {width}×{height} to even sides by repeating the edge")
+    if deinterlaced:
+        found.append("deinterlaced")
+    if stream.codec_context.color_trc in _HDR:
+        kind = _HDR[stream.codec_context.color_trc]
+        found.append(f"HDR ({kind}) is shown without tone mapping, so its colours look pale")
+    bits = max(component.bits for component in first.format.components)
+    if bits > 8:
+        found.append(f"{bits} bits a colour are reduced to 8")
+    return tuple(found)

@@ -1,0 +1,134 @@
+"""Video files opened safely: known containers only, nothing but the file itself, errors in words."""
+
+from __future__ import annotations
+
+import re
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import av
+
+from gradcam_cli.errors import InputError
+from gradcam_cli.files import explain_read_error, refusal
+from gradcam_cli.text import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from av.audio.stream import AudioStream
+    from av.container import InputContainer
+    from av.video.stream import VideoStream
+
+MAX_PIXELS = 1 << 26
+"""Of a frame (8192×8192); larger ones are refused from the header."""
+
+# Missing on purpose: playlists and scripts, which name other files or hosts (hls, concat, dash, sdp, …), and what
+# takes any file for raw samples.
+_CONTAINERS = (
+    "mov,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,live_flv,asf,ogg,mxf,nut,ivf,rm,dv,gxf,wtv,y4m,yuv4mpegpipe,h264,"
+    "hevc,av1,obu,m4v,vc1,swf,nsv,bink,smk,roq,amv,3dostr,vob"
+)
+_OPTIONS = {"format_whitelist": _CONTAINERS, "protocol_whitelist": "file"}
+
+_AGAIN = "copy or download it again"
+
+# The first pattern that matches the beginning of what is no known container decides.
+_KINDS: tuple[tuple[bytes, str, str], ...] = (
+    (rb"\Z", "is empty", _AGAIN),
+    (rb"version https://git-lfs", "is a Git LFS pointer, not the video itself", "fetch the video with 'git lfs pull'"),
+    (rb"GIF8|\x89PNG.{8,64}acTL|RIFF....WEBP", "is a picture, not a video", "use gradcam gif or gradcam image"),
+    (rb"\xff\xd8\xff|\x89PNG|BM|II[*+]\0|MM\0[*+]", "is a picture, not a video", "use gradcam image"),
+    (
+        rb"\s*(?:#EXTM3U|ffconcat|v=0\s|<\?xml.*?<MPD|\[playlist\])",
+        "is a list of other files or addresses, which is never followed",
+        "give the video itself",
+    ),
+    (
+        rb"\s*(?i:<!doctype html|<html|<head|<body)",
+        "is a web page, not a video",
+        "open it in a browser to see why the download failed",
+    ),
+    (
+        rb"....(?:ftyp|moov|mdat|wide|free)|\x1a\x45\xdf\xa3|RIFF....AVI ",
+        "is a video that is damaged, or cut off before its index",
+        _AGAIN,
+    ),
+)
+
+
+@contextmanager
+def opened(path: Path, name: str) -> Iterator[InputContainer]:
+    """Open a video or sound file; its content decides what it is, not its suffix.
+
+    The path is never taken for an address or a pattern, and no other file is opened because of what is in this one.
+
+    Raises:
+        InputError: there is no such file, it is not a regular file, or nothing in a known container.
+    """
+    refused = refusal(path, "a video", "give a video's path")
+    if refused:
+        raise InputError(f"{name}: {refused[0]}", refused[1])
+    try:
+        # Not options=: PyAV before 18 writes past its memory with it where streams turn up late (damaged TS files).
+        container = av.open(f"file:{path}", "r", container_options=_OPTIONS, metadata_errors="replace")
+    except MemoryError as error:
+        raise InputError(f"{name}: needs more memory than there is", "make it smaller first") from error
+    except (av.error.FFmpegError, ValueError) as error:  # ValueError: a name in the file that no encoding explains
+        raise _explained(path, name) from error
+    with container:
+        yield container
+
+
+def _explained(path: Path, name: str) -> InputError:
+    """Say why a file cannot be opened: the system's reason, or what its first bytes look like."""
+    try:
+        with path.open("rb") as stream:
+            head = stream.read(512)
+    except OSError as error:
+        what, hint = explain_read_error(error)
+        return InputError(f"{name}: {what}", hint)
+    for pattern, what, hint in _KINDS:
+        if re.match(pattern, head, re.DOTALL):
+            return InputError(f"{name}: {what}", hint)
+    return InputError(f"{name}: is not a video of a known kind", "give an MP4, MOV, MKV, WebM, AVI or TS file")
+
+
+def video_stream(container: InputContainer, name: str) -> VideoStream:
+    """Return the stream to explain: the best one as FFmpeg sees it, album covers excepted.
+
+    Raises:
+        InputError: there is none, it has no decoder, or its frames are too large.
+    """
+    found = [s for s in container.streams.video if not s.disposition & av.stream.Disposition.attached_pic]
+    if not found:
+        what = "holds sound but no video" if container.streams.audio else "holds no video"
+        raise InputError(f"{name}: {what}", "give a file with a video in it")
+    best = container.streams.best("video")
+    stream = next((s for s in found if best is not None and s.index == best.index), found[0])
+    if stream.codec_context is None:
+        raise InputError(f"{name}: no decoder is known for its video", "convert it to H.264 first")
+    check_size(stream.codec_context.width, stream.codec_context.height, name)
+    return stream
+
+
+def audio_stream(container: InputContainer) -> AudioStream | None:
+    """Return the sound that goes with the video, or None."""
+    best = container.streams.best("audio")
+    return next((s for s in container.streams.audio if best is not None and s.index == best.index), None)
+
+
+def check_size(width: int, height: int, name: str) -> None:
+    """Refuse frames of more than `MAX_PIXELS`.
+
+    Raises:
+        InputError: they are too large.
+    """
+    if width * height > MAX_PIXELS:
+        what = f"its frames of {width}×{height} have more than {MAX_PIXELS // 10**6} million pixels"
+        raise InputError(f"{name}: {what}", "make them smaller first")
+
+
+def reason(error: Exception) -> str:
+    """Return a decoder's complaint, fit for a message."""
+    return printable(getattr(error, "strerror", None) or str(error) or type(error).__name__)[:200]

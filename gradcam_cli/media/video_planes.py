@@ -1,0 +1,178 @@
+"""Decoded frames ↔ upright planes in one form: yuv420p, BT.709, limited range, 8 bits, even sides."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import av
+import cv2
+import numpy as np
+from av.video.reformatter import Interpolation, VideoReformatter
+
+if TYPE_CHECKING:
+    from fractions import Fraction
+
+    import numpy.typing as npt
+
+    from gradcam_cli.records import Size
+
+    Plane = npt.NDArray[np.uint8]
+    Planes = tuple[Plane, Plane, Plane]
+
+_BT709 = 1  # of primaries, transfer function and matrix alike
+_LIMITED, _FULL = 1, 2  # ranges
+_SWS_709, _SWS_601, _SWS_2020 = 1, 5, 9  # swscale's numbers; PyAV 16 names the last one nowhere
+_MATRICES = {1: _SWS_709, 4: 4, 5: _SWS_601, 6: _SWS_601, 7: 7, 9: _SWS_2020, 10: _SWS_2020}
+_HD_LINES = 720  # untagged pictures of fewer lines are BT.601, the others BT.709, as browsers take them
+_SCALER_HAS_THREADS = int(av.__version__.split(".")[0]) >= 17
+_WIDEST_PIXEL = 10  # times its height; more is a damaged header
+_TURNS = {1: cv2.ROTATE_90_COUNTERCLOCKWISE, 2: cv2.ROTATE_180, 3: cv2.ROTATE_90_CLOCKWISE}
+
+
+def even(size: Size) -> Size:
+    """Return the size that a picture of this size is padded to: 4:2:0 has a chroma sample for 2×2 pixels."""
+    return size[0] + size[0] % 2, size[1] + size[1] % 2
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What is done to every frame of a stream, decided on its first one.
+
+    Attributes:
+        coded: (height, width) to scale to, before turning.
+        turns: quarter turns counterclockwise.
+    """
+
+    coded: Size
+    turns: int
+
+    @property
+    def size(self) -> Size:
+        """(height, width) of the upright picture."""
+        return (self.coded[1], self.coded[0]) if self.turns % 2 else self.coded
+
+
+def shape(frame: av.VideoFrame, aspect: Fraction | None, max_size: int | None) -> Shape:
+    """Decide how a stream's frames become upright pictures with square pixels.
+
+    Args:
+        frame: the first one.
+        aspect: width ÷ height of a pixel, None where unknown. Pixels are stretched, never squeezed.
+        max_size: the longest side allowed.
+    """
+    height, width = float(frame.height), float(frame.width)
+    if aspect and 1 / _WIDEST_PIXEL <= aspect <= _WIDEST_PIXEL:
+        height, width = (height, width * aspect) if aspect > 1 else (height / aspect, width)
+    scale = min(1.0, max_size / max(height, width)) if max_size else 1.0
+    coded = max(1, round(height * scale)), max(1, round(width * scale))
+    return Shape(coded, round(frame.rotation / 90) % 4)
+
+
+class Converter:
+    """Turns decoded frames into planes, one thread at a time."""
+
+    def __init__(self, shape: Shape) -> None:
+        self._shape = shape
+        self._scaler = VideoReformatter()
+
+    def planes(self, frame: av.VideoFrame) -> Planes:
+        """Return y (H, W), u and v (H/2, W/2): contiguous, upright, padded to even sides by repeating the edge.
+
+        Raises:
+            av.error.FFmpegError: swscale does not know the pixel format.
+        """
+        height, width = self._shape.coded
+        converted = _scaled(
+            frame,
+            (height, width),
+            "yuv420p",
+            self._scaler,
+            src_colorspace=_matrix(frame),
+            dst_colorspace=_SWS_709,
+            src_color_range=_range(frame),
+            dst_color_range=_LIMITED,
+            interpolation=Interpolation.BICUBIC,
+        )
+        y, u, v = (self._upright(_array(plane)) for plane in converted.planes)
+        return _padded(y), u, v
+
+    def _upright(self, plane: Plane) -> Plane:
+        if self._shape.turns:
+            return np.asarray(cv2.rotate(plane, _TURNS[self._shape.turns]), np.uint8)
+        return np.ascontiguousarray(plane)
+
+
+def _array(plane: av.video.plane.VideoPlane) -> Plane:
+    """Return a plane's pixels (H, W) without a copy."""
+    rows: Plane = np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, plane.line_size)
+    return rows[:, : plane.width]
+
+
+def _padded(pixels: Plane) -> Plane:
+    """Repeat the last row and column where that makes the sides even."""
+    height, width = pixels.shape[:2]
+    if not (height % 2 or width % 2):
+        return pixels
+    return np.asarray(cv2.copyMakeBorder(pixels, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE), np.uint8)
+
+
+def _matrix(frame: av.VideoFrame) -> int | None:
+    """Return the matrix of a frame's colours; None leaves it to swscale, for RGB."""
+    if frame.format.is_rgb:
+        return None
+    return _MATRICES.get(frame.colorspace, _SWS_601 if frame.height < _HD_LINES else _SWS_709)
+
+
+def _range(frame: av.VideoFrame) -> int | None:
+    """Return whether black is 16 or 0; None leaves it to swscale, for RGB and gray."""
+    name = frame.format.name
+    if frame.format.is_rgb or name.startswith("gray"):
+        return None
+    return _FULL if name.startswith("yuvj") else frame.color_range or _LIMITED
+
+
+def to_frame(planes: Planes, size: Size) -> av.VideoFrame:
+    """Copy planes into a tagged frame of ``size``, which may be the size before padding."""
+    frame = av.VideoFrame(size[1], size[0], "yuv420p")
+    for plane, pixels in zip(frame.planes, planes, strict=True):
+        _array(plane)[:] = pixels[: plane.height, : plane.width]
+    return _tagged(frame)
+
+
+def from_rgb(pixels: Plane) -> av.VideoFrame:
+    """Turn RGB (H, W, 3) into a tagged yuv420p frame, padded to even sides."""
+    frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(_padded(pixels)), "rgb24")
+    size = frame.height, frame.width
+    colours = {"dst_colorspace": _SWS_709, "dst_color_range": _LIMITED}
+    return _tagged(_scaled(frame, size, "yuv420p", VideoReformatter(), **colours))
+
+
+def to_rgb(planes: Planes, size: Size, target: Size | None) -> Plane:
+    """Turn planes into RGB (h, w, 3), resized to ``target`` with antialiasing; ``size`` is the size before padding."""
+    frame = _scaled(
+        to_frame(planes, size),
+        target or size,
+        "rgb24",
+        VideoReformatter(),
+        src_colorspace=_SWS_709,
+        src_color_range=_LIMITED,
+        dst_color_range=_FULL,
+        interpolation=Interpolation.BILINEAR,
+    )
+    return np.asarray(frame.to_ndarray(), np.uint8)
+
+
+def _scaled(
+    frame: av.VideoFrame, size: Size, form: str, scaler: VideoReformatter, **options: int | None
+) -> av.VideoFrame:
+    """Scale and convert in this thread: swscale's own threads would be started anew for every frame."""
+    if _SCALER_HAS_THREADS:
+        options["threads"] = 1
+    return scaler.reformat(frame, size[1], size[0], form, **options)
+
+
+def _tagged(frame: av.VideoFrame) -> av.VideoFrame:
+    frame.colorspace = _BT709
+    frame.color_range = _LIMITED
+    return frame

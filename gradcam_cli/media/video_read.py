@@ -1,0 +1,262 @@
+"""Videos in: any file that FFmpeg decodes → upright frames with exact times, in one pass and constant memory."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+import av
+
+from gradcam_cli.errors import InputError
+from gradcam_cli.media import timing, video_info, video_planes
+from gradcam_cli.media.video_audio import AudioSource
+from gradcam_cli.media.video_decode import Decoder
+from gradcam_cli.media.video_info import VideoInfo
+from gradcam_cli.media.video_open import audio_stream, check_size, opened, reason, video_stream
+from gradcam_cli.text import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+    from types import TracebackType
+
+    import numpy as np
+    import numpy.typing as npt
+    from typing_extensions import Self
+
+    from gradcam_cli.media.timing import Shown
+    from gradcam_cli.media.video_planes import Planes
+    from gradcam_cli.records import Size
+
+__all__ = ["VideoFrame", "VideoInfo", "VideoReader"]
+
+_NEAR = 2
+"""Seconds. `VideoReader.sample` decodes on to what is nearer, and seeks to what is further."""
+
+
+@dataclass(slots=True)
+class VideoFrame:
+    """A frame, upright, as the encoder takes it.
+
+    Attributes:
+        planes: y (H, W), u and v (H/2, W/2): uint8, yuv420p, BT.709, limited range, contiguous, even sides (the last
+            row and column repeated where needed). A frame that ``fps`` repeats has the very same planes.
+        size: (height, width) before padding.
+        time: seconds since the first frame.
+        duration: seconds it is shown.
+    """
+
+    planes: Planes
+    size: Size
+    time: Fraction
+    duration: Fraction
+
+    def rgb(self, size: Size | None = None) -> npt.NDArray[np.uint8]:
+        """Return the unpadded picture as uint8 RGB (h, w, 3), resized to ``size`` bilinearly with antialiasing."""
+        return video_planes.to_rgb(self.planes, self.size, size)
+
+
+class VideoReader:
+    """Iterates over a video's frames; a context manager.
+
+    The first frame is decoded at once, so that a file without one fails here. Rotation is applied, pixels become
+    square, interlaced frames whole, and all frames get the first one's size. Damaged packets are skipped.
+
+    Args:
+        path: the file.
+        start: seconds from the video's beginning; earlier frames are left out.
+        end: seconds from the video's beginning; frames from there on are left out, the last one is cut.
+        stride: keep the first of every so many frames.
+        fps: take frames at this constant rate, before ``stride``; None keeps the source's times.
+        max_size: longest side in pixels; larger frames are made smaller.
+        name: how error messages call it.
+
+    Attributes:
+        info: what is known beforehand.
+
+    Raises:
+        InputError: there is no such file, it is no video, no frame of it can be decoded, or none is between ``start``
+            and ``end``.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        start: Fraction | None = None,
+        end: Fraction | None = None,
+        stride: int = 1,
+        fps: Fraction | None = None,
+        max_size: int | None = None,
+        name: str | None = None,
+    ) -> None:
+        self._path, self._name = path, printable(name or path)
+        self._start, self._end, self._max_size = start, end, max_size
+        with ExitStack() as stack:
+            self._container = stack.enter_context(opened(path, self._name))
+            self._stream = video_stream(self._container, self._name)
+            self._tick = Fraction(self._stream.time_base or Fraction(1, 90_000))
+            self._base = (self._stream.start_time or 0) * self._tick
+            self._rate = video_info.mean_rate(self._stream)
+            self._decoder = Decoder(self._container, self._stream, self._tick)
+            frames = self._selected(stride, fps)
+            self._first = self._require(next(frames, None))
+            self._next: Shown[av.VideoFrame] | None = self._first
+            self._frames = frames
+            self._shape = video_planes.shape(self._first.what, self._stream.sample_aspect_ratio, max_size)
+            self._converter = video_planes.Converter(self._shape)
+            self._converted: tuple[av.VideoFrame, Planes] | None = None
+            self.info = self._info(stride, fps)
+            self._stack = stack.pop_all()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file; iteration ends."""
+        self._next = None
+        self._frames = iter(())
+        self._stack.close()
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> VideoFrame:
+        frame = self._next
+        if frame is None:
+            raise StopIteration
+        self._next = next(self._frames, None)
+        return self._delivered(frame)
+
+    @property
+    def skipped(self) -> int:
+        """Damaged packets passed over up to now; after 300 in a row the video counts as ended."""
+        return self._decoder.skipped
+
+    @property
+    def audio(self) -> AudioSource | None:
+        """The sound that belongs to these frames, to be given to a writer; None where there is none."""
+        if not self.info.has_audio:
+            return None
+        end = None if self._end is None else self._base + self._end
+        return AudioSource(self._path, self._name, self._first.time, end)
+
+    def sample(self, count: int) -> list[VideoFrame]:
+        """Return up to ``count`` frames spread evenly along the clip, without disturbing the iteration.
+
+        At least one; only the first one where the file does not tell its duration.
+        """
+        begin, length = self._start or Fraction(0), self.info.duration or Fraction(0)
+        reader: VideoReader | None = None
+        found: list[VideoFrame] = []
+        try:
+            for index in range(count if length else 0):
+                time = begin + length * (2 * index + 1) / (2 * count)
+                if reader is None or time > reader._position + _NEAR:
+                    if reader:
+                        reader.close()
+                    reader = VideoReader(self._path, start=time, max_size=self._max_size, name=self._name)
+                frame = reader._at(time)
+                if frame:
+                    frame.time += reader._first.time - self._first.time
+                    found.append(frame)
+        except InputError:  # the file is shorter than it says: what was found will do
+            pass
+        finally:
+            if reader:
+                reader.close()
+        return found or [self._delivered(self._first)]
+
+    @property
+    def _position(self) -> Fraction:
+        """How far it has read, in seconds from the video's beginning."""
+        return self._next.end - self._base if self._next else Fraction(0)
+
+    def _at(self, time: Fraction) -> VideoFrame | None:
+        """Read on to what is shown at ``time``, in seconds from the video's beginning, or next after it."""
+        while self._next and self._next.end - self._base <= time:
+            self._next = next(self._frames, None)
+        return self._delivered(self._next) if self._next else None
+
+    def _selected(self, stride: int, fps: Fraction | None) -> Iterator[Shown[av.VideoFrame]]:
+        """Decode and select, with times in the stream's own seconds."""
+        start = None if self._start is None else self._base + self._start
+        end = None if self._end is None else self._base + self._end
+        frames = timing.within(self._from(start), start, end)
+        if fps:
+            frames = timing.at_rate(frames, fps)
+        return timing.every(frames, stride) if stride > 1 else frames
+
+    def _from(self, start: Fraction | None) -> Iterator[Shown[av.VideoFrame]]:
+        """Decode from the last key frame before ``start``, or from the beginning where that is not found."""
+        if start is not None and start > self._base and self._seek(start):
+            frames = self._timed()
+            first = next(frames, None)
+            if first and first.time <= start:
+                yield first
+                yield from frames
+                return
+            self._seek(self._base)
+        yield from self._timed()
+
+    def _seek(self, time: Fraction) -> bool:
+        try:
+            self._container.seek(int(time / self._tick), stream=self._stream, backward=True)
+        except av.error.FFmpegError:  # the container has no index
+            return False
+        return True
+
+    def _timed(self) -> Iterator[Shown[av.VideoFrame]]:
+        return timing.shown(self._stamped(), self._tick, round(1 / self._rate / self._tick))
+
+    def _stamped(self) -> Iterator[tuple[int | None, int, av.VideoFrame]]:
+        for frame in self._decoder.frames():
+            check_size(frame.width, frame.height, self._name)
+            yield frame.dts if frame.pts is None else frame.pts, frame.duration or 0, frame
+
+    def _require(self, first: Shown[av.VideoFrame] | None) -> Shown[av.VideoFrame]:
+        if first:
+            return first
+        whole = video_info.length(self._container, self._stream)
+        if self._decoder.skipped:
+            raise InputError(f"{self._name}: no frame of it can be decoded", "copy or download it again")
+        if self._start or self._end is not None:
+            length = f" (it lasts {float(whole):.2f} s)" if whole else ""
+            raise InputError(
+                f"{self._name}: has no frame in the part that is wanted{length}", "change --start or --end"
+            )
+        raise InputError(f"{self._name}: holds a video without frames", "copy or download it again")
+
+    def _delivered(self, frame: Shown[av.VideoFrame]) -> VideoFrame:
+        if self._converted is None or self._converted[0] is not frame.what:
+            try:
+                self._converted = frame.what, self._converter.planes(frame.what)
+            except (av.error.FFmpegError, ValueError) as error:
+                what = f"its pixel format {frame.what.format.name} cannot be read ({reason(error)})"
+                raise InputError(f"{self._name}: {what}", "convert it to H.264 first") from error
+        return VideoFrame(self._converted[1], self._shape.size, frame.time - self._first.time, frame.duration)
+
+    def _info(self, stride: int, fps: Fraction | None) -> VideoInfo:
+        whole, part = video_info.length(self._container, self._stream), None
+        if whole:
+            begin, end = self._start or Fraction(0), whole if self._end is None else min(whole, self._end)
+            part = max(Fraction(0), end - begin)
+        rate = fps or self._rate
+        return VideoInfo(
+            size=self._shape.size,
+            frames=None if part is None else max(1, round(part * rate / stride)),
+            duration=part,
+            rate=rate / stride,
+            tick=1 / fps if fps else self._tick,
+            has_audio=audio_stream(self._container) is not None,
+            notes=video_info.notes(
+                self._stream, self._first.what, self._shape, deinterlaced=self._decoder.deinterlaced
+            ),
+        )
