@@ -56,10 +56,15 @@ class SaliencyMap:
         geometry: how the picture was brought to the network.
         normalize: ``minmax`` stretches the seen part to [0, 1]; ``max`` divides by its maximum; ``none`` leaves the
             values as they are.
+        scale: (low, high) that become 0 and 1 instead, for maps that share a scale; what lies outside is clipped.
     """
 
     def __init__(
-        self, values: npt.NDArray[np.float32], geometry: Geometry, normalize: Normalization = "minmax"
+        self,
+        values: npt.NDArray[np.float32],
+        geometry: Geometry,
+        normalize: Normalization = "minmax",
+        scale: tuple[float, float] | None = None,
     ) -> None:
         self.size = geometry.source
         self.seen_box = _pixel_box(geometry)
@@ -68,9 +73,12 @@ class SaliencyMap:
         right = np.minimum(across.low + 1, across.cells - 1)
         rows = values[:, across.low] * (1 - across.part) + values[:, right] * across.part
         self._rows: npt.NDArray[np.float32] = np.ascontiguousarray(rows)
-        if normalize != "none":
+        self._shared = scale is not None
+        if scale is None and normalize != "none":
             low, high = self._range()
-            low = low if normalize == "minmax" else 0.0
+            scale = (low if normalize == "minmax" else 0.0, high)
+        if scale is not None:
+            low, high = scale
             self._rows = (self._rows - np.float32(low)) / np.float32(high - low) if high > low else np.zeros_like(rows)
 
     def _range(self) -> tuple[float, float]:
@@ -96,6 +104,8 @@ class SaliencyMap:
         left, top, right, bottom = self.seen_box
         for run in self._down.runs(max(1, STRIP_VALUES // self.size[1])):
             strip = self._interpolated(run, scale)
+            if self._shared:
+                np.clip(strip, 0, scale, out=strip)
             strip[: max(0, top - run.start)] = 0
             strip[max(0, bottom - run.start) :] = 0
             strip[:, :left] = 0

@@ -101,3 +101,12 @@ def test_equals_a_peers_final_map(shared_data, name):
     geometry = Geometry("stretch", (224, 224), (224, 224), (0, 0), (224, 224))
     expected = reference[f"pgc/features.12/{target}/GradCAM/scaled"].squeeze()
     np.testing.assert_allclose(SaliencyMap(raw, geometry).array(), expected, atol=1e-4)
+
+
+def test_a_shared_scale_clips(values):
+    expected = np.clip((oracle(values.astype(np.float64), WHOLE) - 0.5) / 0.4, 0, 1)
+    assert expected.min() == 0
+    assert expected.max() == 1
+    saliency = SaliencyMap(values, WHOLE, scale=(0.5, 0.9))
+    np.testing.assert_allclose(saliency.array(), expected, atol=2e-6)
+    assert np.abs(saliency.bytes() - expected * 255).max() <= 0.5 + 1e-3
