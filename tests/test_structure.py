@@ -27,6 +27,7 @@ LIBRARIES = {
     "click": {"cli"},
     "rich": {"cli"},
     "PIL": {"media"},
+    "av": {"media"},
 }
 EXCEPTIONS = {
     ("models/tiny/train.py", "PIL"): "a script that makes the bundled weights, never imported by the program",
@@ -80,7 +81,7 @@ def imported_by(code: str, *, status: int = 0) -> set[str]:
     return set(done.stdout.splitlines()[-1].split()[1:])
 
 
-HEAVY = {"torch", "torchvision", "cv2", "numpy", "PIL"}
+HEAVY = {"torch", "torchvision", "cv2", "numpy", "PIL", "av"}
 
 
 @pytest.mark.parametrize(
@@ -91,6 +92,8 @@ HEAVY = {"torch", "torchvision", "cv2", "numpy", "PIL"}
         (["--version"], 0),
         (["image"], 2),
         (["image", "no/such/file.jpg"], 2),
+        (["video", "--help"], 0),
+        (["gif", "no/such/file.gif"], 2),
         (["image", "x.jpg", "--colormap", "virdis"], 2),
         (["image", "x.jpg", "--model", "resnet55"], 2),
         (["image", "x.jpg", "--target", "top:0"], 2),
@@ -101,7 +104,7 @@ HEAVY = {"torch", "torchvision", "cv2", "numpy", "PIL"}
     ids=lambda value: " ".join(value) if isinstance(value, list) else str(value),
 )
 def test_help_and_usage_errors_import_nothing_heavy(arguments, status):
-    loaded = imported_by(f"from gradcam_cli.cli.main import main\nmain({arguments!r})", status=status)
+    loaded = imported_by(f"from gradcam_cli.cli.process import main\nmain({arguments!r})", status=status)
     assert "click" in loaded
     assert not loaded & HEAVY
 
@@ -113,7 +116,7 @@ def test_importing_the_package_imports_nothing_heavy():
 def test_the_bundled_network_is_explained_without_torchvision_and_compiler(tmp_path):
     """Each costs about a second of start-up: torchvision imports torch's compiler, and that imports sympy."""
     arguments = ["image", "-q", "-m", "tiny", "-o", str(tmp_path), str(PACKAGE.parent / "sample_images" / "cat.jpg")]
-    loaded = imported_by(f"from gradcam_cli.cli.main import main\nmain({arguments!r})")
+    loaded = imported_by(f"from gradcam_cli.cli.process import main\nmain({arguments!r})")
     assert "torch" in loaded
     assert not loaded & {"torchvision", "sympy"}
     assert len(list(tmp_path.iterdir())) == 3

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 COMMANDS = {
     "image": "gradcam_cli.cli.image:image",
+    "video": "gradcam_cli.cli.moving:video",
+    "gif": "gradcam_cli.cli.moving:gif",
 }
 """Subcommand → where it is."""
 

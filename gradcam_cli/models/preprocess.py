@@ -80,8 +80,8 @@ def to_tensor(pixels: npt.NDArray[np.uint8], geometry: Geometry, preset: Preset)
     """Resize with antialiasing, cut or pad, and normalise.
 
     Args:
-        pixels: uint8 RGB (H, W, 3).
-        geometry: from ``plan_geometry`` for that size.
+        pixels: uint8 RGB (H, W, 3) of size ``geometry.source``, or already of size ``geometry.resized``.
+        geometry: from ``plan_geometry``.
         preset: the network's.
 
     Returns:
@@ -89,7 +89,7 @@ def to_tensor(pixels: npt.NDArray[np.uint8], geometry: Geometry, preset: Preset)
     """
     # A (1, 3, H, W) view of interleaved pixels is what torch calls channels-last: resized in uint8, without a copy.
     picture = torch.from_numpy(pixels).permute(2, 0, 1)[None]
-    if geometry.resized != geometry.source:
+    if picture.shape[2:] != geometry.resized:
         picture = F.interpolate(picture, geometry.resized, mode=preset.interpolation, antialias=True)
     mean = torch.tensor(preset.mean).view(1, 3, 1, 1)
     std = torch.tensor(preset.std).view(1, 3, 1, 1)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from gradcam_cli.cam.explainer import ClassMap, Explainer
 from gradcam_cli.cam.layers import accepts
-from gradcam_cli.cam.targets import class_named, predictions, resolve
+from gradcam_cli.cam.targets import Target, class_named, predictions, resolve
 from gradcam_cli.errors import GradcamError, InputError, ModelError
 from gradcam_cli.models.load import Network, load_model
-from gradcam_cli.models.preprocess import Prepared, collate, plan_geometry, prepare
+from gradcam_cli.models.preprocess import Prepared, collate, plan_geometry, prepare, to_tensor
 from gradcam_cli.records import Prediction, Preset
 
 if TYPE_CHECKING:
@@ -21,9 +21,21 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from gradcam_cli.pipeline.settings import ModelSettings
+    from gradcam_cli.records import Size
 
 USUAL_PICTURE = (480, 640)
 """Size of the picture that stands for all of them when a network is tried out before the first is read."""
+
+
+class Resizable(Protocol):
+    """A frame that can give itself as uint8 RGB of another size."""
+
+    @property
+    def size(self) -> Size:
+        """(height, width)."""
+
+    def rgb(self, size: Size | None = None) -> npt.NDArray[np.uint8]:
+        """Return uint8 RGB (h, w, 3), resized with antialiasing to ``size``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +103,21 @@ class Session:
         """Bring a picture, uint8 RGB (H, W, 3), to the network's input. Safe to call from several threads."""
         return prepare(pixels, self.preset, self.fit)
 
-    def ask(self, pictures: Sequence[Prepared]) -> list[Answer | InputError]:
+    def prepare_frame(self, frame: Resizable) -> Prepared:
+        """Bring a frame of a clip to the network's input; the clip's decoder resizes it, which is cheaper."""
+        geometry = plan_geometry(frame.size, self.preset, self.fit)
+        return Prepared(to_tensor(frame.rgb(geometry.resized), geometry, self.preset), geometry)
+
+    def resolve(self, ranked: Sequence[Prediction]) -> int:
+        """Return the class that the settings' first target asks for among ``ranked``, the most probable first."""
+        return resolve(self.settings.targets[:1], ranked, self.network.labels)[0]
+
+    def ask(self, pictures: Sequence[Prepared], targets: Sequence[Target] | None = None) -> list[Answer | InputError]:
         """Explain pictures of one input size in one forward pass.
+
+        Args:
+            pictures: prepared.
+            targets: the classes to explain, instead of the settings'.
 
         Returns:
             One entry a picture, in order; an error where the network's scores are not finite.
@@ -105,7 +130,7 @@ class Session:
 
         def choose(logits: list[float]) -> list[int]:
             ranked.append(predictions(logits, self.network.labels))
-            return resolve(self.settings.targets, ranked[-1], self.network.labels)
+            return resolve(targets or self.settings.targets, ranked[-1], self.network.labels)
 
         try:
             explained = self.explainer(collate(pictures), choose)

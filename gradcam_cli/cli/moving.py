@@ -1,0 +1,175 @@
+"""``gradcam video`` and ``gradcam gif``: moving pictures."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gradcam_cli.cli.console import Voice
+from gradcam_cli.cli.options import (
+    SectionCommand,
+    input_options,
+    model_options,
+    moving_options,
+    output_options,
+    part_options,
+    render_options,
+    run_options,
+    steady_options,
+    video_options,
+)
+from gradcam_cli.cli.report import Report
+from gradcam_cli.cli.wishes import model_settings, plan_for
+from gradcam_cli.errors import UsageError
+from gradcam_cli.media.suffixes import ANIMATION_SUFFIXES, VIDEO_SUFFIXES
+from gradcam_cli.pipeline.settings import ClipSettings, RenderSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from gradcam_cli.pipeline.clip import Tally
+    from gradcam_cli.pipeline.clip_run import ClipOutcome
+    from gradcam_cli.pipeline.session import Session
+    from gradcam_cli.records import Job
+
+GIF_FPS = Fraction(10)
+GIF_WIDTH = 480
+"""What ``gradcam video --gif`` takes unless told otherwise; with all frames a GIF is many times its clip's size."""
+
+VIDEO_EXAMPLES = """\b
+Examples:
+  gradcam video cat.mp4 --gif
+  gradcam video clips/ --recursive -o maps --skip-existing
+  gradcam video dog.mov -m resnet50 -t 'golden retriever' --smooth 0.3 --caption
+  gradcam video long.mkv --start 60 --end 75.5 --side-by-side
+"""
+
+GIF_EXAMPLES = """\b
+Examples:
+  gradcam gif cat.gif
+  gradcam gif dance.webp --colormap turbo --alpha-by-intensity --gif-width 320
+"""
+
+
+@click.command(cls=SectionCommand, epilog=VIDEO_EXAMPLES)
+@click.argument("inputs", metavar="PATH...", nargs=-1)
+@input_options
+@part_options
+@steady_options
+@output_options
+@moving_options
+@video_options
+@model_options
+@render_options
+@run_options
+def video(inputs: tuple[str, ...], **chosen: Any) -> int:  # noqa: ANN401
+    """Explain videos: files, directories or quoted globs.
+
+    For each video a grayscale map, a heatmap and an overlay are written as MP4, the sound with them. The explained
+    class is the clip's, and so is the scale of the maps, so that nothing flickers.
+    """
+    kinds = chosen["save"] + (("overlay.gif",) if chosen["gif"] else ())
+    settings = _settings(
+        chosen,
+        fps=chosen["fps"],
+        start=chosen["start"],
+        end=chosen["end"],
+        max_size=chosen["max_size"],
+        codec=chosen["codec"],
+        audio=not chosen["no_audio"],
+        gif_fps=chosen["gif_fps"] or GIF_FPS,
+        gif_width=chosen["gif_width"] or GIF_WIDTH,
+    )
+    if settings.start is not None and settings.end is not None and settings.start >= settings.end:
+        raise UsageError("--start is not before --end", "give a start that is smaller than the end")
+    return _work(inputs, chosen, settings, kinds=kinds, suffixes=VIDEO_SUFFIXES, picture_format="mp4")
+
+
+@click.command(cls=SectionCommand, epilog=GIF_EXAMPLES)
+@click.argument("inputs", metavar="PATH...", nargs=-1)
+@input_options
+@steady_options
+@output_options
+@moving_options
+@model_options
+@render_options
+@run_options
+def gif(inputs: tuple[str, ...], **chosen: Any) -> int:  # noqa: ANN401
+    """Explain animations (GIF, WebP, APNG): files, directories or quoted globs.
+
+    For each a grayscale map, a heatmap and an overlay are written as GIF, with the source's times and loop count.
+    """
+    settings = _settings(chosen, gif_fps=chosen["gif_fps"], gif_width=chosen["gif_width"])
+    return _work(inputs, chosen, settings, kinds=chosen["save"], suffixes=ANIMATION_SUFFIXES, picture_format="gif")
+
+
+def _settings(chosen: Mapping[str, Any], **more: Any) -> ClipSettings:  # noqa: ANN401
+    render = RenderSettings(
+        kinds=chosen["save"],
+        colormap=chosen["colormap"],
+        alpha=chosen["alpha"],
+        by_intensity=chosen["alpha_by_intensity"],
+        normalize=chosen["normalize"],
+        quality=chosen.get("quality", RenderSettings().quality),
+    )
+    return ClipSettings(
+        batch_size=chosen["batch_size"],
+        fail_fast=chosen["fail_fast"],
+        per_frame_target=chosen["per_frame_target"],
+        normalize_over=chosen["normalize_over"],
+        smooth=chosen["smooth"],
+        caption=chosen["caption"],
+        side_by_side=chosen["side_by_side"],
+        keep_partial=chosen["keep_partial"],
+        stride=chosen["stride"],
+        render=render,
+        **more,
+    )
+
+
+def _work(
+    inputs: Sequence[str],
+    chosen: Mapping[str, Any],
+    settings: ClipSettings,
+    *,
+    kinds: tuple[str, ...],
+    suffixes: frozenset[str],
+    picture_format: str,
+) -> int:
+    model = model_settings(chosen)
+    if len(model.targets) > 1 or len(model.layers) > 1:
+        raise UsageError("a clip is explained for one class at one layer", "run it once for each")
+    plan = plan_for(inputs, chosen, model, kinds=kinds, suffixes=suffixes, picture_format=picture_format)
+    voice = Voice(quiet=chosen["quiet"], verbose=chosen["verbose"])
+
+    def outcomes(session: Session, jobs: Sequence[Job]) -> Iterable[ClipOutcome]:
+        from gradcam_cli.pipeline.clip_run import ClipRun
+
+        with _told(voice) as advance:
+            yield from ClipRun(jobs, session, settings, advance)
+
+    report = Report(voice, plan, as_json=chosen["as_json"])
+    return report.work(model, outcomes, fail_fast=settings.fail_fast, bar=False)
+
+
+@contextmanager
+def _told(voice: Voice) -> Iterator[Callable[[Job, Tally, int | None], None]]:
+    """Show frames, speed and time left of the clip that is worked on; when it is stopped, say how far it got."""
+    last: list[tuple[Job, Tally]] = []
+    with voice.frames() as show:
+
+        def advance(job: Job, tally: Tally, count: int | None) -> None:
+            last[:] = [(job, tally)]
+            show(job.name, tally.frames, count)
+
+        try:
+            yield advance
+        except GeneratorExit:
+            raise
+        except BaseException:
+            for job, tally in last:
+                voice.say(f"{job.name}: stopped after {tally.frames} frames ({tally.shown:.1f} s)")
+            raise

@@ -1,0 +1,138 @@
+"""The outputs of a clip: what becomes of a frame and its map, by kind of result and by container."""
+
+from __future__ import annotations
+
+import functools
+import math
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from gradcam_cli.render.caption import caption, caption_strip
+from gradcam_cli.render.colormap import colormap
+from gradcam_cli.render.overlay import overlay
+from gradcam_cli.render.panel import side_by_side
+from gradcam_cli.render.planes import (
+    beside,
+    grayscale_planes,
+    heatmap_planes,
+    over_bottom,
+    overlay_planes,
+    to_planes,
+)
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from gradcam_cli.media.gif_write import GifWriter
+    from gradcam_cli.media.video_read import VideoFrame
+    from gradcam_cli.media.video_write import VideoWriter
+    from gradcam_cli.pipeline.clip import Moving
+    from gradcam_cli.pipeline.settings import ClipSettings
+    from gradcam_cli.records import Prediction, Size
+    from gradcam_cli.render.planes import Planes
+
+    Pixels = npt.NDArray[np.uint8]
+
+
+def told_as(prediction: Prediction) -> str:
+    """Return what a caption says: ``tabby  81%``."""
+    return f"{prediction.label}  {prediction.probability:.0%}"
+
+
+def shown_size(size: Size, kind: str, settings: ClipSettings) -> Size:
+    """Return the size (height, width) of a result for frames of ``size``."""
+    doubled = kind == "overlay" and settings.side_by_side
+    return size[0], size[1] * (2 if doubled else 1)
+
+
+class VideoSink:
+    """Writes one kind of result as a video, blending on the frames' own planes.
+
+    Args:
+        writer: open.
+        kind: ``grayscale``, ``heatmap`` or ``overlay``.
+        settings: how it looks.
+        blank: whether nothing is to be seen in the whole clip; the overlay is then the source.
+    """
+
+    def __init__(self, writer: VideoWriter, kind: str, settings: ClipSettings, *, blank: bool) -> None:
+        self._writer = writer
+        self._kind = kind
+        self._settings = settings
+        self._alpha = 0.0 if blank else settings.render.alpha
+        self._table = colormap(settings.render.colormap)
+
+    def write(self, frame: VideoFrame, grayscale: Pixels, told: Prediction) -> None:
+        """Render and encode a frame with its map, uint8 (H, W)."""
+        height, width = frame.planes[0].shape
+        if grayscale.shape != (height, width):
+            grayscale = np.pad(grayscale, [(0, height - len(grayscale)), (0, width - grayscale.shape[1])], "edge")
+        self._writer.write(self._rendered(frame.planes, grayscale, told), frame.time, frame.duration)
+
+    def _rendered(self, planes: Planes, grayscale: Pixels, told: Prediction) -> Planes:
+        if self._kind == "grayscale":
+            return grayscale_planes(grayscale)
+        if self._kind == "heatmap":
+            return heatmap_planes(grayscale, self._table)
+        render = self._settings.render
+        shown = overlay_planes(planes, grayscale, self._table, alpha=self._alpha, by_intensity=render.by_intensity)
+        if self._settings.side_by_side:
+            shown = beside(planes, shown)
+        if self._settings.caption:
+            shown = over_bottom(shown, _strip_planes(shown[0].shape[1], told_as(told)))
+        return shown
+
+
+@functools.lru_cache(maxsize=256)
+def _strip_planes(width: int, text: str) -> Planes:
+    return to_planes(caption_strip(width, text))
+
+
+class GifSink:
+    """Writes one kind of result as a GIF: maps with the colormap as their palette, exact; overlays quantised.
+
+    Args:
+        writer: open, for frames of ``size``, its palette the colormap's or grey levels.
+        kind: ``grayscale``, ``heatmap`` or ``overlay``.
+        size: (height, width) of the frames in the GIF, before one stands beside the other.
+        settings: how it looks.
+        blank: whether nothing is to be seen in the whole clip.
+    """
+
+    def __init__(self, writer: GifWriter, kind: str, size: Size, settings: ClipSettings, *, blank: bool) -> None:
+        self._writer = writer
+        self._kind = kind
+        self._size = size
+        self._settings = settings
+        self._alpha = 0.0 if blank else settings.render.alpha
+        self._table = colormap(settings.render.colormap)
+        self._step = 1 / settings.gif_fps if settings.gif_fps else Fraction(0)
+        self._next = Fraction(0)
+
+    def write(self, frame: Moving, grayscale: Pixels, told: Prediction) -> None:
+        """Render and encode a frame with its map, uint8 (H, W), unless it comes too soon for ``gif_fps``."""
+        end = frame.time + frame.duration
+        if end <= self._next:
+            self._writer.extend(end)
+            return
+        time = frame.time
+        if self._step:
+            # The frame stands for the first tick that falls into it, so that a faster source is thinned out evenly.
+            time = self._next
+            self._next += self._step * math.ceil((end - self._next) / self._step)
+        if grayscale.shape != self._size:
+            grayscale = np.asarray(cv2.resize(grayscale, self._size[::-1], interpolation=cv2.INTER_AREA), np.uint8)
+        if self._kind in ("grayscale", "heatmap"):
+            self._writer.write_indexed(grayscale, time, end - time)
+            return
+        pixels = frame.rgb(self._size)
+        by_intensity = self._settings.render.by_intensity
+        shown = overlay(pixels, grayscale, self._table, alpha=self._alpha, by_intensity=by_intensity)
+        if self._settings.side_by_side:
+            shown = side_by_side(pixels, shown, gap=0)
+        if self._settings.caption:
+            shown = caption(shown, told_as(told))
+        self._writer.write(shown, time, end - time)

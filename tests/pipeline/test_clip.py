@@ -1,0 +1,160 @@
+"""The clip's engine, with a source and sinks that are lists: order, steadiness, bounded queues, failures."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass
+from fractions import Fraction
+
+import cv2
+import numpy as np
+import pytest
+
+from gradcam_cli.cam.targets import Target
+from gradcam_cli.errors import InputError, OutputError
+from gradcam_cli.pipeline.clip import Ahead, explain_clip, survey
+from gradcam_cli.pipeline.session import Session
+from gradcam_cli.pipeline.settings import ClipSettings, ModelSettings
+from gradcam_cli.render.saliency import SaliencyMap
+
+
+@dataclass
+class Still:
+    """A frame of a clip that pans over a picture."""
+
+    pixels: np.ndarray
+    time: Fraction
+    duration: Fraction = Fraction(1, 25)
+
+    @property
+    def size(self):
+        return self.pixels.shape[:2]
+
+    def rgb(self, size=None):
+        if size is None:
+            return self.pixels
+        return cv2.resize(self.pixels, size[::-1], interpolation=cv2.INTER_AREA)
+
+
+class Kept:
+    """A sink that keeps what it is given."""
+
+    def __init__(self, delay: float = 0.0) -> None:
+        self.times, self.maps, self.told = [], [], []
+        self._delay = delay
+
+    def write(self, frame, grayscale, told):
+        time.sleep(self._delay)
+        self.times.append(frame.time)
+        self.maps.append(grayscale)
+        self.told.append(told)
+
+
+@pytest.fixture(scope="module")
+def session() -> Session:
+    return Session(ModelSettings(model="tiny", targets=(Target(index=3),)))
+
+
+@pytest.fixture
+def frames(photo):
+    return [Still(np.ascontiguousarray(np.roll(photo, 2 * k, axis=1)), Fraction(k, 25)) for k in range(30)]
+
+
+def run(frames, sinks, session, **chosen):
+    settings = ClipSettings(**chosen)
+    found = survey([frame.pixels for frame in frames[::3]], session, settings)
+    return explain_clip(iter(frames), sinks, session, settings, found, lambda tally: None), found
+
+
+@pytest.mark.parametrize("batch_size", [1, 4, 64])
+def test_every_frame_reaches_every_sink_in_order(frames, session, batch_size):
+    sinks = [Kept(), Kept(0.002)]
+    tally, _ = run(frames, sinks, session, batch_size=batch_size)
+    assert tally.frames == 30
+    assert tally.shown == pytest.approx(1.2)
+    for sink in sinks:
+        assert sink.times == [frame.time for frame in frames]
+        assert all(gray.shape == (60, 90) and gray.dtype == np.uint8 for gray in sink.maps)
+
+
+def test_the_scale_is_the_clips(frames, session):
+    """Bytes of all frames are on one scale: a frame's map is its values between the survey's ends."""
+    sink = Kept()
+    _, found = run(frames, [sink], session)
+    assert found.scale is not None
+    answer = session.ask([session.prepare_frame(frames[10])])[0]
+    geometry = session.prepare_frame(frames[10]).geometry
+    expected = SaliencyMap(answer.maps[0].values, geometry, scale=found.scale).bytes()
+    assert np.abs(sink.maps[10].astype(int) - expected).max() <= 1
+    own = Kept()
+    run(frames, [own], session, normalize_over="frame")
+    assert all((gray.min(), gray.max()) == (0, 255) for gray in own.maps if gray.any())
+    assert any(gray.max() < 255 for gray in sink.maps)
+
+
+def test_one_class_for_the_clip_or_one_a_frame(frames):
+    top = Session(ModelSettings(model="tiny"))
+    one, each = Kept(), Kept()
+    _, found = run(frames, [one], top)
+    assert {told.index for told in one.told} == {found.target.index}
+    _, found = run(frames, [each], top, per_frame_target=True)
+    assert found.target is None
+    singles = [top.ask([top.prepare_frame(frame)])[0].targets[0].index for frame in frames]
+    assert [told.index for told in each.told] == singles
+
+
+def test_smoothing_is_applied(frames, session):
+    sharp, smooth = Kept(), Kept()
+    run(frames, [sharp], session, batch_size=4)
+    run(frames, [smooth], session, batch_size=4, smooth=0.5)
+
+    def flicker(sink):
+        return np.mean([np.abs(a.astype(int) - b).mean() for a, b in zip(sink.maps, sink.maps[1:], strict=False)])
+
+    assert flicker(smooth) < 0.5 * flicker(sharp)
+
+
+def test_a_sinks_error_comes_out_and_nothing_hangs(frames, session):
+    class Full(Kept):
+        def write(self, frame, grayscale, told):
+            if frame.time > Fraction(8, 25):
+                raise OutputError("the disk is full", "free some space")
+
+    with pytest.raises(OutputError):
+        run(frames, [Kept(), Full()], session, batch_size=2)
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith(("output", "scale", "read"))]
+
+
+def test_a_sources_error_comes_out_behind_what_was_read(frames, session):
+    def breaking():
+        yield from frames[:10]
+        raise InputError("broken", "mend it")
+
+    sink = Kept()
+    settings = ClipSettings(batch_size=4)
+    found = survey([frames[0].pixels], session, settings)
+    with pytest.raises(InputError):
+        explain_clip(breaking(), [sink], session, settings, found, lambda tally: None)
+    assert len(sink.times) == 10
+
+
+def test_reading_ahead_is_bounded():
+    taken = []
+
+    def source():
+        for k in range(100):
+            taken.append(k)
+            yield k
+
+    ahead = Ahead(source(), 3)
+    batches = ahead.batches(2)
+    assert next(batches) == [0, 1]
+    time.sleep(0.1)
+    assert len(taken) <= 2 + 3 + 1
+    ahead.stop()
+
+
+def test_no_frames(session):
+    with pytest.raises(InputError, match="no frame"):
+        survey([], session, ClipSettings())
