@@ -6,7 +6,7 @@ Sizes are ``(height, width)`` in pixels throughout.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -70,6 +70,10 @@ class Geometry:
             edges.append((low, high))
         (left, right), (top, bottom) = edges
         return left, top, right, bottom
+
+    def for_source(self, source: Size) -> Geometry:
+        """Return the geometry for the same picture at another size, from where the network's input is the same."""
+        return replace(self, source=source)
 
     @property
     def sees_all(self) -> bool:

@@ -255,6 +255,44 @@ def _last_reaching(
     raise ModelError("no layer's patches reach the class score", "name a layer with --layer")
 
 
+def blocks(network: nn.Module, input_size: Size) -> list[TargetLayer]:
+    """Return the network's blocks that have a grid, in the order in which they run: a view of its depth.
+
+    A block is a module of the top level or of a container, not made of repeated blocks itself: a residual block, a
+    transformer's encoder layer, a convolution of VGG. Pooling, rearrangement and maps of class scores are left out.
+
+    Args:
+        network: maps (N, 3, H, W) to class scores.
+        input_size: (H, W) it is to be run on.
+
+    Raises:
+        ModelError: no layer has a grid.
+    """
+    calls, classes = _watch(network, input_size)
+    taken: dict[str, _Call] = {}
+    for call in sorted(calls, key=lambda call: call.name.count(".")):  # outermost first
+        inside = any(call.name.startswith(f"{name}.") for name in taken)
+        if call.layout is None or not call.layout.has_grid or call.pooled or call.rearranged or inside:
+            continue
+        container = type(call.module) is nn.Sequential or _repeats(call.module)
+        if not container and not _is_score_map(calls, call, classes):
+            taken[call.name] = call
+    if not taken:
+        raise ModelError("no layer of this network has a grid", "use a convolutional network")
+    order = {call.name: position for position, call in enumerate(calls)}
+    return [TargetLayer(name, taken[name].module) for name in sorted(taken, key=order.__getitem__)]
+
+
+def _repeats(module: nn.Module) -> bool:
+    """Whether a module is made of blocks: one of its containers holds several modules of one kind, no leaves."""
+    for part in module.modules():
+        children = list(part.children()) if isinstance(part, (nn.Sequential, nn.ModuleList, nn.ModuleDict)) else []
+        alike = len(children) > 1 and len({type(child) for child in children}) == 1
+        if alike and any(True for _ in children[0].children()):
+            return True
+    return False
+
+
 def layer_named(network: nn.Module, name: str) -> TargetLayer:
     """Look a layer up by its dotted name; numbers index into containers, also from the end (``features.-1``).
 

@@ -19,12 +19,13 @@ from gradcam_cli.cli.options import (
     render_options,
     run_options,
     steady_options,
+    sweep_options,
     video_options,
 )
 from gradcam_cli.cli.report import Report
 from gradcam_cli.cli.wishes import model_settings, plan_for
 from gradcam_cli.errors import UsageError
-from gradcam_cli.media.suffixes import ANIMATION_SUFFIXES, VIDEO_SUFFIXES
+from gradcam_cli.media.suffixes import ANIMATION_SUFFIXES, PICTURE_SUFFIXES, VIDEO_SUFFIXES
 from gradcam_cli.pipeline.settings import ClipSettings, RenderSettings
 
 if TYPE_CHECKING:
@@ -32,7 +33,9 @@ if TYPE_CHECKING:
 
     from gradcam_cli.pipeline.clip import Tally
     from gradcam_cli.pipeline.clip_run import ClipOutcome
+    from gradcam_cli.pipeline.run import Outcome
     from gradcam_cli.pipeline.session import Session
+    from gradcam_cli.pipeline.settings import ModelSettings
     from gradcam_cli.records import Job
 
 GIF_FPS = Fraction(10)
@@ -51,6 +54,7 @@ GIF_EXAMPLES = """\b
 Examples:
   gradcam gif cat.gif
   gradcam gif dance.webp --colormap turbo --alpha-by-intensity --gif-width 320
+  gradcam gif dog.jpg --sweep channels --count 64
 """
 
 
@@ -91,6 +95,7 @@ def video(inputs: tuple[str, ...], **chosen: Any) -> int:  # noqa: ANN401
 @click.command(cls=SectionCommand, epilog=GIF_EXAMPLES)
 @click.argument("inputs", metavar="PATH...", nargs=-1)
 @input_options
+@sweep_options
 @steady_options
 @output_options
 @moving_options
@@ -101,9 +106,34 @@ def gif(inputs: tuple[str, ...], **chosen: Any) -> int:  # noqa: ANN401
     """Explain animations (GIF, WebP, APNG): files, directories or quoted globs.
 
     For each a grayscale map, a heatmap and an overlay are written as GIF, with the source's times and loop count.
+    With --sweep, a still picture is animated instead: its strongest feature maps, the layers from first to last, the
+    most probable classes, or the methods.
     """
-    settings = _settings(chosen, gif_fps=chosen["gif_fps"], gif_width=chosen["gif_width"])
-    return _work(inputs, chosen, settings, kinds=chosen["save"], suffixes=ANIMATION_SUFFIXES, picture_format="gif")
+    sweep = chosen["sweep"]
+    if sweep is None:
+        settings = _settings(chosen, gif_fps=chosen["gif_fps"], gif_width=chosen["gif_width"])
+        return _work(inputs, chosen, settings, kinds=chosen["save"], suffixes=ANIMATION_SUFFIXES, picture_format="gif")
+    settings = _settings(chosen, gif_width=chosen["gif_width"] or GIF_WIDTH)
+    count = chosen["count"] or (64 if sweep == "channels" else 5)
+
+    def outcomes(session: Session, jobs: Sequence[Job]) -> Iterable[Outcome]:
+        from gradcam_cli.pipeline.sweep import SweepRun
+
+        return SweepRun(jobs, session, settings, sweep, count)
+
+    model = _one_class(chosen)
+    plan = plan_for(
+        inputs, chosen, model, kinds=("overlay",), suffixes=PICTURE_SUFFIXES, picture_format="gif", parts=(sweep,)
+    )
+    voice = Voice(quiet=chosen["quiet"], verbose=chosen["verbose"])
+    return Report(voice, plan, as_json=chosen["as_json"]).work(model, outcomes, fail_fast=settings.fail_fast)
+
+
+def _one_class(chosen: Mapping[str, Any]) -> ModelSettings:
+    model = model_settings(chosen)
+    if len(model.targets) > 1 or len(model.layers) > 1:
+        raise UsageError("a clip is explained for one class at one layer", "run it once for each")
+    return model
 
 
 def _settings(chosen: Mapping[str, Any], **more: Any) -> ClipSettings:  # noqa: ANN401
@@ -139,9 +169,7 @@ def _work(
     suffixes: frozenset[str],
     picture_format: str,
 ) -> int:
-    model = model_settings(chosen)
-    if len(model.targets) > 1 or len(model.layers) > 1:
-        raise UsageError("a clip is explained for one class at one layer", "run it once for each")
+    model = _one_class(chosen)
     plan = plan_for(inputs, chosen, model, kinds=kinds, suffixes=suffixes, picture_format=picture_format)
     voice = Voice(quiet=chosen["quiet"], verbose=chosen["verbose"])
 

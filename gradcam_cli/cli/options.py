@@ -16,7 +16,7 @@ from gradcam_cli.cam.methods import METHODS
 from gradcam_cli.cam.targets import Target, parse_target
 from gradcam_cli.errors import UsageError
 from gradcam_cli.models.names import check_name
-from gradcam_cli.pipeline.settings import CODECS, FORMATS, KINDS, MAX_INPUT, MIN_INPUT, MOVING_KINDS
+from gradcam_cli.pipeline.settings import CODECS, FORMATS, KINDS, MAX_INPUT, MIN_INPUT, MOVING_KINDS, SWEEPS
 from gradcam_cli.records import FITS, NORMALIZATIONS
 from gradcam_cli.render.colormap import check_colormap
 
@@ -192,6 +192,14 @@ video_options = options(
     ),
     option("--no-audio", is_flag=True, help="Leave the sound out."),
 )  # fmt: skip
+
+sweep_options = options(
+    "Stills that move",
+    option("--sweep", type=click.Choice(SWEEPS), help="Animate a still picture: its maps one after another."),
+    option(
+        "--count", type=click.IntRange(1), metavar="N", help="Channels (default 64) or classes (5) to show, at most."
+    ),
+)
 
 part_options = options(
     "Which frames",

@@ -37,6 +37,7 @@ def plan_for(
     kinds: tuple[str, ...],
     suffixes: frozenset[str],
     picture_format: str,
+    parts: tuple[str, ...] | None = None,
 ) -> Plan:
     """Return what the options about inputs and outputs come to.
 
@@ -47,6 +48,7 @@ def plan_for(
         kinds: of result.
         suffixes: of the files that a directory is searched for.
         picture_format: suffix of the results.
+        parts: of the results' names, instead of the model's targets and layers.
 
     Raises:
         UsageError: the inputs or outputs cannot be as wished.
@@ -57,7 +59,7 @@ def plan_for(
         directory=chosen["output_dir"],
         kinds=kinds,
         format=picture_format,
-        parts=model.parts,
+        parts=model.parts if parts is None else parts,
         policy="skip" if chosen["skip_existing"] else "refuse" if chosen["no_overwrite"] else "replace",
         name_from=chosen["name_from"],
     )

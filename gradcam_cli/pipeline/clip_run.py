@@ -157,20 +157,13 @@ class ClipRun:
             return ClipOutcome(job, [explanation], notes=tuple(clip.notes))
 
 
-def _gif_size(size: Size, settings: ClipSettings) -> Size:
-    width = settings.gif_width
-    if width is None or width >= size[1]:
-        return size
-    return max(1, round(size[0] * width / size[1])), width
-
-
 def _gif_sink(
     kind: str, path: Path, size: Size, loop: int | None, found: Survey, settings: ClipSettings, stack: ExitStack
 ) -> Sink[Any]:
     kind = kind.partition(".")[0]
     grey = np.repeat(np.arange(256, dtype=np.uint8)[:, None], 3, axis=1)
     palette = {"grayscale": grey, "heatmap": colormap(settings.render.colormap)}.get(kind)
-    size = _gif_size(size, settings)
+    size = settings.gif_size(size)
     writer = GifWriter(
         path, shown_size(size, kind, settings), loop=loop, palette=palette, keep_partial=settings.keep_partial
     )

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from fractions import Fraction
     from pathlib import Path
 
-    from gradcam_cli.records import Fit, Normalization
+    from gradcam_cli.records import Fit, Normalization, Size
 
 PictureFormat = Literal["png", "jpg", "webp"]
 
@@ -26,6 +26,10 @@ KINDS = ("grayscale", "heatmap", "overlay", "map", "original", "json")
 
 MOVING_KINDS = ("grayscale", "heatmap", "overlay")
 """Kinds of result of a clip; ``pipeline.sinks`` makes them."""
+
+Sweep = Literal["channels", "layers", "classes", "methods"]
+
+SWEEPS: tuple[Sweep, ...] = ("channels", "layers", "classes", "methods")
 
 Codec = Literal["h264", "vp9", "av1"]
 
@@ -170,3 +174,10 @@ class ClipSettings:
     gif_fps: Fraction | None = None
     gif_width: int | None = None
     render: RenderSettings = field(default_factory=RenderSettings)
+
+    def gif_size(self, size: Size) -> Size:
+        """Return the size (height, width) of a GIF of frames of ``size``."""
+        width = self.gif_width
+        if width is None or width >= size[1]:
+            return size
+        return max(1, round(size[0] * width / size[1])), width

@@ -130,6 +130,20 @@ def test_a_still_picture_is_an_animation_of_one_frame(gradcam, photo):
     assert gradcam("gif", "still.png")[0] == 0
 
 
+@pytest.mark.parametrize(
+    ("sweep", "options", "frames"),
+    [("channels", ("--count", "7"), 7), ("classes", ("--count", "3"), 3), ("layers", (), 12), ("methods", (), 1)],
+)
+def test_a_still_picture_is_swept(gradcam, photo, sweep, options, frames):
+    Image.fromarray(photo).save("still.png")
+    code, out, err = gradcam("gif", "still.png", "--sweep", sweep, *options)
+    assert (code, out) == (0, [f"gradcam_output/still_overlay_{sweep}.gif"])
+    assert err.count("%") == 5
+    with Image.open(out[0]) as gif:
+        assert gif.size == (90, 60)
+        assert gif.n_frames == frames
+
+
 def test_thinned_gifs_last_as_long(gradcam, clip):
     gradcam("video", str(clip), "--gif", "--gif-fps", "5", "--save", "overlay")
     with av.open("gradcam_output/clip_overlay.gif") as container:

@@ -1,0 +1,145 @@
+"""A still picture that moves: its feature maps, layers, classes or methods, one after another, as a GIF."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from gradcam_cli.cam.channels import channel_maps
+from gradcam_cli.cam.explainer import Explainer
+from gradcam_cli.cam.layers import blocks
+from gradcam_cli.cam.methods import METHODS
+from gradcam_cli.errors import GradcamError, InputError
+from gradcam_cli.media.gif_write import GifWriter
+from gradcam_cli.media.image import read_picture
+from gradcam_cli.models.preprocess import collate
+from gradcam_cli.pipeline.results import TOP, Explanation
+from gradcam_cli.pipeline.run import Outcome
+from gradcam_cli.render.caption import caption
+from gradcam_cli.render.colormap import colormap
+from gradcam_cli.render.overlay import overlay
+from gradcam_cli.render.panel import side_by_side
+from gradcam_cli.render.saliency import SaliencyMap
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    import numpy.typing as npt
+
+    from gradcam_cli.models.preprocess import Prepared
+    from gradcam_cli.pipeline.session import Answer, Session
+    from gradcam_cli.pipeline.settings import ClipSettings, Sweep
+    from gradcam_cli.records import Job
+
+    Pixels = npt.NDArray[np.uint8]
+
+SECONDS = {"channels": Fraction(1, 4), "layers": Fraction(3, 5), "classes": Fraction(1), "methods": Fraction(1)}
+"""For how long each map of a sweep is shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """One map of a sweep and what is said of it."""
+
+    text: str
+    values: npt.NDArray[np.float32]
+
+
+class SweepRun:
+    """One run over still pictures; iterate over it, once, for the outcomes.
+
+    Args:
+        jobs: the inputs, in order, each with one GIF to write.
+        session: the network, with one layer and one target.
+        settings: how maps are shown.
+        sweep: what is swept through.
+        count: how many channels or classes, at most.
+    """
+
+    def __init__(self, jobs: Iterable[Job], session: Session, settings: ClipSettings, sweep: Sweep, count: int) -> None:
+        self._jobs = jobs
+        self._session = session
+        self._settings = settings
+        self._sweep = sweep
+        self._count = count
+
+    def __iter__(self) -> Iterator[Outcome]:
+        """Yield one outcome an input, in order; after the first error none with ``fail_fast``."""
+        for job in self._jobs:
+            try:
+                outcome = self._explain(job)
+            except GradcamError as error:
+                outcome = Outcome(job, error=error)
+            yield outcome
+            if outcome.error is not None and self._settings.fail_fast:
+                return
+
+    def _explain(self, job: Job) -> Outcome:
+        if job.input is None:
+            raise InputError("a sweep cannot be made of standard input", "save the picture in a file")
+        started = time.perf_counter()
+        picture = read_picture(job.input, job.name)
+        prepared = self._session.prepare(picture.pixels)
+        answer = self._session.ask([prepared])[0]
+        if isinstance(answer, InputError):
+            raise InputError(f"{job.name}: {answer.message}", answer.hint)
+        shown = list(self._maps(prepared, answer))
+        if not shown:
+            raise InputError(f"{job.name}: nothing speaks for {answer.targets[0].label}", "try another --target")
+        path = next(iter(job.outputs.values()))
+        size = self._settings.gif_size(picture.size)
+        pixels = picture.pixels
+        if size != picture.size:
+            pixels = np.asarray(cv2.resize(pixels, size[::-1], interpolation=cv2.INTER_AREA), np.uint8)
+        width = size[1] * (2 if self._settings.side_by_side else 1)
+        seconds = SECONDS[self._sweep]
+        with GifWriter(path, (size[0], width), keep_partial=self._settings.keep_partial) as writer:
+            for position, each in enumerate(shown):
+                writer.write(self._drawn(pixels, each, prepared), position * seconds, seconds)
+        explanation = Explanation(
+            job.given, picture.pixels, self._session, answer.maps[0], prepared.geometry, answer.targets[0],
+            answer.predictions[:TOP], self._settings.render, {"total": time.perf_counter() - started},
+            dict(job.outputs),
+        )  # fmt: skip
+        return Outcome(job, [explanation], notes=picture.notes)
+
+    def _drawn(self, pixels: Pixels, each: _Shown, prepared: Prepared) -> Pixels:
+        render = self._settings.render
+        geometry = prepared.geometry.for_source((pixels.shape[0], pixels.shape[1]))
+        grayscale = SaliencyMap(each.values, geometry, render.normalize).bytes()
+        alpha = render.alpha if each.values.any() else 0.0
+        table = colormap(render.colormap)
+        shown = overlay(pixels, grayscale, table, alpha=alpha, by_intensity=render.by_intensity)
+        if self._settings.side_by_side:
+            shown = side_by_side(pixels, shown, gap=0)
+        return caption(shown, each.text)
+
+    def _maps(self, prepared: Prepared, answer: Answer) -> Iterator[_Shown]:
+        session, target = self._session, answer.targets[0]
+        batch = collate([prepared])
+        layer = session.explainer.layers[0].name
+        if self._sweep == "channels":
+            for each in channel_maps(session.explainer, batch, target.index, self._count):
+                yield _Shown(f"{layer} · channel {each.channel} · {each.share:.1%}", each.values)
+            return
+        if self._sweep == "classes":
+            top = answer.predictions[: min(self._count, len(answer.predictions))]
+            found = session.explainer(batch, lambda logits: [each.index for each in top])[0]
+            for each_class, class_map in zip(top, found.maps, strict=True):
+                yield _Shown(f"{each_class.label} · {each_class.probability:.1%}", class_map.values)
+            return
+        if self._sweep == "methods":
+            for method in METHODS:
+                explainer = Explainer(session.network.module, layer, method=method)
+                yield _Shown(f"{method} · {target.label}", explainer(batch, target.index)[0].maps[0].values)
+            return
+        layers = blocks(session.network.module, prepared.geometry.input)
+        explainer = Explainer(session.network.module, [each.module for each in layers], method=session.settings.method)
+        for class_map in explainer(batch, target.index)[0].maps:
+            blank = " · blank" if class_map.blank else ""
+            yield _Shown(f"{class_map.layer} · {target.label}{blank}", class_map.values)
