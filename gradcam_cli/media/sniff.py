@@ -39,7 +39,7 @@ _KINDS: tuple[tuple[bytes, str, str], ...] = (
     (
         rb"....ftyp(?!avi[fs])|\x1a\x45\xdf\xa3|RIFF....AVI |\x00\x00\x01\xba",
         "is a video, not a still picture",
-        "save a frame of it as a picture",
+        "use 'gradcam video' for it",
     ),
     (
         rb"\xff\xd8\xff|\x89PNG|GIF8|BM|II[*+]\0|MM\0[*+]|RIFF....WEBP|....ftypavi[fs]|....jP  |\xff\x4f\xff\x51|8BPS",

@@ -1,0 +1,146 @@
+"""Frames a second of ``gradcam video`` (overlay), against its stages' CPU time and a per-frame loop with a peer.
+
+Each stage is run alone, its CPU seconds a frame are taken, and cores ÷ their sum is what a perfect overlap would reach.
+The loop is what scripts do: OpenCV reads, pytorch-grad-cam explains one frame, OpenCV writes ``mp4v``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tempfile
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+import torch
+import torchvision
+
+from gradcam_cli.media.video_read import VideoReader
+from gradcam_cli.media.video_write import VideoWriter
+from gradcam_cli.pipeline.clip_run import ClipRun
+from gradcam_cli.pipeline.session import Session
+from gradcam_cli.pipeline.settings import ClipSettings, ModelSettings
+from gradcam_cli.records import Job
+from gradcam_cli.render.colormap import colormap
+from gradcam_cli.render.planes import overlay_planes
+from gradcam_cli.render.saliency import SaliencyMap
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+CLIP = Path(__file__).resolve().parents[2] / "sample_images" / "cat.mp4"
+
+
+@contextmanager
+def cpu(label: str, frames: int, spent: dict[str, float]) -> Iterator[None]:
+    """Add the process's CPU seconds a frame within the block to ``spent``."""
+    started = time.process_time()
+    yield
+    spent[label] = (time.process_time() - started) / frames
+
+
+def stages(path: Path, session: Session, settings: ClipSettings, scratch: Path) -> dict[str, float]:
+    """CPU seconds a frame of each stage, run alone."""
+    spent: dict[str, float] = {}
+    with VideoReader(path) as reader:
+        count = len(list(reader))
+    with cpu("decode", count, spent), VideoReader(path) as reader:
+        frames = list(reader)
+    with cpu("resize, normalise", count, spent):
+        prepared = [session.prepare_frame(frame) for frame in frames]
+    size = settings.batch_size
+    session.ask(prepared[:size])
+    with cpu("forward, CAM", count, spent):
+        answers = [answer for k in range(0, count, size) for answer in session.ask(prepared[k : k + size])]
+    with cpu("upsample", count, spent):
+        maps = [
+            SaliencyMap(answer.maps[0].values, each.geometry, scale=(0.0, 1.0)).bytes()
+            for answer, each in zip(answers, prepared, strict=True)
+        ]
+    padded = [
+        np.pad(g, [(0, f.planes[0].shape[k] - g.shape[k]) for k in (0, 1)], "edge")
+        for f, g in zip(frames, maps, strict=True)
+    ]
+    with cpu("blend", count, spent):
+        blended = [overlay_planes(f.planes, g, colormap("jet")) for f, g in zip(frames, padded, strict=True)]
+    with cpu("encode", count, spent), VideoReader(path) as reader:
+        info = reader.info
+        with VideoWriter(
+            scratch / "alone.mp4", info.size, tick=info.tick, rate=info.rate, audio=reader.audio
+        ) as writer:
+            for frame, planes in zip(frames, blended, strict=True):
+                writer.write(planes, frame.time, frame.duration)
+    return spent
+
+
+def pipeline(path: Path, session: Session, settings: ClipSettings, scratch: Path) -> float:
+    """Frames a second of the real thing, the survey of the clip included."""
+    job = Job(path, path.name, scratch / "clip", {"overlay": scratch / "clip_overlay.mp4"})
+    started = time.perf_counter()
+    outcome = next(iter(ClipRun([job], session, settings, lambda job, tally, count: None)))
+    assert outcome.error is None
+    return outcome.explanations[0].tally.frames / (time.perf_counter() - started)
+
+
+def loop(path: Path, net: torch.nn.Module, layer: str, scratch: Path) -> float:
+    """Frames a second of the usual script."""
+    from pytorch_grad_cam import GradCAM
+    from pytorch_grad_cam.utils.image import show_cam_on_image
+
+    weights = torchvision.models.MobileNet_V2_Weights.DEFAULT.transforms()
+    mean, std = (torch.tensor(values).view(3, 1, 1) for values in (weights.mean, weights.std))
+    cam = GradCAM(net, [net.get_submodule(layer)])
+    source = cv2.VideoCapture(str(path))
+    rate, width, height = (
+        source.get(key) for key in (cv2.CAP_PROP_FPS, cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT)
+    )
+    sink = cv2.VideoWriter(str(scratch / "loop.mp4"), cv2.VideoWriter.fourcc(*"mp4v"), rate, (int(width), int(height)))
+    started, count = time.perf_counter(), 0
+    while True:
+        there, frame = source.read()
+        if not there:
+            break
+        picture = cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
+        small = torch.from_numpy(cv2.resize(picture, (224, 224))).permute(2, 0, 1).float() / 255
+        heat = cv2.resize(cam(((small - mean) / std)[None], None)[0], (picture.shape[1], picture.shape[0]))
+        sink.write(cv2.cvtColor(show_cam_on_image(picture / 255.0, heat, use_rgb=True), cv2.COLOR_RGB2BGR))
+        count += 1
+    sink.release()
+    return count / (time.perf_counter() - started)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("clip", nargs="?", type=Path, default=CLIP)
+    parser.add_argument("--network", default="mobilenet_v2")
+    parser.add_argument("--input-size", type=int, default=224)
+    parser.add_argument("--batch-size", type=int, default=8)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        scratch = Path(name)
+        net = torchvision.models.get_model(options.network, weights=None).eval()
+        torch.save(net.state_dict(), scratch / "weights.pth")
+        session = Session(
+            ModelSettings(
+                model=options.network, weights=scratch / "weights.pth", input_size=options.input_size, fit="stretch"
+            )
+        )
+        settings = ClipSettings(batch_size=options.batch_size)
+        spent = stages(options.clip, session, settings, scratch)
+        cores = len(os.sched_getaffinity(0))
+        limit = cores / sum(spent.values())
+        reached = pipeline(options.clip, session, settings, scratch)
+        peer = loop(options.clip, net, session.explainer.layers[0].name, scratch)
+    for label, seconds in spent.items():
+        print(f"{label:20s} {seconds * 1e3:6.1f} CPU ms a frame")
+    print(f"{cores} cores ÷ their sum  {limit:6.1f} frames/s")
+    print(f"pipeline             {reached:6.1f} frames/s, {reached / limit:.2f} of that")
+    print(f"per-frame loop       {peer:6.1f} frames/s, the pipeline is {reached / peer:.1f} times as fast")
+
+
+if __name__ == "__main__":
+    main()
