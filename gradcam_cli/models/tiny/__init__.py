@@ -1,0 +1,24 @@
+"""The bundled network: needs no download and no torchvision."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gradcam_cli.records import Preset
+
+if TYPE_CHECKING:
+    from gradcam_cli.models.source import Architecture
+
+WEIGHTS = Path(__file__).with_name("tiny.safetensors")
+"""Filters and matrices as float16, the rest as float32, without the counters of batches that training keeps."""
+
+
+def architecture(name: str) -> Architecture:
+    """Describe the bundled network, which is called ``name``."""
+    from gradcam_cli.models.source import Architecture, Recipe
+    from gradcam_cli.models.tiny.network import CLASSES, MEAN, STD, TinyNet
+
+    preset = Preset(resize=32, crop=32, mean=MEAN, std=STD, interpolation="bilinear", multiple=32)
+    bundled = Recipe("bundled", WEIGHTS, preset, CLASSES)
+    return Architecture(name, len(CLASSES), TinyNet, default=bundled, recipes=(bundled,))
