@@ -17,9 +17,9 @@ from gradcam_cli.cli.options import (
     run_options,
 )
 from gradcam_cli.cli.report import Report
-from gradcam_cli.cli.wishes import model_settings, plan_for
+from gradcam_cli.cli.wishes import model_settings, plan_for, render_settings
 from gradcam_cli.media.suffixes import PICTURE_SUFFIXES
-from gradcam_cli.pipeline.settings import RenderSettings, RunSettings
+from gradcam_cli.pipeline.settings import RunSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -53,15 +53,7 @@ def image(inputs: tuple[str, ...], **chosen: Any) -> int:  # noqa: ANN401
     classes to stderr.
     """
     model = model_settings(chosen)
-    render = RenderSettings(
-        kinds=chosen["save"],
-        format=chosen["picture_format"],
-        colormap=chosen["colormap"],
-        alpha=chosen["alpha"],
-        by_intensity=chosen["alpha_by_intensity"],
-        normalize=chosen["normalize"],
-        quality=chosen["quality"],
-    )
+    render = render_settings(chosen)
     plan = plan_for(inputs, chosen, model, kinds=render.kinds, suffixes=PICTURE_SUFFIXES, picture_format=render.format)
     voice = Voice(quiet=chosen["quiet"], verbose=chosen["verbose"])
     settings = RunSettings(batch_size=chosen["batch_size"], fail_fast=chosen["fail_fast"], render=render)

@@ -23,10 +23,10 @@ from gradcam_cli.cli.options import (
     video_options,
 )
 from gradcam_cli.cli.report import Report
-from gradcam_cli.cli.wishes import model_settings, plan_for
+from gradcam_cli.cli.wishes import model_settings, plan_for, render_settings
 from gradcam_cli.errors import UsageError
 from gradcam_cli.media.suffixes import ANIMATION_SUFFIXES, PICTURE_SUFFIXES, VIDEO_SUFFIXES
-from gradcam_cli.pipeline.settings import ClipSettings, RenderSettings
+from gradcam_cli.pipeline.settings import ClipSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -137,14 +137,6 @@ def _one_class(chosen: Mapping[str, Any]) -> ModelSettings:
 
 
 def _settings(chosen: Mapping[str, Any], **more: Any) -> ClipSettings:  # noqa: ANN401
-    render = RenderSettings(
-        kinds=chosen["save"],
-        colormap=chosen["colormap"],
-        alpha=chosen["alpha"],
-        by_intensity=chosen["alpha_by_intensity"],
-        normalize=chosen["normalize"],
-        quality=chosen.get("quality", RenderSettings().quality),
-    )
     return ClipSettings(
         batch_size=chosen["batch_size"],
         fail_fast=chosen["fail_fast"],
@@ -155,7 +147,7 @@ def _settings(chosen: Mapping[str, Any], **more: Any) -> ClipSettings:  # noqa: 
         side_by_side=chosen["side_by_side"],
         keep_partial=chosen["keep_partial"],
         stride=chosen["stride"],
-        render=render,
+        render=render_settings(chosen),
         **more,
     )
 

@@ -8,7 +8,7 @@ import click
 
 from gradcam_cli.cli.options import flat
 from gradcam_cli.pipeline.plan import OutputOptions, Plan, make_plan
-from gradcam_cli.pipeline.settings import ModelSettings
+from gradcam_cli.pipeline.settings import ModelSettings, RenderSettings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -26,6 +26,20 @@ def model_settings(chosen: Mapping[str, Any]) -> ModelSettings:
         fit=chosen["fit"],
         input_size=chosen["input_size"],
         device=chosen["device"],
+    )
+
+
+def render_settings(chosen: Mapping[str, Any]) -> RenderSettings:
+    """Return what the options about looks and kinds of result say; what a command does not offer is the default."""
+    usual = RenderSettings()
+    return RenderSettings(
+        kinds=chosen["save"],
+        format=chosen.get("picture_format", usual.format),
+        colormap=chosen["colormap"],
+        alpha=chosen["alpha"],
+        by_intensity=chosen["alpha_by_intensity"],
+        normalize=chosen["normalize"],
+        quality=chosen.get("quality", usual.quality),
     )
 
 

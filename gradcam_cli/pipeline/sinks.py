@@ -91,6 +91,24 @@ def _strip_planes(width: int, text: str) -> Planes:
     return to_planes(caption_strip(width, text))
 
 
+def drawn(pixels: Pixels, grayscale: Pixels, text: str | None, settings: ClipSettings, *, blank: bool) -> Pixels:
+    """Return an overlay as the settings want it, uint8 RGB.
+
+    Args:
+        pixels: the source, uint8 RGB (H, W, 3).
+        grayscale: its map, uint8 (H, W).
+        text: of the caption, or None.
+        settings: how it looks.
+        blank: whether nothing is to be seen; the overlay is then the source.
+    """
+    render = settings.render
+    alpha = 0.0 if blank else render.alpha
+    shown = overlay(pixels, grayscale, colormap(render.colormap), alpha=alpha, by_intensity=render.by_intensity)
+    if settings.side_by_side:
+        shown = side_by_side(pixels, shown, gap=0)
+    return shown if text is None else caption(shown, text)
+
+
 class GifSink:
     """Writes one kind of result as a GIF: maps with the colormap as their palette, exact; overlays quantised.
 
@@ -107,8 +125,7 @@ class GifSink:
         self._kind = kind
         self._size = size
         self._settings = settings
-        self._alpha = 0.0 if blank else settings.render.alpha
-        self._table = colormap(settings.render.colormap)
+        self._blank = blank
         self._step = 1 / settings.gif_fps if settings.gif_fps else Fraction(0)
         self._next = Fraction(0)
 
@@ -128,11 +145,6 @@ class GifSink:
         if self._kind in ("grayscale", "heatmap"):
             self._writer.write_indexed(grayscale, time, end - time)
             return
-        pixels = frame.rgb(self._size)
-        by_intensity = self._settings.render.by_intensity
-        shown = overlay(pixels, grayscale, self._table, alpha=self._alpha, by_intensity=by_intensity)
-        if self._settings.side_by_side:
-            shown = side_by_side(pixels, shown, gap=0)
-        if self._settings.caption:
-            shown = caption(shown, told_as(told))
+        text = told_as(told) if self._settings.caption else None
+        shown = drawn(frame.rgb(self._size), grayscale, text, self._settings, blank=self._blank)
         self._writer.write(shown, time, end - time)

@@ -20,10 +20,7 @@ from gradcam_cli.media.image import read_picture
 from gradcam_cli.models.preprocess import collate
 from gradcam_cli.pipeline.results import TOP, Explanation
 from gradcam_cli.pipeline.run import Outcome
-from gradcam_cli.render.caption import caption
-from gradcam_cli.render.colormap import colormap
-from gradcam_cli.render.overlay import overlay
-from gradcam_cli.render.panel import side_by_side
+from gradcam_cli.pipeline.sinks import drawn, shown_size
 from gradcam_cli.render.saliency import SaliencyMap
 
 if TYPE_CHECKING:
@@ -96,9 +93,10 @@ class SweepRun:
         pixels = picture.pixels
         if size != picture.size:
             pixels = np.asarray(cv2.resize(pixels, size[::-1], interpolation=cv2.INTER_AREA), np.uint8)
-        width = size[1] * (2 if self._settings.side_by_side else 1)
         seconds = SECONDS[self._sweep]
-        with GifWriter(path, (size[0], width), keep_partial=self._settings.keep_partial) as writer:
+        with GifWriter(
+            path, shown_size(size, "overlay", self._settings), keep_partial=self._settings.keep_partial
+        ) as writer:
             for position, each in enumerate(shown):
                 writer.write(self._drawn(pixels, each, prepared), position * seconds, seconds)
         explanation = Explanation(
@@ -109,15 +107,9 @@ class SweepRun:
         return Outcome(job, [explanation], notes=picture.notes)
 
     def _drawn(self, pixels: Pixels, each: _Shown, prepared: Prepared) -> Pixels:
-        render = self._settings.render
         geometry = prepared.geometry.for_source((pixels.shape[0], pixels.shape[1]))
-        grayscale = SaliencyMap(each.values, geometry, render.normalize).bytes()
-        alpha = render.alpha if each.values.any() else 0.0
-        table = colormap(render.colormap)
-        shown = overlay(pixels, grayscale, table, alpha=alpha, by_intensity=render.by_intensity)
-        if self._settings.side_by_side:
-            shown = side_by_side(pixels, shown, gap=0)
-        return caption(shown, each.text)
+        grayscale = SaliencyMap(each.values, geometry, self._settings.render.normalize).bytes()
+        return drawn(pixels, grayscale, each.text, self._settings, blank=not each.values.any())
 
     def _maps(self, prepared: Prepared, answer: Answer) -> Iterator[_Shown]:
         session, target = self._session, answer.targets[0]
