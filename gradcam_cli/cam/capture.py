@@ -149,6 +149,8 @@ def logits_of(output: Any) -> torch.Tensor:  # noqa: ANN401
 def capture(network: nn.Module, layers: Sequence[nn.Module], batch: torch.Tensor) -> Captured:
     """Run one forward pass, within ``recording``, and keep what the target layers returned.
 
+    The network is left as it was.
+
     Args:
         network: maps (N, 3, H, W) to class scores.
         layers: target layers, modules of ``network``.
@@ -157,8 +159,14 @@ def capture(network: nn.Module, layers: Sequence[nn.Module], batch: torch.Tensor
     Raises:
         ModelError: a layer was not called or has no spatial output, or the network gives no class scores.
     """
+    with undisturbed(network):
+        return capture_alone(network, layers, batch)
+
+
+def capture_alone(network: nn.Module, layers: Sequence[nn.Module], batch: torch.Tensor) -> Captured:
+    """Do what ``capture`` does with a network in eval mode, without gradients, that nobody else uses meanwhile."""
     seen: dict[int, torch.Tensor | None] = {}
-    with undisturbed(network), hooked(layers, seen):
+    with hooked(layers, seen):
         logits = logits_of(network(batch.clone() if batch.is_inference() else batch))
     activations, layouts = [], []
     for position, layer in enumerate(layers):

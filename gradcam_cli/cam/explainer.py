@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from gradcam_cli.cam.capture import capture, recording
+from gradcam_cli.cam.capture import Captured, capture, capture_alone, recording
 from gradcam_cli.cam.diagnose import blank_reason
 from gradcam_cli.cam.layers import TargetLayer, find_layer, layer_named
 from gradcam_cli.cam.methods import method_named
+from gradcam_cli.cam.replica import Replicas, fold, replica
+from gradcam_cli.cam.watch import watch
 from gradcam_cli.errors import ModelError
 
 if TYPE_CHECKING:
@@ -21,9 +23,14 @@ if TYPE_CHECKING:
     from torch import nn
 
     from gradcam_cli.cam.methods import Method
+    from gradcam_cli.cam.watch import Watched
 
     Choose = Callable[[list[float]], Sequence[int]]
     """A picture's logits → the classes to explain."""
+
+
+MOST_CONCURRENT = 4
+"""Each thread that explains has a batch's activations in memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +62,13 @@ class Explained:
     maps: list[ClassMap]
 
 
+def _replica_or_none(network: nn.Module) -> nn.Module | None:
+    try:
+        return replica(network)
+    except Exception:  # a network may hold anything, also what cannot be copied; then it runs itself
+        return None
+
+
 def _top(logits: list[float]) -> list[int]:
     return [int(logits[0] > 0)] if len(logits) == 1 else [int(np.argmax(logits))]
 
@@ -64,15 +78,18 @@ class Explainer:
 
     Every batch costs one forward pass and, for each class asked for, one backward pass from the score to the target
     layer. The network is left as it was: its hooks, train/eval flags and parameters' ``.grad`` and ``requires_grad``.
-    Threads may explain with one network at once; their forward passes take turns.
+    Threads may explain with one network at once; without ``optimize`` their forward passes take turns.
 
     Args:
         network: any module that maps (N, 3, H, W) to class scores: a tensor, tuple, dict or object with ``.logits``.
         layer: dotted name, a module of the network, ``auto`` for the last layer with a grid, or several of them.
         method: a key of ``cam.methods.METHODS``.
-        input_size: (H, W) that the network is watched on for ``auto``.
+        input_size: (H, W) that the network is watched on, for ``auto`` and for ``optimize``.
+        optimize: whether copies run in the network's place, with batch norms folded into the convolutions in front of
+            them: faster, the same maps up to rounding. The network's weights must not change meanwhile.
 
     Raises:
+        CannotRunError: the network does not run on ``input_size``.
         ModelError: there is no such layer, or ``auto`` finds none.
 
     >>> import torch, torchvision
@@ -88,15 +105,27 @@ class Explainer:
         *,
         method: str = "gradcam",
         input_size: tuple[int, int] = (224, 224),
+        optimize: bool = False,
     ) -> None:
         wanted = [layer] if isinstance(layer, (str, torch.nn.Module)) else list(layer)
         self.network = network
-        self.layers: list[TargetLayer] = [self._resolve(each, input_size) for each in wanted]
         self._method: Method = method_named(method)
+        # The copy is watched, not the network, so that a module it does not run as its own is never folded.
+        template = _replica_or_none(network) if optimize else None
+        watched = None
+        if template is not None or "auto" in wanted:
+            watched = watch(template or network, input_size)
+        self.layers: list[TargetLayer] = [self._resolve(each, watched, template) for each in wanted]
+        self._replicas = None
+        if template is not None and watched is not None:
+            fold(template, watched.normalised, keep=[target.name for target in self.layers])
+            self._replicas = Replicas(template)
 
-    def _resolve(self, layer: str | nn.Module, input_size: tuple[int, int]) -> TargetLayer:
+    def _resolve(self, layer: str | nn.Module, watched: Watched | None, template: nn.Module | None) -> TargetLayer:
         if layer == "auto":
-            return find_layer(self.network, input_size)
+            assert watched is not None
+            found = find_layer(template or self.network, watched)
+            return TargetLayer(found.name, self.network.get_submodule(found.name), found.reason)
         if isinstance(layer, str):
             return layer_named(self.network, layer)
         for name, module in self.network.named_modules():
@@ -105,6 +134,18 @@ class Explainer:
         raise ModelError(
             "the target layer is not a module of this network", "give a module of the network or its dotted name"
         )
+
+    @property
+    def concurrency(self) -> int:
+        """How many threads had best explain at once: several with few cores do more than one with all."""
+        on_cpu = all(parameter.device.type == "cpu" for parameter in self.network.parameters())
+        return min(MOST_CONCURRENT, torch.get_num_threads()) if self._replicas is not None and on_cpu else 1
+
+    def _capture(self, batch: torch.Tensor) -> Captured:
+        if self._replicas is None:
+            return capture(self.network, [layer.module for layer in self.layers], batch)
+        with self._replicas.borrow() as copied:
+            return capture_alone(copied, [copied.get_submodule(layer.name) for layer in self.layers], batch)
 
     @recording()
     def __call__(self, batch: torch.Tensor, targets: Choose | Sequence[int] | int | None = None) -> list[Explained]:
@@ -123,7 +164,7 @@ class Explainer:
         """
         some = next(self.network.parameters(), batch)
         dtype = some.dtype if some.is_floating_point() else batch.dtype
-        captured = capture(self.network, [layer.module for layer in self.layers], batch.to(some.device, dtype))
+        captured = self._capture(batch.to(some.device, dtype))
         for layer, layout in zip(self.layers, captured.layouts, strict=True):
             if not layout.has_grid:
                 raise ModelError(f"the layer '{layer.name}' has no grid: its output is 1×1", "name an earlier --layer")

@@ -1,32 +1,22 @@
-"""Which layer to look at: by name, or found by watching the network run.
-
-The network is run once, as a rule on the meta device, where tensors have shapes and no values: some hundredths of a
-second for any network, and the same rule for every one.
-"""
+"""Which layer to look at: by name, or found in what was seen while the network ran: one rule for every network."""
 
 from __future__ import annotations
 
 import difflib
-import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
-from torch.func import functional_call
 
 from gradcam_cli.cam.capture import logits_of, undisturbed
-from gradcam_cli.cam.layout import Layout, first_tensor, layout_of
+from gradcam_cli.cam.layout import first_tensor
 from gradcam_cli.errors import ModelError
 
 if TYPE_CHECKING:
+    from gradcam_cli.cam.watch import Call, Watched
     from gradcam_cli.records import Size
 
-_POOLS = (
-    nn.MaxPool2d, nn.AvgPool2d, nn.LPPool2d, nn.FractionalMaxPool2d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d,
-)  # fmt: skip
-_SMALL_NETWORK = 5_000_000
-"""Parameters up to which one forward pass takes some hundredths of a second."""
 _LATEST_TOKEN_LAYERS = 24
 """How far back, in modules, a layer whose tokens all reach the score is looked for: well over a transformer block."""
 
@@ -40,133 +30,19 @@ class TargetLayer:
     reason: str = "asked for"
 
 
-@dataclass(frozen=True, slots=True)
-class _Call:
-    """One module's return during the watched run."""
-
-    name: str
-    module: nn.Module
-    output: torch.Tensor
-    layout: Layout | None
-    pooled: bool
-    rearranged: bool
-
-
-class _Watch:
-    """Hooks that note, in order of completion, what every module returned."""
-
-    def __init__(self, network: nn.Module, input_size: Size) -> None:
-        self.calls: list[_Call] = []
-        self.input_size = input_size
-        self._pooled: set[int] = set()
-        self._handles = []
-        for name, module in network.named_modules():
-            if name:
-                before, after = self._hooks_for(name, module)
-                self._handles += [module.register_forward_pre_hook(before), module.register_forward_hook(after)]
-
-    def _hooks_for(self, name: str, module: nn.Module) -> tuple[Any, Any]:
-        leaf = not any(True for _ in module.children())
-        plain = leaf and not any(True for _ in module.parameters(recurse=False))
-        versions: list[int] = []
-
-        def before(_: nn.Module, args: tuple[Any, ...]) -> None:
-            given = first_tensor(args, (2, 3, 4))
-            versions.append(-1 if given is None else given._version)
-
-        def after(_: nn.Module, args: tuple[Any, ...], output: Any) -> None:  # noqa: ANN401
-            version = versions.pop()
-            tensor = first_tensor(output, (2, 3, 4))
-            if tensor is None:
-                return
-            if isinstance(module, _POOLS):
-                self._pooled.add(id(tensor))
-            given = first_tensor(args, (2, 3, 4))
-            same = given is not None and (tensor is given or _is_view_of(tensor, given))
-            rearranged = plain and same and tensor._version == version  # an in-place activation counts the version up
-            layout = layout_of(tensor.shape, self.input_size)
-            self.calls.append(_Call(name, module, tensor, layout, id(tensor) in self._pooled, rearranged))
-
-        return before, after
-
-    def remove(self) -> None:
-        for handle in self._handles:
-            handle.remove()
-
-
-def _is_view_of(tensor: torch.Tensor, given: torch.Tensor) -> bool:
-    """Whether ``tensor`` shows the values of ``given`` under another shape or order."""
-    base = given._base if given._base is not None else given
-    return tensor._base is base and tensor.numel() == given.numel()
-
-
-@torch.no_grad()
-def _watch(network: nn.Module, input_size: Size) -> tuple[list[_Call], int]:
-    """Run the network on the meta device, or for real where it cannot run there; return its calls and class count."""
-    some = next(iter(network.parameters()), torch.empty(0))
-    shape = (1, 3, *input_size)
-    dtype = some.dtype if some.is_floating_point() else torch.float32
-
-    def run(*, meta: bool) -> tuple[list[_Call], int]:
-        watch = _Watch(network, input_size)
-        try:
-            if meta:
-                state = {**dict(network.named_parameters()), **dict(network.named_buffers())}
-                output = functional_call(
-                    network,
-                    {name: tensor.detach().to("meta") for name, tensor in state.items()},
-                    (torch.empty(shape, dtype=dtype, device="meta"),),
-                )
-            else:
-                output = network(torch.zeros(shape, dtype=dtype, device=some.device))
-        finally:
-            watch.remove()
-        return watch.calls, logits_of(output).shape[1]
-
-    with undisturbed(network):
-        if not _meta_pays(network):
-            return run(meta=False)
-        try:
-            return run(meta=True)
-        except ModelError:
-            raise
-        except Exception:  # a network may do anything, reading values among it
-            return run(meta=False)
-
-
-def _meta_pays(network: nn.Module) -> bool:
-    """Whether the meta device is the faster way to watch: its kernels import torch's compiler, a second of start-up.
-
-    torchvision has imported that already; without it a small network is sooner run for real.
-    """
-    size = sum(parameter.numel() for parameter in network.parameters())
-    return "torch._dynamo" in sys.modules or size > _SMALL_NETWORK
-
-
-def accepts(network: nn.Module, input_size: Size) -> bool:
-    """Whether the network can be run on pictures of ``input_size`` (H, W)."""
-    try:
-        _watch(network, input_size)
-    except ModelError:
-        raise
-    except Exception:
-        return False
-    return True
-
-
-def _is_score_map(calls: list[_Call], call: _Call, classes: int) -> bool:
+def _is_score_map(calls: list[Call], call: Call, classes: int) -> bool:
     """Whether the layer's feature maps are the classes' scores already: as many as classes, nothing learned behind."""
     return call.layout is not None and call.layout.channels == classes and not _learned_behind(calls, call)
 
 
-def _learned_behind(calls: list[_Call], call: _Call) -> list[nn.Module]:
+def _learned_behind(calls: list[Call], call: Call) -> list[nn.Module]:
     """Return the modules with parameters of their own that ran behind ``call`` and give no grid: the classifier."""
     behind = calls[calls.index(call) + 1 :]
     flat = [later.module for later in behind if later.layout is None or not later.layout.has_grid]
     return [module for module in flat if any(True for _ in module.parameters(recurse=False))]
 
 
-def find_layer(network: nn.Module, input_size: Size) -> TargetLayer:
+def find_layer(network: nn.Module, watched: Watched) -> TargetLayer:
     """Find the last layer that still has a grid: the feature maps that the classifier sees.
 
     Passed over are layers that make no features (pooling, dropout, rearrangement) and maps of class scores. Where the
@@ -176,22 +52,12 @@ def find_layer(network: nn.Module, input_size: Size) -> TargetLayer:
 
     Args:
         network: maps (N, 3, H, W) to class scores.
-        input_size: (H, W) it is to be run on.
+        watched: what ``watch`` saw of it.
 
     Raises:
-        ModelError: the network cannot be run on that size, or no layer has a grid.
+        ModelError: no layer has a grid.
     """
-    try:
-        calls, classes = _watch(network, input_size)
-    except ModelError:
-        raise
-    except Exception as error:
-        height, width = input_size
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ModelError(
-            f"the network cannot be run on a {width}×{height} picture: {reason}",
-            "choose --input-size and --fit to suit it",
-        ) from error
+    calls, classes = watched.calls, watched.classes
     gridded = [call for call in calls if call.layout is not None and call.layout.has_grid]
     features = [call for call in gridded if not (call.pooled or call.rearranged)]
     while len(features) > 1 and _is_score_map(calls, features[-1], classes):
@@ -203,20 +69,22 @@ def find_layer(network: nn.Module, input_size: Size) -> TargetLayer:
         )
     last = features[-1]
     if last.layout is not None and last.layout.prefix:
-        return _last_reaching(network, features[-_LATEST_TOKEN_LAYERS:], _learned_behind(calls, last), input_size)
+        return _last_reaching(
+            network, features[-_LATEST_TOKEN_LAYERS:], _learned_behind(calls, last), watched.input_size
+        )
     same = [call for call in features if call.output is last.output]
     chosen = next((call for call in reversed(same) if type(call.module) is not nn.Sequential), last)
     return TargetLayer(chosen.name, chosen.module, f"the last layer with a grid, {_size(chosen)}")
 
 
-def _size(call: _Call) -> str:
+def _size(call: Call) -> str:
     assert call.layout is not None
     height, width = call.layout.grid
     return f"{call.layout.channels} feature maps of {height}×{width}"
 
 
 def _last_reaching(
-    network: nn.Module, candidates: list[_Call], classifier: list[nn.Module], input_size: Size
+    network: nn.Module, candidates: list[Call], classifier: list[nn.Module], input_size: Size
 ) -> TargetLayer:
     """Return the last candidate from which the grid's tokens, not the class token alone, reach the classifier."""
     some = next(network.parameters())
@@ -255,21 +123,20 @@ def _last_reaching(
     raise ModelError("no layer's patches reach the class score", "name a layer with --layer")
 
 
-def blocks(network: nn.Module, input_size: Size) -> list[TargetLayer]:
-    """Return the network's blocks that have a grid, in the order in which they run: a view of its depth.
+def blocks(watched: Watched) -> list[TargetLayer]:
+    """Return a network's blocks that have a grid, in the order in which they run: a view of its depth.
 
     A block is a module of the top level or of a container, not made of repeated blocks itself: a residual block, a
     transformer's encoder layer, a convolution of VGG. Pooling, rearrangement and maps of class scores are left out.
 
     Args:
-        network: maps (N, 3, H, W) to class scores.
-        input_size: (H, W) it is to be run on.
+        watched: what ``watch`` saw of the network.
 
     Raises:
         ModelError: no layer has a grid.
     """
-    calls, classes = _watch(network, input_size)
-    taken: dict[str, _Call] = {}
+    calls, classes = watched.calls, watched.classes
+    taken: dict[str, Call] = {}
     for call in sorted(calls, key=lambda call: call.name.count(".")):  # outermost first
         inside = any(call.name.startswith(f"{name}.") for name in taken)
         if call.layout is None or not call.layout.has_grid or call.pooled or call.rearranged or inside:

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import difflib
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import cached_property
+from typing import overload
 
 from gradcam_cli.errors import ModelError, UsageError
 from gradcam_cli.records import Prediction
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,14 +91,49 @@ def label_of(index: int, labels: Sequence[str] | None) -> str:
     return labels[index] if labels is not None else f"class {index}"
 
 
-def predictions(logits: Sequence[float], labels: Sequence[str] | None) -> list[Prediction]:
-    """Return every class, the most probable first; ties go to the lower index."""
-    chances = probabilities(logits)
-    order = sorted(range(len(chances)), key=lambda index: (-chances[index], index))
-    return [Prediction(index, label_of(index, labels), chances[index]) for index in order]
+class Ranking(Sequence[Prediction]):
+    """Every class of one picture, the most probable first; ties go to the lower index.
+
+    Sorted when a rank is first asked for, and not before: a frame of a clip, whose class is known, needs none.
+
+    Args:
+        chances: the probability of each class.
+        labels: the network's, or None.
+    """
+
+    def __init__(self, chances: Sequence[float], labels: Sequence[str] | None) -> None:
+        self.chances = chances
+        self.labels = labels
+
+    @cached_property
+    def _order(self) -> list[int]:
+        return sorted(range(len(self.chances)), key=self.chances.__getitem__, reverse=True)
+
+    def __len__(self) -> int:
+        """Return the number of classes."""
+        return len(self.chances)
+
+    @overload
+    def __getitem__(self, rank: int) -> Prediction: ...
+    @overload
+    def __getitem__(self, rank: slice) -> list[Prediction]: ...
+    def __getitem__(self, rank: int | slice) -> Prediction | list[Prediction]:
+        """Return the prediction at ``rank``, counted from 0."""
+        if isinstance(rank, slice):
+            return [self.of(index) for index in self._order[rank]]
+        return self.of(self._order[rank])
+
+    def of(self, index: int) -> Prediction:
+        """Return the prediction for the class ``index``."""
+        return Prediction(index, label_of(index, self.labels), self.chances[index])
 
 
-def resolve(targets: Sequence[Target], ranked: Sequence[Prediction], labels: Sequence[str] | None) -> list[int]:
+def predictions(logits: Sequence[float], labels: Sequence[str] | None) -> Ranking:
+    """Return what the network gives to every class."""
+    return Ranking(probabilities(logits), labels)
+
+
+def resolve(targets: Sequence[Target], ranked: Ranking, labels: Sequence[str] | None) -> list[int]:
     """Return the class index that each of ``targets`` asks for.
 
     Args:

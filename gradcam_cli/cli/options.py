@@ -259,6 +259,10 @@ model_options = options(
         "--device", metavar="NAME", default="auto", show_default=True,
         help="cpu, cuda, cuda:1, mps; auto takes a GPU if there is one.",
     ),
+    option(
+        "--no-optimize", "optimize", is_flag=True, flag_value=False, default=True,
+        help="Run the network as it is: batch norms are not folded into convolutions. Slower, the same maps.",
+    ),
 )  # fmt: skip
 
 render_options = options(

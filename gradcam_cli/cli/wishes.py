@@ -26,6 +26,7 @@ def model_settings(chosen: Mapping[str, Any]) -> ModelSettings:
         fit=chosen["fit"],
         input_size=chosen["input_size"],
         device=chosen["device"],
+        optimize=chosen["optimize"],
     )
 
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from gradcam_cli.cam.explainer import ClassMap, Explainer
-from gradcam_cli.cam.layers import accepts
-from gradcam_cli.cam.targets import Target, class_named, predictions, resolve
+from gradcam_cli.cam.targets import Ranking, Target, class_named, predictions, resolve
+from gradcam_cli.cam.watch import CannotRunError, watch
 from gradcam_cli.errors import GradcamError, InputError, ModelError
 from gradcam_cli.models.load import Network, load_model
 from gradcam_cli.models.preprocess import Prepared, collate, plan_geometry, prepare, to_tensor
@@ -49,7 +49,7 @@ class Answer:
         seconds: this picture's share of its batch.
     """
 
-    predictions: list[Prediction]
+    predictions: Ranking
     maps: list[ClassMap]
     targets: list[Prediction]
     seconds: float
@@ -83,15 +83,25 @@ class Session:
             if target.label is not None:
                 class_named(target.label, self.network.labels)
         self.fit = settings.fit
-        usual = plan_geometry(USUAL_PICTURE, self.preset, self.fit)
-        if self.fit == "whole" and usual.input[0] != usual.input[1] and not accepts(self.network.module, usual.input):
-            self.fit = "stretch"
-            usual = plan_geometry(USUAL_PICTURE, self.preset, self.fit)
-            side = self.preset.crop
-            self.notes.append(
-                f"{self.network.name} takes {side}×{side} pictures only: the whole picture is stretched to that"
+        self.explainer = self._explainer()
+
+    def _explainer(self) -> Explainer:
+        """Return what explains, after a look at whether the network takes pictures as ``fit`` brings them."""
+        network, settings = self.network, self.settings
+        usual = plan_geometry(USUAL_PICTURE, self.preset, self.fit).input
+        try:
+            if not settings.optimize:
+                watch(network.module, usual)
+            return Explainer(
+                network.module, settings.layers, method=settings.method, input_size=usual, optimize=settings.optimize
             )
-        self.explainer = Explainer(self.network.module, settings.layers, method=settings.method, input_size=usual.input)
+        except CannotRunError:
+            if self.fit != "whole" or usual[0] == usual[1]:
+                raise
+        self.fit = "stretch"
+        side = self.preset.crop
+        self.notes.append(f"{network.name} takes {side}×{side} pictures only: the whole picture is stretched to that")
+        return self._explainer()
 
     def _preset(self) -> Preset:
         preset, side = self.network.preset, self.settings.input_size
@@ -108,7 +118,7 @@ class Session:
         geometry = plan_geometry(frame.size, self.preset, self.fit)
         return Prepared(to_tensor(frame.rgb(geometry.resized), geometry, self.preset), geometry)
 
-    def resolve(self, ranked: Sequence[Prediction]) -> int:
+    def resolve(self, ranked: Ranking) -> int:
         """Return the class that the settings' first target asks for among ``ranked``, the most probable first."""
         return resolve(self.settings.targets[:1], ranked, self.network.labels)[0]
 
@@ -126,7 +136,7 @@ class Session:
             ModelError: the network cannot take the pictures, or lacks a class that was asked for.
         """
         started = time.perf_counter()
-        ranked: list[list[Prediction]] = []
+        ranked: list[Ranking] = []
 
         def choose(logits: list[float]) -> list[int]:
             ranked.append(predictions(logits, self.network.labels))
@@ -146,9 +156,8 @@ class Session:
         seconds = (time.perf_counter() - started) / len(pictures)
         answers: list[Answer | InputError] = []
         for classes, result in zip(ranked, explained, strict=True):
-            by_index = {each.index: each for each in classes}
             if all(abs(score) < float("inf") for score in result.logits):
-                answers.append(Answer(classes, result.maps, [by_index[each.target] for each in result.maps], seconds))
+                answers.append(Answer(classes, result.maps, [classes.of(each.target) for each in result.maps], seconds))
             else:
                 answers.append(InputError("the network gives non-finite scores (NaN or infinity)", "check its weights"))
         return answers

@@ -59,6 +59,7 @@ class ModelSettings:
         fit: how a picture meets the network's input.
         input_size: side in pixels that overrides the preset's sizes.
         device: ``auto``, ``cpu``, ``cuda``, ``mps`` or another of torch's names.
+        optimize: whether the network runs in its fastest form.
     """
 
     model: str = "auto"
@@ -70,6 +71,7 @@ class ModelSettings:
     fit: Fit = "whole"
     input_size: int | None = None
     device: str = "auto"
+    optimize: bool = True
 
     def __post_init__(self) -> None:
         _require("method", self.method, METHODS)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradcam_cli.records import Prediction
+from gradcam_cli.cam.targets import Ranking
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,20 +20,10 @@ if TYPE_CHECKING:
     Values = npt.NDArray[np.float32]
 
 
-def mean_predictions(frames: Sequence[Sequence[Prediction]]) -> list[Prediction]:
-    """Return every class with its mean probability over the frames, the most probable first.
-
-    Args:
-        frames: per frame, all classes in any order.
-    """
-    total: dict[int, float] = {}
-    labels: dict[int, str] = {}
-    for ranked in frames:
-        for each in ranked:
-            total[each.index] = total.get(each.index, 0.0) + each.probability
-            labels[each.index] = each.label
-    order = sorted(total, key=lambda index: (-total[index], index))
-    return [Prediction(index, labels[index], total[index] / len(frames)) for index in order]
+def mean_predictions(frames: Sequence[Ranking]) -> Ranking:
+    """Return every class with its mean probability over the frames, which are of one network."""
+    chances = [math.fsum(each) / len(frames) for each in zip(*(frame.chances for frame in frames), strict=True)]
+    return Ranking(chances, frames[0].labels)
 
 
 class Smoothing:

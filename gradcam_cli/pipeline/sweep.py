@@ -14,6 +14,7 @@ from gradcam_cli.cam.channels import channel_maps
 from gradcam_cli.cam.explainer import Explainer
 from gradcam_cli.cam.layers import blocks
 from gradcam_cli.cam.methods import METHODS
+from gradcam_cli.cam.watch import watch
 from gradcam_cli.errors import GradcamError, InputError
 from gradcam_cli.media.gif_write import GifWriter
 from gradcam_cli.media.image import read_picture
@@ -120,7 +121,7 @@ class SweepRun:
                 yield _Shown(f"{layer} · channel {each.channel} · {each.share:.1%}", each.values)
             return
         if self._sweep == "classes":
-            top = answer.predictions[: min(self._count, len(answer.predictions))]
+            top = answer.predictions[: self._count]
             found = session.explainer(batch, lambda logits: [each.index for each in top])[0]
             for each_class, class_map in zip(top, found.maps, strict=True):
                 yield _Shown(f"{each_class.label} · {each_class.probability:.1%}", class_map.values)
@@ -130,7 +131,7 @@ class SweepRun:
                 explainer = Explainer(session.network.module, layer, method=method)
                 yield _Shown(f"{method} · {target.label}", explainer(batch, target.index)[0].maps[0].values)
             return
-        layers = blocks(session.network.module, prepared.geometry.input)
+        layers = blocks(watch(session.network.module, prepared.geometry.input))
         explainer = Explainer(session.network.module, [each.module for each in layers], method=session.settings.method)
         for class_map in explainer(batch, target.index)[0].maps:
             blank = " · blank" if class_map.blank else ""

@@ -7,10 +7,11 @@ import torch
 import torchvision
 from torch import nn
 
-from gradcam_cli.cam import layers
+import gradcam_cli.cam.watch as watching
 from gradcam_cli.cam.explainer import Explainer
-from gradcam_cli.cam.layers import accepts, find_layer, layer_named
+from gradcam_cli.cam.layers import TargetLayer, find_layer, layer_named
 from gradcam_cli.cam.layout import layout_of, token_grid
+from gradcam_cli.cam.watch import CannotRunError, watch
 from gradcam_cli.errors import ModelError
 
 CLASSIFIERS = torchvision.models.list_models(module=torchvision.models)
@@ -22,6 +23,10 @@ EXPECTED = {
     "shufflenet": "conv5.2", "squeezenet": "features.12", "swin": "norm", "vgg": "features.*", "wide": "layer4.*",
 }  # fmt: skip
 """By family; a star stands for the last block's number, which grows with depth."""
+
+
+def found_in(net: nn.Module, input_size: tuple[int, int]) -> TargetLayer:
+    return find_layer(net, watch(net, input_size))
 
 
 def on_meta(name: str) -> nn.Module:
@@ -42,7 +47,7 @@ def crop_of(name: str) -> int:
 @pytest.mark.parametrize("name", [name for name in CLASSIFIERS if not name.startswith("vit")])
 def test_auto_on_every_torchvision_classifier(name):
     net, side = on_meta(name), crop_of(name)
-    found = find_layer(net, (side, side))
+    found = found_in(net, (side, side))
     expected = next(layer for family, layer in EXPECTED.items() if name.startswith(family))
     prefix, _, star = expected.rpartition(".") if expected.endswith("*") else (expected, "", "")
     if star:
@@ -89,7 +94,7 @@ def test_auto_on_vision_transformers():
 def test_auto_on_an_untrained_vision_transformer():
     net = small_vit()
     nn.init.zeros_(net.heads.head.weight)  # as torchvision leaves it
-    assert find_layer(net, (48, 48)).name == "encoder.layers.encoder_layer_2.ln_1"
+    assert found_in(net, (48, 48)).name == "encoder.layers.encoder_layer_2.ln_1"
 
 
 @pytest.mark.parametrize("name", [name for name in CLASSIFIERS if name.startswith("vit")])
@@ -129,7 +134,7 @@ def test_class_score_maps_are_passed_over():
         nn.AdaptiveAvgPool2d(1),
         nn.Flatten(),
     )
-    assert find_layer(net, (16, 16)).name == "1"
+    assert found_in(net, (16, 16)).name == "1"
 
 
 def test_as_many_features_as_classes_are_still_features():
@@ -142,7 +147,7 @@ def test_as_many_features_as_classes_are_still_features():
         nn.Flatten(),
         nn.Linear(4, 4),
     )
-    assert find_layer(net, (16, 16)).name == "3"
+    assert found_in(net, (16, 16)).name == "3"
 
 
 def test_in_place_activation_in_front_of_the_pooling():
@@ -155,20 +160,19 @@ def test_in_place_activation_in_front_of_the_pooling():
         nn.Flatten(),
         nn.Linear(294, 4),
     )
-    assert find_layer(net, (16, 16)).name == "2"
+    assert found_in(net, (16, 16)).name == "2"
 
 
 def test_no_grid_at_all():
     with pytest.raises(ModelError, match="no layer of this network has a grid"):
-        find_layer(nn.Sequential(nn.Flatten(), nn.Linear(3 * 16 * 16, 4)), (16, 16))
+        found_in(nn.Sequential(nn.Flatten(), nn.Linear(3 * 16 * 16, 4)), (16, 16))
 
 
 def test_a_size_that_the_network_does_not_take():
     net = nn.Sequential(nn.Conv2d(3, 6, 3), nn.Flatten(), nn.Linear(6 * 14 * 14, 4))
-    assert accepts(net, (16, 16))
-    assert not accepts(net, (16, 24))
-    with pytest.raises(ModelError, match="cannot be run on a 24×16 picture"):
-        find_layer(net, (16, 24))
+    assert watch(net, (16, 16)).classes == 4
+    with pytest.raises(CannotRunError, match="cannot be run on a 24×16 picture"):
+        watch(net, (16, 24))
 
 
 def test_a_network_that_cannot_run_on_the_meta_device():
@@ -181,14 +185,15 @@ def test_a_network_that_cannot_run_on_the_meta_device():
             x = self.conv(x)
             return self.head(x.mean((2, 3)) if float(x.sum()) < 1e9 else x[:, :, 0, 0])
 
-    assert find_layer(Reads().eval(), (16, 16)).name == "conv"
+    assert found_in(Reads().eval(), (16, 16)).name == "conv"
 
 
 @pytest.mark.parametrize("pays", [True, False])
 def test_both_ways_of_watching_find_the_same(small_net, monkeypatch, pays):
-    monkeypatch.setattr(layers, "_meta_pays", lambda network: pays)
-    assert find_layer(small_net, (24, 40)).name == "tail.1"
-    assert not accepts(nn.Sequential(nn.Conv2d(3, 6, 3), nn.Flatten(), nn.Linear(6 * 14 * 14, 4)), (16, 24))
+    monkeypatch.setattr(watching, "_meta_pays", lambda network: pays)
+    assert found_in(small_net, (24, 40)).name == "tail.1"
+    with pytest.raises(CannotRunError):
+        watch(nn.Sequential(nn.Conv2d(3, 6, 3), nn.Flatten(), nn.Linear(6 * 14 * 14, 4)), (16, 24))
 
 
 def test_names(small_net):

@@ -7,17 +7,13 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from gradcam_cli.cam.targets import Ranking
 from gradcam_cli.pipeline.steady import Smoothing, common_scale, mean_predictions
-from gradcam_cli.records import Prediction
 
 
 def test_the_class_is_the_clips():
     """Two weak frames for the dog, one strong for the cat: the mean decides, not the majority."""
-    frames = [
-        [Prediction(0, "dog", 0.55), Prediction(1, "cat", 0.45)],
-        [Prediction(1, "cat", 0.99), Prediction(0, "dog", 0.01)],
-        [Prediction(0, "dog", 0.55), Prediction(1, "cat", 0.45)],
-    ]
+    frames = [Ranking(chances, ("dog", "cat")) for chances in ([0.55, 0.45], [0.01, 0.99], [0.55, 0.45])]
     ranked = mean_predictions(frames)
     assert [each.label for each in ranked] == ["cat", "dog"]
     assert [each.probability for each in ranked] == pytest.approx([0.63, 0.37])

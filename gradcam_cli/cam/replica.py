@@ -1,0 +1,106 @@
+"""Copies of a network to run in its place: they share its tensors, and normalisation is folded into convolutions.
+
+A batch norm in eval mode is a linear map of each channel, so that a convolution in front of it can do its work
+(Jacob et al., "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference", CVPR
+2018, section 3.2). Copies leave the network as it was, and each thread can have one of its own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import threading
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+
+def replica(network: nn.Module) -> nn.Module:
+    """Copy a network's structure: parameters and buffers stay shared, in eval mode, none needs a gradient.
+
+    Raises:
+        Exception: the network holds what cannot be copied.
+    """
+    shared: dict[int, object] = {}
+    for parameter in network.parameters():
+        shared[id(parameter)] = nn.Parameter(parameter.detach(), requires_grad=False)
+    for buffer in network.buffers():
+        shared[id(buffer)] = buffer
+    return copy.deepcopy(network, shared).eval()
+
+
+@torch.no_grad()
+def fold(network: nn.Module, normalised: Iterable[tuple[str, str]], keep: Iterable[str] = ()) -> None:
+    """Fold batch norms into the convolutions in front of them, in place; what comes out behind them is the same.
+
+    Left alone are convolutions that have hooks or are not of float32 or float64, where rounding would show.
+
+    Args:
+        network: a ``replica``.
+        normalised: names of (convolution, batch norm), from ``watch``.
+        keep: names of modules whose output must stay what it is.
+    """
+    kept = set(keep)
+    for name, norm_name in normalised:
+        convolution, norm = network.get_submodule(name), network.get_submodule(norm_name)
+        assert isinstance(convolution, nn.Conv2d)
+        assert isinstance(norm, nn.BatchNorm2d)
+        weight, mean, variance = convolution.weight, norm.running_mean, norm.running_var
+        hooked = any(m._forward_hooks or m._forward_pre_hooks for m in (convolution, norm))
+        precise = weight.dtype in (torch.float32, torch.float64)
+        if name in kept or hooked or mean is None or variance is None or not precise:
+            continue
+        scale = (variance.double() + norm.eps).rsqrt()
+        if norm.weight is not None:
+            scale = scale * norm.weight
+        bias = -mean.double() * scale
+        if convolution.bias is not None:
+            bias = bias + convolution.bias * scale
+        if norm.bias is not None:
+            bias = bias + norm.bias
+        folded = weight * scale.to(weight.dtype).view(-1, 1, 1, 1)
+        convolution.weight = nn.Parameter(folded, requires_grad=False)
+        convolution.bias = nn.Parameter(bias.to(weight.dtype), requires_grad=False)
+        norm.forward = _unchanged  # type: ignore[method-assign, assignment]
+
+
+def _unchanged(x: torch.Tensor) -> torch.Tensor:
+    return x
+
+
+@contextlib.contextmanager
+def torch_cores_shared(threads: int) -> Iterator[None]:
+    """Give each of ``threads`` that run networks at once its share of the cores; enter it before they begin."""
+    cores = torch.get_num_threads()
+    torch.set_num_threads(max(1, cores // threads))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(cores)
+
+
+class Replicas:
+    """As many copies of a network as threads use at the same time.
+
+    Args:
+        template: a ``replica``, never run itself.
+    """
+
+    def __init__(self, template: nn.Module) -> None:
+        self._template = template
+        self._free: list[nn.Module] = []
+        self._lock = threading.Lock()
+
+    @contextlib.contextmanager
+    def borrow(self) -> Iterator[nn.Module]:
+        """Lend a copy that no other thread uses."""
+        with self._lock:
+            copied = self._free.pop() if self._free else replica(self._template)
+        try:
+            yield copied
+        finally:
+            self._free.append(copied)
