@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -62,6 +63,21 @@ def fill_closed_streams() -> None:
         if getattr(sys, name) is None:
             stream = open(number, mode, encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115
             setattr(sys, name, stream)
+
+
+def hold_memory() -> None:
+    """Have glibc keep freed memory for the next batch or frame, up to a gigabyte.
+
+    Otherwise it goes back to the system and is faulted in anew: a tenth to a fifth of a small network's time. Blocks
+    of more than 32 MiB still go back at once.
+    """
+    import ctypes
+
+    trim_threshold, mmap_threshold = -1, -3  # mallopt's numbers
+    with contextlib.suppress(AttributeError, OSError, TypeError):  # there is no glibc here
+        libc = ctypes.CDLL(None)
+        libc.mallopt(trim_threshold, 1 << 30)
+        libc.mallopt(mmap_threshold, 32 << 20)
 
 
 def _listen() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from gradcam_cli.cli.process import hold_memory
 from gradcam_cli.errors import ExitCode, GradcamError
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ class Report:
     def _explain(self, model: ModelSettings, outcomes: Outcomes, *, bar: bool) -> None:
         from gradcam_cli.pipeline.session import Session
 
+        hold_memory()
         with self._voice.download() as progress:
             session = Session(model, progress=progress)
         self._introduce(session)

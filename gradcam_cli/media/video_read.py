@@ -148,14 +148,14 @@ class VideoReader:
         end = None if self._end is None else self._base + self._end
         return AudioSource(self._path, self._name, self._first.time, end)
 
-    def sample(self, count: int) -> list[VideoFrame]:
-        """Return up to ``count`` frames spread evenly along the clip, without disturbing the iteration.
+    def sample(self, count: int) -> Iterator[VideoFrame]:
+        """Yield up to ``count`` frames spread evenly along the clip, without disturbing the iteration.
 
         At least one; only the first one where the file does not tell its duration.
         """
         begin, length = self._start or Fraction(0), self.info.duration or Fraction(0)
         reader: VideoReader | None = None
-        found: list[VideoFrame] = []
+        found = False
         try:
             for index in range(count if length else 0):
                 time = begin + length * (2 * index + 1) / (2 * count)
@@ -166,13 +166,15 @@ class VideoReader:
                 frame = reader._at(time)
                 if frame:
                     frame.time += reader._first.time - self._first.time
-                    found.append(frame)
+                    found = True
+                    yield frame
         except InputError:  # the file is shorter than it says: what was found will do
             pass
         finally:
             if reader:
                 reader.close()
-        return found or [self._delivered(self._first)]
+        if not found:
+            yield self._delivered(self._first)
 
     @property
     def _position(self) -> Fraction:

@@ -50,9 +50,10 @@ class _Encoder:
 
 
 # No B-frames: then a frame's time in the file is just its time, without reordering and edit lists, which players treat
-# differently. It costs 7 % of size and no time.
+# differently. It costs 7 % of size and no time. x264's superfast with veryfast's rate control: at the same PSNR a third
+# less time than veryfast and 6 % more bytes; without it superfast's files would be half as large again.
 _ENCODERS: dict[Codec, _Encoder] = {
-    "h264": _Encoder("libx264", 50, 0.4, {"preset": "veryfast", "bf": "0"}),
+    "h264": _Encoder("libx264", 50, 0.4, {"preset": "superfast", "bf": "0", "x264-params": "mbtree=1:rc-lookahead=10"}),
     "vp9": _Encoder(
         "libvpx-vp9", 63, 0.43, {"deadline": "realtime", "cpu-used": "6", "row-mt": "1", "lag-in-frames": "0"}
     ),

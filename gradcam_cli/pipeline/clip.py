@@ -1,29 +1,30 @@
 """A clip: decode → network → map → outputs, all at work at once, each frame decoded once.
 
-One thread decodes and preprocesses; the caller's runs the network on batches; one turns maps into bytes; each output
-has a thread that blends and encodes. Queues are bounded, so memory does not grow with the clip.
+One thread decodes and preprocesses; some run the network, each on a batch of its own; one turns maps into bytes; each
+output has a thread that blends and encodes. Queues are bounded, so memory does not grow with the clip.
 """
 
 from __future__ import annotations
 
-import contextlib
-import queue
 import threading
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+from contextlib import closing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from gradcam_cli.cam.targets import Target
 from gradcam_cli.errors import InputError
 from gradcam_cli.pipeline.steady import Smoothing, common_scale, mean_predictions
+from gradcam_cli.pipeline.threads import Ahead, Stage, batches, cores_shared, in_order
 from gradcam_cli.render.saliency import SaliencyMap
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterable, Sequence
     from fractions import Fraction
 
     import numpy as np
     import numpy.typing as npt
 
+    from gradcam_cli.cam.targets import Ranking
     from gradcam_cli.models.preprocess import Prepared
     from gradcam_cli.pipeline.session import Answer, Session
     from gradcam_cli.pipeline.settings import ClipSettings
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 
     Pixels = npt.NDArray[np.uint8]
 
-Item = TypeVar("Item")
 Frame = TypeVar("Frame", bound="Moving")
 
 SAMPLES = 12
@@ -79,7 +79,7 @@ class Survey:
     """
 
     target: Prediction | None
-    predictions: list[Prediction]
+    predictions: Ranking
     scale: tuple[float, float] | None
     blank: str | None
 
@@ -94,24 +94,29 @@ class Tally:
     """Seconds of presentation."""
 
 
-def survey(frames: Sequence[Pixels], session: Session, settings: ClipSettings) -> Survey:
-    """Look at frames, uint8 RGB (H, W, 3), spread over a clip, and decide its class and its scale.
+def survey(frames: Iterable[Moving], session: Session, settings: ClipSettings) -> Survey:
+    """Look at frames spread over a clip, and decide its class and its scale.
 
     Raises:
         InputError: there is no frame, or the network's scores are not finite.
         ModelError: the network cannot do what is asked.
     """
-    if not frames:
+    seen: list[tuple[Moving, Prepared]] = []
+    answers: list[Answer] = []
+    looked_at = ((frame, session.prepare_frame(frame)) for frame in frames)
+    for frame, prepared, answer in _explained(looked_at, session, session.settings.targets, settings.batch_size):
+        seen.append((frame, prepared))
+        answers.append(answer)
+    if not seen:
         raise InputError("no frame can be read", "check the file and --start, --end")
-    prepared = [session.prepare(frame) for frame in frames]
-    answers = _asked(session, prepared, session.settings.targets)
     ranked = mean_predictions([answer.predictions for answer in answers])
     target = None
     if not settings.per_frame_target:
         index = session.resolve(ranked)
-        target = next(each for each in ranked if each.index == index)
+        target = ranked.of(index)
         if any(each.index != index for answer in answers for each in answer.targets):
-            answers = _asked(session, prepared, (Target(index=index),))
+            again = _explained(seen, session, (Target(index=index),), settings.batch_size)
+            answers = [answer for _, _, answer in again]
     reasons = [answer.maps[0].blank for answer in answers]
     scale = None
     if settings.normalize_over == "clip":
@@ -119,12 +124,21 @@ def survey(frames: Sequence[Pixels], session: Session, settings: ClipSettings) -
     return Survey(target, ranked, scale, None if None in reasons else reasons[0])
 
 
-def _asked(session: Session, prepared: Sequence[Prepared], targets: tuple[Target, ...]) -> list[Answer]:
-    answers = session.ask(prepared, targets)
-    for answer in answers:
-        if isinstance(answer, InputError):
-            raise answer
-    return [answer for answer in answers if not isinstance(answer, InputError)]
+def _explained(
+    items: Iterable[tuple[Frame, Prepared]], session: Session, targets: tuple[Target, ...], batch_size: int
+) -> Generator[tuple[Frame, Prepared, Answer]]:
+    """Ask about frames, some batches at once; yield each, in order, with the answer."""
+
+    def ask(batch: list[tuple[Frame, Prepared]]) -> list[Answer | InputError]:
+        return session.ask([prepared for _, prepared in batch], targets)
+
+    threads = session.explainer.concurrency
+    with cores_shared(threads), closing(in_order(ask, batches(items, batch_size), threads)) as answered:
+        for batch, answers in answered:
+            for (frame, prepared), answer in zip(batch, answers, strict=True):
+                if isinstance(answer, InputError):
+                    raise answer
+                yield frame, prepared, answer
 
 
 def explain_clip(
@@ -143,7 +157,7 @@ def explain_clip(
         session: the network.
         settings: how.
         found: by ``survey``.
-        advance: called after each batch.
+        advance: called after each frame.
 
     Raises:
         GradcamError: whatever the source, the network or a sink raises.
@@ -163,17 +177,16 @@ def explain_clip(
     stages = [scaling, *outputs]
     reading = Ahead(((frame, session.prepare_frame(frame)) for frame in frames), settings.batch_size)
     try:
-        for batch in reading.batches(settings.batch_size):
-            if failed.is_set():
-                break
-            answers = _asked(session, [prepared for _, prepared in batch], targets)
-            for (frame, prepared), answer in zip(batch, answers, strict=True):
+        with closing(_explained(reading, session, targets, settings.batch_size)) as explained:
+            for frame, prepared, answer in explained:
+                if failed.is_set():
+                    break
                 tally.frames += 1
                 tally.blank += answer.maps[0].blank is not None
                 tally.shown = float(frame.time + frame.duration)
                 values = smoothing(answer.maps[0].values, frame.duration)
                 scaling.put(frame, values, prepared, answer.targets[0])
-            advance(tally)
+                advance(tally)
     finally:
         # Also after an error: what was handed in is finished, so that a partial file holds all that was done.
         reading.stop()
@@ -183,88 +196,3 @@ def explain_clip(
         if stage.error is not None:
             raise stage.error
     return tally
-
-
-class Stage:
-    """A thread that works on what it is handed, in order, from a queue of bounded length.
-
-    Args:
-        name: of the thread.
-        work: called with what ``put`` is given.
-        length: of the queue.
-        failed: set when any stage fails; all then throw away what they are handed, so that nobody waits for ever.
-    """
-
-    def __init__(self, name: str, work: Callable[..., None], length: int, failed: threading.Event) -> None:
-        self.error: BaseException | None = None
-        self._queue: queue.Queue[tuple[object, ...] | None] = queue.Queue(length)
-        self._work = work
-        self._failed = failed
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
-        self._thread.start()
-
-    def _run(self) -> None:
-        while (item := self._queue.get()) is not None:
-            if self._failed.is_set():
-                continue
-            try:
-                self._work(*item)
-            except BaseException as error:
-                self.error = error
-                self._failed.set()
-
-    def put(self, *item: object) -> None:
-        """Hand in what ``work`` is called with; waits while the queue is full."""
-        self._queue.put(item)
-
-    def finish(self) -> None:
-        """Wait until all that was handed in is worked on."""
-        self._queue.put(None)
-        self._thread.join()
-
-
-class Ahead(Generic[Item]):
-    """Runs an iterator in a thread, a bounded number of items ahead of who takes them."""
-
-    def __init__(self, items: Iterator[Item], length: int) -> None:
-        self._items = items
-        self._queue: queue.Queue[Item | _End] = queue.Queue(length)
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="read", daemon=True)
-        self._thread.start()
-
-    def _run(self) -> None:
-        error: BaseException | None = None
-        try:
-            for item in self._items:
-                if self._stopped.is_set():
-                    return
-                self._queue.put(item)
-        except BaseException as caught:
-            error = caught
-        self._queue.put(_End(error))
-
-    def batches(self, size: int) -> Iterator[list[Item]]:
-        """Yield lists of ``size`` items, the last may be shorter; what the iterator raises comes out behind them."""
-        batch: list[Item] = []
-        while not isinstance(item := self._queue.get(), _End):
-            batch.append(item)
-            if len(batch) == size:
-                yield batch
-                batch = []
-        if batch:
-            yield batch
-        if item.error is not None:
-            raise item.error
-
-    def stop(self) -> None:
-        """End the thread, whatever it still has to do."""
-        self._stopped.set()
-        while self._thread.is_alive():
-            with contextlib.suppress(queue.Empty):
-                self._queue.get(timeout=0.05)
-
-
-@dataclass(frozen=True, slots=True)
-class _End:
-    error: BaseException | None = field(default=None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import cv2
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from gradcam_cli.media.gif_read import AnimationFrame
     from gradcam_cli.media.video_read import VideoFrame
     from gradcam_cli.pipeline.clip import Sink
     from gradcam_cli.pipeline.session import Session
@@ -199,8 +199,8 @@ class _Video:
     def skipped(self) -> int:
         return self._reader.skipped
 
-    def samples(self) -> list[Pixels]:
-        return [frame.rgb() for frame in self._reader.sample(SAMPLES)]
+    def samples(self) -> Iterator[VideoFrame]:
+        return self._reader.sample(SAMPLES)
 
     def frames(self) -> Iterator[VideoFrame]:
         return iter(self._reader)
@@ -260,21 +260,20 @@ class _Animation:
     def __exit__(self, *error: object) -> None:
         self._reader.close()
 
-    def _chosen(self) -> Iterator[AnimationFrame]:
+    def _drawn(self) -> Iterator[_Drawn]:
         start, end = self._settings.start or 0, self._settings.end
         for position, frame in enumerate(self._reader):
             if end is not None and frame.time >= end:
                 return
             if frame.time + frame.duration > start and position % self._settings.stride == 0:
-                yield frame
+                yield _Drawn(frame.pixels, frame.time, frame.duration)
 
-    def samples(self) -> list[Pixels]:
+    def samples(self) -> Iterator[_Drawn]:
         step = max(1, (self.count or 1) // SAMPLES)
-        return [frame.pixels for position, frame in enumerate(self._chosen()) if position % step == 0][: 2 * SAMPLES]
+        return islice(islice(self._drawn(), 0, None, step), 2 * SAMPLES)
 
     def frames(self) -> Iterator[_Drawn]:
-        for frame in self._chosen():
-            yield _Drawn(frame.pixels, frame.time, frame.duration)
+        yield from self._drawn()
         if self._reader.damage:
             self.notes.append(self._reader.damage)
 

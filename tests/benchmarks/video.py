@@ -1,6 +1,7 @@
 """Frames a second of ``gradcam video`` (overlay), against its stages' CPU time and a per-frame loop with a peer.
 
-Each stage is run alone, its CPU seconds a frame are taken, and cores ÷ their sum is what a perfect overlap would reach.
+Each stage is run alone, with the threads it has in the pipeline; its CPU seconds a frame are taken, and cores ÷ their
+sum is what a perfect overlap would reach.
 The loop is what scripts do: OpenCV reads, pytorch-grad-cam explains one frame, OpenCV writes ``mp4v``.
 """
 
@@ -24,6 +25,7 @@ from gradcam_cli.media.video_write import VideoWriter
 from gradcam_cli.pipeline.clip_run import ClipRun
 from gradcam_cli.pipeline.session import Session
 from gradcam_cli.pipeline.settings import ClipSettings, ModelSettings
+from gradcam_cli.pipeline.threads import cores_shared
 from gradcam_cli.records import Job
 from gradcam_cli.render.colormap import colormap
 from gradcam_cli.render.planes import overlay_planes
@@ -130,7 +132,8 @@ def main() -> None:
             )
         )
         settings = ClipSettings(batch_size=options.batch_size)
-        spent = stages(options.clip, session, settings, scratch)
+        with cores_shared(session.explainer.concurrency):
+            spent = stages(options.clip, session, settings, scratch)
         cores = len(os.sched_getaffinity(0))
         limit = cores / sum(spent.values())
         reached = pipeline(options.clip, session, settings, scratch)

@@ -13,9 +13,10 @@ import pytest
 
 from gradcam_cli.cam.targets import Target
 from gradcam_cli.errors import InputError, OutputError
-from gradcam_cli.pipeline.clip import Ahead, explain_clip, survey
+from gradcam_cli.pipeline.clip import explain_clip, survey
 from gradcam_cli.pipeline.session import Session
 from gradcam_cli.pipeline.settings import ClipSettings, ModelSettings
+from gradcam_cli.pipeline.threads import Ahead, batches, in_order
 from gradcam_cli.render.saliency import SaliencyMap
 
 
@@ -63,7 +64,7 @@ def frames(photo):
 
 def run(frames, sinks, session, **chosen):
     settings = ClipSettings(**chosen)
-    found = survey([frame.pixels for frame in frames[::3]], session, settings)
+    found = survey(frames[::3], session, settings)
     return explain_clip(iter(frames), sinks, session, settings, found, lambda tally: None), found
 
 
@@ -133,7 +134,7 @@ def test_a_sources_error_comes_out_behind_what_was_read(frames, session):
 
     sink = Kept()
     settings = ClipSettings(batch_size=4)
-    found = survey([frames[0].pixels], session, settings)
+    found = survey(frames[:1], session, settings)
     with pytest.raises(InputError):
         explain_clip(breaking(), [sink], session, settings, found, lambda tally: None)
     assert len(sink.times) == 10
@@ -148,8 +149,7 @@ def test_reading_ahead_is_bounded():
             yield k
 
     ahead = Ahead(source(), 3)
-    batches = ahead.batches(2)
-    assert next(batches) == [0, 1]
+    assert next(batches(ahead, 2)) == [0, 1]
     time.sleep(0.1)
     assert len(taken) <= 2 + 3 + 1
     ahead.stop()
@@ -158,3 +158,29 @@ def test_reading_ahead_is_bounded():
 def test_no_frames(session):
     with pytest.raises(InputError, match="no frame"):
         survey([], session, ClipSettings())
+
+
+def test_answers_come_in_order_and_few_are_begun():
+    begun = []
+
+    def work(k: int) -> int:
+        begun.append(k)
+        time.sleep(0.02 if k % 2 == 0 else 0.001)
+        return k * k
+
+    answered = in_order(work, range(20), 3)
+    assert next(answered) == (0, 0)
+    assert len(begun) <= 4
+    assert list(answered) == [(k, k * k) for k in range(1, 20)]
+
+
+def test_a_failure_in_a_thread_ends_the_order_there():
+    def work(k: int) -> int:
+        if k == 3:
+            raise ValueError("three")
+        return k
+
+    got = []
+    with pytest.raises(ValueError, match="three"):
+        got.extend(item for item, _ in in_order(work, range(20), 4))
+    assert got == [0, 1, 2]
