@@ -168,28 +168,44 @@ def _work(
     def outcomes(session: Session, jobs: Sequence[Job]) -> Iterable[ClipOutcome]:
         from gradcam_cli.pipeline.clip_run import ClipRun
 
-        with _told(voice) as advance:
-            yield from ClipRun(jobs, session, settings, advance)
+        with _told(voice) as told:
+            for outcome in ClipRun(jobs, session, settings, told.advance):
+                told.over(failed=outcome.error is not None)
+                yield outcome
 
     report = Report(voice, plan, as_json=chosen["as_json"])
     return report.work(model, outcomes, fail_fast=settings.fail_fast, bar=False)
 
 
+class _Told:
+    """Shows frames, speed and time left of the clip that is worked on."""
+
+    def __init__(self, voice: Voice, show: Callable[[str, int, int | None], None]) -> None:
+        self._voice = voice
+        self._show = show
+        self._under_way: tuple[Job, Tally] | None = None
+
+    def advance(self, job: Job, tally: Tally, count: int | None) -> None:
+        self._under_way = job, tally
+        self._show(job.name, tally.frames, count)
+
+    def over(self, *, failed: bool) -> None:
+        """Be done with a clip; of one that failed say how far it got."""
+        if failed and self._under_way is not None:
+            job, tally = self._under_way
+            self._voice.say(f"{job.name}: stopped after {tally.frames} frames ({tally.shown:.1f} s)")
+        self._under_way = None
+
+
 @contextmanager
-def _told(voice: Voice) -> Iterator[Callable[[Job, Tally, int | None], None]]:
-    """Show frames, speed and time left of the clip that is worked on; when it is stopped, say how far it got."""
-    last: list[tuple[Job, Tally]] = []
+def _told(voice: Voice) -> Iterator[_Told]:
+    """Show how far the clips are; when the run is stopped, say how far it got."""
     with voice.frames() as show:
-
-        def advance(job: Job, tally: Tally, count: int | None) -> None:
-            last[:] = [(job, tally)]
-            show(job.name, tally.frames, count)
-
+        told = _Told(voice, show)
         try:
-            yield advance
+            yield told
         except GeneratorExit:
             raise
         except BaseException:
-            for job, tally in last:
-                voice.say(f"{job.name}: stopped after {tally.frames} frames ({tally.shown:.1f} s)")
+            told.over(failed=True)
             raise
