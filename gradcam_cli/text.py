@@ -39,6 +39,14 @@ def printable(text: str | os.PathLike[str]) -> str:
     return _UNPRINTABLE.sub(_escaped, os.fspath(text)) or "''"
 
 
+def quoted(name: object, limit: int = 80) -> str:
+    """Return ``name`` for a message: printable, in quotes, its middle left out beyond ``limit`` characters."""
+    text = printable(str(name)) if str(name) else ""
+    if len(text) > limit:
+        text = f"{text[: limit // 2]}…{text[-limit // 2 :]}"
+    return f"'{text}'"
+
+
 def _escaped(match: re.Match[str]) -> str:
     code = ord(match[0])
     if 0xDC80 <= code <= 0xDCFF:  # how Python carries an undecodable byte

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -33,52 +34,78 @@ def recording() -> Iterator[None]:
         yield
 
 
-@dataclass(slots=True)
+@dataclass
 class Captured:
-    """What one forward pass left behind.
+    """What one forward pass left behind; differentiable as often as asked for.
 
     Attributes:
+        network: what was run.
         activations: per target layer, its output as the layer returned it, attached to the graph.
         layouts: per target layer, where its grid is.
         logits: class scores (N, K), attached to the graph.
     """
 
+    network: nn.Module
     activations: list[torch.Tensor]
     layouts: list[Layout]
     logits: torch.Tensor
 
+    @cached_property
     def feature_maps(self) -> list[torch.Tensor]:
-        """Return the activations per target layer as float32 (N, C, h, w), detached."""
+        """The activations per target layer as float32 (N, C, h, w), detached."""
         return [
             layout.feature_maps(activation.detach()).float()
             for layout, activation in zip(self.layouts, self.activations, strict=True)
         ]
 
-    def gradients(self, classes: torch.Tensor, *, keep: bool = False) -> list[torch.Tensor]:
-        """Differentiate one class score a picture with respect to every target layer.
+    def scores(self, classes: torch.Tensor) -> torch.Tensor:
+        """Return the logit of one class a picture, (N,), attached to the graph.
 
         Args:
-            classes: int64 (N,): the class whose logit is differentiated. A network with one logit is a binary
-                classifier: class 1 is its positive side, class 0 the negative of it.
-            keep: whether the graph is needed again.
-
-        Returns:
-            Per target layer ∂logit/∂activation as float32 (N, C, h, w); zeros where the layer does not reach the score.
+            classes: int64 (N,). A network with one logit is a binary classifier: class 1 is its positive side, class
+                0 the negative of it.
         """
         if self.logits.shape[1] == 1:
-            scores = self.logits[:, 0] * (classes * 2 - 1)
-        else:
-            scores = self.logits.gather(1, classes[:, None])[:, 0]
+            return self.logits[:, 0] * (classes * 2 - 1)
+        return self.logits.gather(1, classes[:, None])[:, 0]
+
+    def gradients(self, scores: torch.Tensor) -> list[torch.Tensor]:
+        """Differentiate one score a picture, (N,), with respect to every target layer.
+
+        Returns:
+            Per target layer ∂score/∂activation as float32 (N, C, h, w); zeros where the layer does not reach the score.
+        """
         if not scores.requires_grad:
-            return [torch.zeros_like(maps) for maps in self.feature_maps()]
-        scale = HALF_PRECISION_SCALE if scores.dtype == torch.float16 else 1.0
+            return [torch.zeros_like(maps) for maps in self.feature_maps]
+        scale = _scale_for(scores)
         # Pictures do not depend on one another, so their sum has each one's gradient. A scalar needs no grad_outputs,
         # whose check imports torch's symbolic shapes: 0.3 s of start-up.
-        found = torch.autograd.grad(scores.sum() * scale, self.activations, retain_graph=keep, allow_unused=True)
+        found = torch.autograd.grad(scores.sum() * scale, self.activations, retain_graph=True, allow_unused=True)
         return [
             layout.feature_maps(torch.zeros_like(activation) if gradient is None else gradient).float() / scale
             for layout, activation, gradient in zip(self.layouts, self.activations, found, strict=True)
         ]
+
+    def curvature(self, scores: torch.Tensor, layer: int) -> torch.Tensor:
+        """Return H·A at a target layer, given by its position: the scores' Hessian times the layer's output.
+
+        Returns:
+            float32 (N, C, h, w); zeros where the scores are linear in the layer's output.
+        """
+        activation, zeros = self.activations[layer], torch.zeros_like(self.feature_maps[layer])
+        if not scores.requires_grad:
+            return zeros
+        scale = _scale_for(scores)
+        (gradient,) = torch.autograd.grad(scores.sum() * scale, activation, create_graph=True, allow_unused=True)
+        if gradient is None or not gradient.requires_grad:
+            return zeros
+        along = (gradient * activation.detach()).sum()
+        (product,) = torch.autograd.grad(along, activation, retain_graph=True, allow_unused=True)
+        return zeros if product is None else self.layouts[layer].feature_maps(product).float() / scale
+
+
+def _scale_for(scores: torch.Tensor) -> float:
+    return HALF_PRECISION_SCALE if scores.dtype == torch.float16 else 1.0
 
 
 @contextlib.contextmanager
@@ -177,4 +204,4 @@ def capture_alone(network: nn.Module, layers: Sequence[nn.Module], batch: torch.
             raise ModelError(f"the target layer ({type(layer).__name__}) {what}", "leave --layer out to have it found")
         activations.append(activation)
         layouts.append(layout)
-    return Captured(activations, layouts, logits)
+    return Captured(network, activations, layouts, logits)

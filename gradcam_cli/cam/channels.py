@@ -46,8 +46,8 @@ def channel_maps(explainer: Explainer, picture: torch.Tensor, target: int, count
     """
     some = next(explainer.network.parameters(), picture)
     captured = capture(explainer.network, [explainer.layers[0].module], picture.to(some.device, some.dtype))
-    maps = captured.feature_maps()[0][0]
-    gradient = captured.gradients(torch.tensor([target], device=some.device))[0][0]
+    maps = captured.feature_maps[0][0]
+    gradient = captured.gradients(captured.scores(torch.tensor([target], device=some.device)))[0][0]
     contributions = (gradient.mean(dim=(1, 2)) * maps.sum(dim=(1, 2))).clamp(min=0)
     total = float(contributions.sum())
     if not total > 0:

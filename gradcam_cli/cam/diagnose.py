@@ -13,12 +13,13 @@ FLAT = 1e-6
 """A map whose values differ by less than this share of the largest is float32 rounding on a constant."""
 
 
-def blank_reason(raw: npt.NDArray[np.float32], *, gradient_is_zero: bool) -> str | None:
+def blank_reason(raw: npt.NDArray[np.float32], *, gradient_is_zero: bool, rectified: bool = True) -> str | None:
     """Say in one line why a map shows nothing and what to try, or None when it shows something.
 
     Args:
         raw: the map before rectification, float32 (h, w).
         gradient_is_zero: whether the class score does not change with the layer's output at all.
+        rectified: whether negative values are cut off when the map is shown.
     """
     if not np.isfinite(raw).all():
         return "the map holds NaN or infinity: the network overflows; try it in float32, or check its weights"
@@ -28,9 +29,9 @@ def blank_reason(raw: npt.NDArray[np.float32], *, gradient_is_zero: bool) -> str
             "try a layer nearer the end, or logits instead of probabilities"
         )
     highest = float(raw.max())
-    if highest <= 0:
+    if rectified and highest <= 0:
         return "nothing in the picture speaks for this class at this layer; try another --target or an earlier --layer"
-    rectified = np.maximum(raw, 0)
-    if float(np.ptp(rectified)) <= FLAT * highest:
+    shown = np.maximum(raw, 0) if rectified else raw
+    if float(np.ptp(shown)) <= FLAT * float(np.abs(shown).max()):
         return "the map is the same everywhere; try an earlier --layer, which has a finer grid"
     return None

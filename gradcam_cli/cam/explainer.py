@@ -10,8 +10,9 @@ import torch
 
 from gradcam_cli.cam.capture import Captured, capture, capture_alone, recording
 from gradcam_cli.cam.diagnose import blank_reason
+from gradcam_cli.cam.evidence import Question
 from gradcam_cli.cam.layers import TargetLayer, find_layer, layer_named
-from gradcam_cli.cam.methods import method_named
+from gradcam_cli.cam.methods import METHODS
 from gradcam_cli.cam.replica import Replicas, fold, replica
 from gradcam_cli.cam.watch import watch
 from gradcam_cli.errors import ModelError
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from torch import nn
 
-    from gradcam_cli.cam.methods import Method
+    from gradcam_cli.cam.evidence import Evidence
     from gradcam_cli.cam.watch import Watched
 
     Choose = Callable[[list[float]], Sequence[int]]
@@ -35,12 +36,13 @@ MOST_CONCURRENT = 4
 
 @dataclass(frozen=True, slots=True)
 class ClassMap:
-    """The class activation map of one picture for one class at one layer.
+    """The class activation map of one picture for one class at one layer by one method.
 
     Attributes:
         layer: the target layer's dotted name.
         target: class index.
-        values: float32 (h, w), rectified, not scaled; zeros where ``blank``.
+        method: a key of ``cam.methods.METHODS``.
+        values: float32 (h, w), rectified where the method says so, not scaled; zeros where ``blank``.
         low: smallest value before rectification.
         high: largest value before rectification.
         blank: why the map shows nothing, or None.
@@ -48,6 +50,7 @@ class ClassMap:
 
     layer: str
     target: int
+    method: str
     values: npt.NDArray[np.float32]
     low: float
     high: float
@@ -56,7 +59,7 @@ class ClassMap:
 
 @dataclass(frozen=True, slots=True)
 class Explained:
-    """One picture's logits, float list of length K, and its maps: layer by layer, class by class."""
+    """One picture's logits, float list of length K, and its maps: for each layer, for each class, for each method."""
 
     logits: list[float]
     maps: list[ClassMap]
@@ -77,20 +80,21 @@ class Explainer:
     """Explains what a classifier saw, a batch at a time.
 
     Every batch costs one forward pass and, for each class asked for, one backward pass from the score to the target
-    layer. The network is left as it was: its hooks, train/eval flags and parameters' ``.grad`` and ``requires_grad``.
+    layers, however many methods there are. The network is left as it was: its hooks, train/eval flags and parameters'
+    ``.grad`` and ``requires_grad``.
     Threads may explain with one network at once; without ``optimize`` their forward passes take turns.
 
     Args:
         network: any module that maps (N, 3, H, W) to class scores: a tensor, tuple, dict or object with ``.logits``.
         layer: dotted name, a module of the network, ``auto`` for the last layer with a grid, or several of them.
-        method: a key of ``cam.methods.METHODS``.
+        method: a key of ``cam.methods.METHODS``, or several of them.
         input_size: (H, W) that the network is watched on, for ``auto`` and for ``optimize``.
         optimize: whether copies run in the network's place, with batch norms folded into the convolutions in front of
             them: faster, the same maps up to rounding. The network's weights must not change meanwhile.
 
     Raises:
         CannotRunError: the network does not run on ``input_size``.
-        ModelError: there is no such layer, or ``auto`` finds none.
+        ModelError: there is no such layer, ``auto`` finds none, or a method does not suit the network.
 
     >>> import torch, torchvision
     >>> explainer = Explainer(torchvision.models.resnet18().eval())
@@ -103,19 +107,23 @@ class Explainer:
         network: nn.Module,
         layer: str | nn.Module | Sequence[str | nn.Module] = "auto",
         *,
-        method: str = "gradcam",
+        method: str | Sequence[str] = "gradcam",
         input_size: tuple[int, int] = (224, 224),
         optimize: bool = False,
     ) -> None:
         wanted = [layer] if isinstance(layer, (str, torch.nn.Module)) else list(layer)
         self.network = network
-        self._method: Method = method_named(method)
+        self.methods = [method] if isinstance(method, str) else list(method)
         # The copy is watched, not the network, so that a module it does not run as its own is never folded.
         template = _replica_or_none(network) if optimize else None
         watched = None
-        if template is not None or "auto" in wanted:
+        if template is not None or "auto" in wanted or any(METHODS[name].needs for name in self.methods):
             watched = watch(template or network, input_size)
         self.layers: list[TargetLayer] = [self._resolve(each, watched, template) for each in wanted]
+        if watched is not None:
+            for target in self.layers:
+                for name in self.methods:
+                    METHODS[name].check(watched, target.name)
         self._replicas = None
         if template is not None and watched is not None:
             fold(template, watched.normalised, keep=[target.name for target in self.layers])
@@ -171,19 +179,18 @@ class Explainer:
         logits: list[list[float]] = captured.logits.detach().double().tolist()
         classes = [self._classes_of(targets, position, row) for position, row in enumerate(logits)]
 
-        features = captured.feature_maps()
+        # A picture with fewer classes than others repeats its last; what that gives is not kept.
+        turns = range(max(len(each) for each in classes))
+        chosen = [[each[min(turn, len(each) - 1)] for each in classes] for turn in turns]
+        questions = [Question(captured, torch.tensor(each, device=some.device)) for each in chosen]
         results = [Explained(row, []) for row in logits]
-        rounds = max(len(each) for each in classes)
-        for turn in range(rounds):
-            # A picture with fewer classes repeats its last; what that gives is not kept.
-            chosen = torch.tensor([each[min(turn, len(each) - 1)] for each in classes], device=some.device)
-            gradients = captured.gradients(chosen, keep=turn + 1 < rounds)
-            for layer, maps, gradient in zip(self.layers, features, gradients, strict=True):
-                raw = self._method(maps, gradient).cpu().numpy()
-                dead = (~gradient.flatten(1).any(1)).tolist()
-                for position, each in enumerate(classes):
-                    if turn < len(each):
-                        results[position].maps.append(_class_map(layer.name, each[turn], raw[position], dead[position]))
+        for position, layer in enumerate(self.layers):
+            for turn, question in enumerate(questions):
+                for name in self.methods:
+                    maps = _class_maps(layer.name, name, question.at(position))
+                    for picture, class_map in enumerate(maps):
+                        if turn < len(classes[picture]):
+                            results[picture].maps.append(class_map)
         return results
 
     def _classes_of(self, targets: Choose | Sequence[int] | int | None, position: int, row: list[float]) -> list[int]:
@@ -199,7 +206,14 @@ class Explainer:
         return chosen
 
 
-def _class_map(layer: str, target: int, raw: npt.NDArray[np.float32], dead: bool) -> ClassMap:
-    blank = blank_reason(raw, gradient_is_zero=dead)
-    values = np.zeros_like(raw) if blank else np.maximum(raw, 0)
-    return ClassMap(layer, target, values, float(raw.min()), float(raw.max()), blank)
+def _class_maps(layer: str, method: str, evidence: Evidence) -> list[ClassMap]:
+    """Return what a method makes of the evidence: a map for each picture, judged."""
+    entry = METHODS[method]
+    found = entry.load()(evidence).cpu().numpy()
+    dead = (~evidence.gradients.flatten(1).any(1)).tolist() if entry.gradient else [False] * len(found)
+    maps = []
+    for raw, target, is_dead in zip(found, evidence.classes.tolist(), dead, strict=True):
+        blank = blank_reason(raw, gradient_is_zero=is_dead, rectified=entry.rectified)
+        values = np.zeros_like(raw) if blank else np.maximum(raw, 0) if entry.rectified else raw
+        maps.append(ClassMap(layer, target, method, values, float(raw.min()), float(raw.max()), blank))
+    return maps

@@ -131,8 +131,8 @@ def gif(inputs: tuple[str, ...], **chosen: Any) -> int:  # noqa: ANN401
 
 def _one_class(chosen: Mapping[str, Any]) -> ModelSettings:
     model = model_settings(chosen)
-    if len(model.targets) > 1 or len(model.layers) > 1:
-        raise UsageError("a clip is explained for one class at one layer", "run it once for each")
+    if max(len(model.targets), len(model.layers), len(model.methods)) > 1:
+        raise UsageError("a clip is explained for one class at one layer by one method", "run it once for each")
     return model
 
 

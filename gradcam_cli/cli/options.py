@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import click
 
-from gradcam_cli.cam.methods import METHODS
+from gradcam_cli.cam.methods import check_method
 from gradcam_cli.cam.targets import Target, parse_target
 from gradcam_cli.errors import UsageError
 from gradcam_cli.models.names import check_name
@@ -246,7 +246,10 @@ model_options = options(
         "-t", "--target", "targets", type=Checked("CLASS", parse_target), multiple=True, default=("top",),
         help="Class to explain: top (default), top:3, an index or a label; repeat for several.",
     ),
-    option("--method", type=click.Choice(tuple(METHODS)), default="gradcam", show_default=True, help="The formula."),
+    option(
+        "--method", "methods", type=Checked("NAME", check_method), multiple=True, default=("gradcam",),
+        help="The formula: gradcam (default) or another that 'gradcam methods' lists; repeat for several, or all.",
+    ),
     option(
         "--fit", type=click.Choice(FITS), default="whole", show_default=True,
         help="How a picture meets the input: all of it with its aspect, the training crop, stretched, or padded.",

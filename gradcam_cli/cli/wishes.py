@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from gradcam_cli.cam.methods import methods_named
 from gradcam_cli.cli.options import flat
 from gradcam_cli.pipeline.plan import OutputOptions, Plan, make_plan
 from gradcam_cli.pipeline.settings import ModelSettings, RenderSettings
@@ -22,7 +23,7 @@ def model_settings(chosen: Mapping[str, Any]) -> ModelSettings:
         labels=chosen["labels"],
         layers=tuple(dict.fromkeys(chosen["layers"])),
         targets=flat(chosen["targets"]),
-        method=chosen["method"],
+        methods=methods_named(chosen["methods"]),
         fit=chosen["fit"],
         input_size=chosen["input_size"],
         device=chosen["device"],

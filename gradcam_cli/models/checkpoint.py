@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from gradcam_cli.errors import ModelError
-from gradcam_cli.models.files import quoted, require_regular, unreadable
-from gradcam_cli.text import printable
+from gradcam_cli.models.files import require_regular, unreadable
+from gradcam_cli.text import printable, quoted
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from gradcam_cli.errors import UsageError
-from gradcam_cli.models.files import quoted
+from gradcam_cli.text import quoted
 
 
 def find_device(name: str) -> torch.device:

@@ -16,8 +16,7 @@ from urllib.parse import urlsplit
 import torch
 
 from gradcam_cli.errors import ModelError
-from gradcam_cli.models.files import quoted
-from gradcam_cli.text import explain_os_error, printable
+from gradcam_cli.text import explain_os_error, printable, quoted
 
 Progress = Callable[[int, int], None]
 """Called with (bytes done, bytes in all); 0 in all where the server does not tell."""

@@ -6,18 +6,10 @@ from typing import TYPE_CHECKING
 
 from gradcam_cli.errors import ModelError
 from gradcam_cli.files import explain_read_error, refusal
-from gradcam_cli.text import printable
+from gradcam_cli.text import quoted
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-
-def quoted(name: object, limit: int = 80) -> str:
-    """Return ``name`` for a message: printable, in quotes, its middle left out beyond ``limit`` characters."""
-    text = printable(str(name)) if str(name) else ""
-    if len(text) > limit:
-        text = f"{text[: limit // 2]}…{text[-limit // 2 :]}"
-    return f"'{text}'"
 
 
 def require_regular(path: Path, kind: str) -> None:

@@ -11,8 +11,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from gradcam_cli.errors import ModelError
-from gradcam_cli.models.files import quoted
-from gradcam_cli.text import printable
+from gradcam_cli.text import printable, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence

@@ -9,8 +9,8 @@ import re
 from typing import TYPE_CHECKING
 
 from gradcam_cli.errors import ModelError
-from gradcam_cli.models.files import quoted, require_regular, unreadable
-from gradcam_cli.text import printable
+from gradcam_cli.models.files import require_regular, unreadable
+from gradcam_cli.text import printable, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

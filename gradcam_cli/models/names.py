@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 
 from gradcam_cli.errors import UsageError
-from gradcam_cli.models.files import quoted
+from gradcam_cli.text import quoted
 
 AUTO = "auto"
 TINY = "tiny"

@@ -50,7 +50,7 @@ def explain(
         labels: labels file for ``model``.
         layer: dotted name of the target layer, or ``auto``.
         target: ``top``, a class index or a label.
-        method: name of the method.
+        method: name of the method, as ``gradcam methods`` lists them.
         fit: ``whole``, ``crop``, ``stretch`` or ``pad``.
         input_size: side in pixels that overrides the network's preset.
         device: where the network runs.
@@ -80,7 +80,7 @@ def explain(
         labels=None if labels is None else Path(labels),
         layers=(layer,),
         targets=tuple(parse_target(str(target))[:1]),
-        method=method,
+        methods=(method,),
         fit=fit,
         input_size=input_size,
         device=device,

@@ -78,7 +78,7 @@ class ClipExplanation:
             "model": network.name,
             "weights": {"source": network.weights.source, "sha256": network.weights.sha256()},
             "layer": self.session.explainer.layers[0].name,
-            "method": settings.method,
+            "method": settings.methods[0],
             "target": None if self.survey.target is None else asdict(self.survey.target),
             "predictions": [asdict(prediction) for prediction in self.predictions],
             "map": {

@@ -107,7 +107,7 @@ class Explanation:
             "model": network.name,
             "weights": {"source": network.weights.source, "sha256": network.weights.sha256()},
             "layer": self.class_map.layer,
-            "method": self.session.settings.method,
+            "method": self.class_map.method,
             "target": {"index": self.target.index, "label": self.target.label, "probability": self.target.probability},
             "predictions": [asdict(prediction) for prediction in self.predictions],
             "map": {

@@ -93,7 +93,7 @@ class Session:
             if not settings.optimize:
                 watch(network.module, usual)
             return Explainer(
-                network.module, settings.layers, method=settings.method, input_size=usual, optimize=settings.optimize
+                network.module, settings.layers, method=settings.methods, input_size=usual, optimize=settings.optimize
             )
         except CannotRunError:
             if self.fit != "whole" or usual[0] == usual[1]:

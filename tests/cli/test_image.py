@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from gradcam_cli.cam.methods import METHODS
 from gradcam_cli.cli.main import run
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -215,6 +216,49 @@ def test_several_targets_and_layers(gradcam):
     assert not np.array_equal(
         np.load("gradcam_output/a_map_stage1_cat.npy"), np.load("gradcam_output/a_map_auto_cat.npy")
     )
+
+
+def test_every_file_holds_what_its_name_says(gradcam):
+    layers, targets, methods = ("stage1", "auto"), ("cat", "ship"), ("layercam", "gradcam", "fem")
+    chosen = [
+        *(word for layer in layers for word in ("-l", layer)), *(word for target in targets for word in ("-t", target)),
+        *(word for method in methods for word in ("--method", method)),
+    ]  # fmt: skip
+    code, out, _ = gradcam("a.png", *chosen, "--save", "json")
+    assert code == 0
+    assert len(out) == 12
+    for path in out:
+        layer, target, method = Path(path).stem.removeprefix("a_json_").split("_")
+        record = json.loads(Path(path).read_text())
+        assert (record["target"]["label"], record["method"]) == (target, method)
+        assert (record["layer"] == "stage1") == (layer == "stage1")
+
+
+def test_all_methods(gradcam):
+    code, out, _ = gradcam("a.png", "--method", "all", "--save", "overlay")
+    assert code == 0
+    assert len(out) == len(METHODS) - 1, "all but cam, which not every network suits"
+    code, out, _ = gradcam("a.png", "--method", "cam", "--method", "gradcam", "--save", "map")
+    assert code == 0
+    cam, same = (np.load(path) for path in out)
+    np.testing.assert_allclose(cam, same, atol=1e-3)
+
+
+def test_a_method_that_there_is_not(gradcam):
+    code, out, err = gradcam("a.png", "--method", "gradcm")
+    assert (code, out) == (2, [])
+    assert "no method 'gradcm'" in err
+    assert "gradcam" in err.splitlines()[1]
+
+
+def test_methods_are_listed(capfd):
+    assert run(["methods"]) == 0
+    rows = [line.split("\t") for line in capfd.readouterr().out.splitlines()]
+    assert [row[0] for row in rows] == list(METHODS)
+    assert rows[0][2] == "https://arxiv.org/abs/1610.02391"
+    assert run(["methods", "--json"]) == 0
+    records = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
+    assert [record["name"] for record in records] == list(METHODS)
 
 
 def test_formats(gradcam):

@@ -132,7 +132,7 @@ def test_a_still_picture_is_an_animation_of_one_frame(gradcam, photo):
 
 @pytest.mark.parametrize(
     ("sweep", "options", "frames"),
-    [("channels", ("--count", "7"), 7), ("classes", ("--count", "3"), 3), ("layers", (), 12), ("methods", (), 1)],
+    [("channels", ("--count", "7"), 7), ("classes", ("--count", "3"), 3), ("layers", (), 12), ("methods", (), 14)],
 )
 def test_a_still_picture_is_swept(gradcam, photo, sweep, options, frames):
     Image.fromarray(photo).save("still.png")

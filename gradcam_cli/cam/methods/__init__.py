@@ -1,28 +1,136 @@
-"""The methods: formulas that turn feature maps and gradients into class activation maps.
+"""The methods: formulas that turn what is known about a batch into class activation maps.
 
-A method is one function in a file of its family and one line in ``METHODS``; it is imported when it is asked for, so
+A method is one function in a file of its family and one entry of ``METHODS``; it is imported when it is asked for, so
 that the names are known without torch.
 """
 
 from __future__ import annotations
 
+import difflib
+from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, cast
+
+from gradcam_cli.errors import UsageError
+from gradcam_cli.text import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     import torch
 
-    Method = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
-    """(feature maps, gradients), both float32 (N, C, h, w) → class activation maps (N, h, w), not rectified."""
+    from gradcam_cli.cam.evidence import Evidence
+    from gradcam_cli.cam.watch import Watched
 
-METHODS: dict[str, str] = {
-    "gradcam": "gradcam_cli.cam.methods.gradcam:gradcam",
-}
+    Method = Callable[[Evidence], torch.Tensor]
+    """What is known → class activation maps (N, h, w), not rectified."""
+
+    Check = Callable[[Watched, str], None]
+    """What was seen of a network, the target layer's name; raises ModelError where the method does not suit them."""
 
 
-def method_named(name: str) -> Method:
-    """Import and return the method called ``name``, a key of ``METHODS``."""
-    module, function = METHODS[name].split(":")
-    return cast("Method", getattr(import_module(module), function))
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A method's place and what is told about it.
+
+    Attributes:
+        location: ``module:function`` within this package.
+        summary: one line.
+        paper: where it was published, or empty.
+        gradient: whether it looks at the gradient, so that a gradient of zero leaves it nothing to show.
+        rectified: whether what speaks against the class is cut off.
+        needs: ``module:function`` that raises where a network or layer does not suit it; empty where all do.
+    """
+
+    location: str
+    summary: str
+    paper: str = ""
+    gradient: bool = True
+    rectified: bool = True
+    needs: str = ""
+
+    def load(self) -> Method:
+        """Import and return the function."""
+        return cast("Method", _imported(self.location))
+
+    def check(self, watched: Watched, layer: str) -> None:
+        """Raise ModelError when the method cannot explain the network at the layer of that name."""
+        if self.needs:
+            cast("Check", _imported(self.needs))(watched, layer)
+
+
+def _imported(location: str) -> object:
+    module, function = location.split(":")
+    return getattr(import_module(f"{__name__}.{module}"), function)
+
+
+ARXIV = "https://arxiv.org/abs/"
+
+METHODS: dict[str, Entry] = {
+    "gradcam": Entry("gradcam:gradcam", "feature maps weighed by the mean of their gradient", f"{ARXIV}1610.02391"),
+    "gradcam++": Entry("gradcam:gradcam_pp", "positive gradients, weighed by how alone they are", f"{ARXIV}1710.11063"),
+    "xgradcam": Entry("gradcam:xgradcam", "gradients weighed by each place's share of its map", f"{ARXIV}2008.02312"),
+    "hirescam": Entry("elementwise:hirescam", "gradient times activation, place by place", f"{ARXIV}2011.08891"),
+    "layercam": Entry(
+        "elementwise:layercam", "positive gradient times activation, place by place",
+        "https://doi.org/10.1109/TIP.2021.3089943",
+    ),
+    "gradcam-elementwise": Entry("elementwise:gradcam_elementwise", "positive part of gradient times activation"),
+    "shapleycam": Entry(
+        "gradcam:shapleycam", "the gradient's mean less half the curvature along the activation", f"{ARXIV}2501.06261"
+    ),
+    "finercam": Entry(
+        "gradcam:finercam", "what tells the class from the three that score nearest to it", f"{ARXIV}2501.11309"
+    ),
+    "guided-weights": Entry(
+        "gradcam:guided_weights", "positive gradients at active places only, as Keras tutorials do", rectified=False
+    ),
+    "eigencam": Entry(
+        "eigen:eigencam", "first principal component of the activations; knows no class", f"{ARXIV}2008.00299",
+        gradient=False,
+    ),
+    "eigengradcam": Entry("eigen:eigengradcam", "first principal component of gradient times activation"),
+    "kpca-cam": Entry(
+        "eigen:kpca_cam", "first kernel principal component of the activations; knows no class", f"{ARXIV}2410.00267",
+        gradient=False,
+    ),
+    "fem": Entry(
+        "activation:fem", "feature maps weighed by how often they stand out; knows no class",
+        "https://hal.science/hal-02963298", gradient=False,
+    ),
+    "cam": Entry(
+        "activation:cam", "the last linear layer's weights, where only pooling is in front of it",
+        f"{ARXIV}1512.04150", gradient=False, needs="activation:needs_linear_head",
+    ),
+    "random": Entry(
+        "activation:random_weights", "random weights: the baseline that a method has to beat", gradient=False
+    ),
+}  # fmt: skip
+"""Name → method, in the order in which they are listed."""
+
+_SPELT = {name.replace("-", ""): name for name in METHODS} | {"gradcamplusplus": "gradcam++", "gradcampp": "gradcam++"}
+"""Without hyphens and as other libraries call them → the name."""
+
+ALL = "all"
+"""The name that stands for every method that any network suits."""
+
+
+def check_method(text: str) -> str:
+    """Return the method's name as it is listed, or ``all``.
+
+    Raises:
+        UsageError: there is no such method; close matches are offered.
+    """
+    name = text.strip().lower().replace("_", "-")
+    name = _SPELT.get(name.replace("-", ""), name)
+    if name in METHODS or name == ALL:
+        return name
+    close = difflib.get_close_matches(name, METHODS, 3, 0.5)
+    known = f"did you mean {', '.join(close)}?" if close else "'gradcam methods' lists them"
+    raise UsageError(f"there is no method {quoted(text)}", known)
+
+
+def methods_named(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Write ``all`` out and leave each name once."""
+    universal = [name for name, entry in METHODS.items() if not entry.needs]
+    return tuple(dict.fromkeys(each for name in names for each in (universal if name == ALL else [name])))

@@ -1,4 +1,4 @@
-"""Grad-CAM."""
+"""Grad-CAM and its kin: one weight α_k for each feature map A_k, taken from the gradient g = ∂y/∂A."""
 
 from __future__ import annotations
 
@@ -9,22 +9,113 @@ import torch
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from gradcam_cli.cam.evidence import Evidence
 
-def gradcam(activations: Tensor, gradients: Tensor) -> Tensor:
+NEAREST = 3
+"""Classes that Finer-CAM compares with."""
+
+TINY = 1e-6
+"""A sum below this share of its parts' size is rounding."""
+
+
+def weighed(activations: Tensor, weights: Tensor) -> Tensor:
+    """Return Σ_k α_k A_k: feature maps (N, C, h, w), weights (N, C) → (N, h, w)."""
+    return torch.einsum("nc,nchw->nhw", weights, activations)
+
+
+def gradcam(evidence: Evidence) -> Tensor:
     r"""Weigh every feature map by the mean of its gradient and add them up.
 
     .. math:: L = \sum_k \alpha_k A_k, \qquad \alpha_k = \frac{1}{hw} \sum_{ij} \frac{\partial y}{\partial A_{kij}}
 
     The paper rectifies the sum; that is left to the caller, who needs to know how negative it was.
 
-    Args:
-        activations: A, feature maps (N, C, h, w).
-        gradients: ∂y/∂A, (N, C, h, w).
-
     Returns:
-        (N, h, w), not rectified.
+        (N, h, w), not rectified; so with all methods.
 
     Source: Selvaraju et al., "Grad-CAM: Visual Explanations from Deep Networks via Gradient-based Localization",
     ICCV 2017, https://arxiv.org/abs/1610.02391, equations 1 and 2.
     """
-    return torch.einsum("nc,nchw->nhw", gradients.mean(dim=(2, 3)), activations)
+    return weighed(evidence.activations, evidence.gradients.mean(dim=(2, 3)))
+
+
+def gradcam_pp(evidence: Evidence) -> Tensor:
+    r"""Weigh positive gradients by a coefficient that is larger where few places of a map speak for the class.
+
+    .. math:: \alpha_k = \sum_{ij} w_{kij} \mathrm{relu}(g_{kij}), \qquad
+              w = \frac{g^2}{2 g^2 + g^3 \sum_{ab} A_{kab}} = \frac{1}{2 + g \sum_{ab} A_{kab}}
+
+    w is 0 where g is 0 and where the denominator vanishes. The paper differentiates exp(y); its common factor falls
+    away when the map is scaled. pytorch-grad-cam 1.5.7 adds 1e-6 to a denominator that global pooling makes about as
+    small, torch-cam 0.5.0 loses the division: both are off by a quarter to a half of the map's maximum.
+
+    Source: Chattopadhyay et al., "Grad-CAM++", WACV 2018, https://arxiv.org/abs/1710.11063, equations 10 and 19.
+    """
+    gradients = evidence.gradients
+    second = gradients * evidence.activations.sum(dim=(2, 3), keepdim=True)
+    denominator = 2 + second
+    sound = (gradients > 0) & (denominator.abs() > TINY * (2 + second.abs()))
+    coefficients = torch.where(sound, 1 / torch.where(sound, denominator, 1.0), 0.0)
+    return weighed(evidence.activations, (coefficients * gradients.clamp(min=0)).sum(dim=(2, 3)))
+
+
+def xgradcam(evidence: Evidence) -> Tensor:
+    r"""Weigh the gradient at each place by the place's share of its feature map.
+
+    .. math:: \alpha_k = \sum_{ij} \frac{A_{kij}}{\sum_{ab} A_{kab}} g_{kij}
+
+    α is 0 for a map whose values cancel out.
+
+    Source: Fu et al., "Axiom-based Grad-CAM", BMVC 2020, https://arxiv.org/abs/2008.02312, equation 8.
+    """
+    activations = evidence.activations
+    total = activations.sum(dim=(2, 3))
+    sound = total.abs() > TINY * activations.abs().sum(dim=(2, 3))
+    weights = (evidence.gradients * activations).sum(dim=(2, 3)) / torch.where(sound, total, 1.0)
+    return weighed(activations, torch.where(sound, weights, 0.0))
+
+
+def shapleycam(evidence: Evidence) -> Tensor:
+    r"""Weigh every feature map by the mean of its gradient, corrected by the curvature along the activation.
+
+    .. math:: \alpha_k = \frac{1}{hw} \sum_{ij} \left(g - \tfrac{1}{2} H A\right)_{kij}
+
+    with H the Hessian of the logit: the second-order estimate of a feature map's Shapley value. Behind the layer a
+    network of convolutions, ReLUs and pooling has no curvature; there it equals Grad-CAM.
+
+    Source: Cai, "CAMs as Shapley Value-based Explainers", 2025, https://arxiv.org/abs/2501.06261.
+    """
+    return weighed(evidence.activations, (evidence.gradients - evidence.curvature / 2).mean(dim=(2, 3)))
+
+
+def finercam(evidence: Evidence) -> Tensor:
+    r"""Do as Grad-CAM for the difference to the classes whose logits are nearest to the explained one's.
+
+    .. math:: \alpha_k = \mathrm{mean}\left(\frac{\partial}{\partial A_k}
+              \left(y_c - \frac{1}{|D|} \sum_{d \in D} y_d\right)\right)
+
+    D are the three nearest, or as many as there are. A network with one logit has one other side, whose logit is -y:
+    the map is Grad-CAM's. pytorch-grad-cam 1.5.7 weighs D by its probabilities instead of evenly.
+
+    Source: Zhang et al., "Finer-CAM: Spotting the Difference Reveals Finer Details for Visual Explanation", CVPR 2025,
+    https://arxiv.org/abs/2501.11309; comparison strength 1.
+    """
+    logits, gradients = evidence.logits, evidence.gradients
+    count = min(NEAREST, logits.shape[1] - 1)
+    if count:
+        distance = (logits - logits.gather(1, evidence.classes[:, None])).abs()
+        distance.scatter_(1, evidence.classes[:, None], torch.inf)
+        nearest = distance.argsort(dim=1, stable=True)[:, :count]
+        gradients = gradients - evidence.gradients_of(nearest) / count
+    return weighed(evidence.activations, gradients.mean(dim=(2, 3)))
+
+
+def guided_weights(evidence: Evidence) -> Tensor:
+    r"""Take the mean of gradients that are positive, at places that are active.
+
+    .. math:: \alpha_k = \frac{1}{hw} \sum_{ij} [g_{kij} > 0] [A_{kij} > 0] g_{kij}
+
+    What Keras tutorials call Grad-CAM with guided gradients; they do not rectify the sum.
+    """
+    active = (evidence.activations > 0) * evidence.gradients.clamp(min=0)
+    return weighed(evidence.activations, active.mean(dim=(2, 3)))

@@ -1,0 +1,82 @@
+"""Methods that need no gradient: they weigh the feature maps by something else."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+from gradcam_cli.cam.methods.gradcam import weighed
+from gradcam_cli.errors import ModelError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from gradcam_cli.cam.evidence import Evidence
+    from gradcam_cli.cam.watch import Watched
+
+RARE = 2.0
+"""Standard deviations above its mean from which a place of a feature map stands out."""
+
+SEED = 0
+
+
+def fem(evidence: Evidence) -> Tensor:
+    r"""Weigh every feature map by the share of its places that stand out.
+
+    .. math:: \alpha_k = \frac{1}{hw} \sum_{ij} [A_{kij} > \mu_k + 2 \sigma_k]
+
+    Source: Fuad et al., "Features Understanding in 3D CNNs for Actions Recognition in Video", IPTA 2020,
+    https://hal.science/hal-02963298.
+    """
+    maps = evidence.activations
+    threshold = maps.mean(dim=(2, 3), keepdim=True) + RARE * maps.std(dim=(2, 3), keepdim=True, correction=0)
+    return weighed(maps, (maps > threshold).float().mean(dim=(2, 3)))
+
+
+def random_weights(evidence: Evidence) -> Tensor:
+    """Weigh the feature maps by numbers from U(-1, 1), the same for every picture and class; seeded."""
+    count = evidence.activations.shape[1]
+    weights = torch.rand(count, generator=torch.Generator().manual_seed(SEED)) * 2 - 1
+    return weighed(evidence.activations, weights.to(evidence.activations.device).expand(len(evidence.classes), count))
+
+
+def cam(evidence: Evidence) -> Tensor:
+    r"""Weigh the feature maps by the class's weights in the linear layer that reads their means.
+
+    .. math:: L = \sum_k w_{ck} A_k \qquad\text{for}\qquad y_c = \sum_k w_{ck} \mathrm{mean}(A_k) + b_c
+
+    Raises:
+        ModelError: the logits are not that: something else is between the feature maps and the linear layer.
+
+    Source: Zhou et al., "Learning Deep Features for Discriminative Localization", CVPR 2016,
+    https://arxiv.org/abs/1512.04150.
+    """
+    head = evidence.linear_head
+    if head is None or head.in_features != evidence.activations.shape[1]:
+        raise _other_head()
+    means = evidence.activations.mean(dim=(2, 3)).to(head.weight.dtype)
+    scores = nn.functional.linear(means, head.weight.detach(), head.bias).float()
+    if not torch.allclose(scores, evidence.logits, rtol=1e-2, atol=1e-2 * float(evidence.logits.abs().max())):
+        raise _other_head()
+    weights = head.weight.detach().float()
+    if len(weights) == 1:  # one logit: class 0 is its negative side
+        return weighed(evidence.activations, weights * (evidence.classes[:, None] * 2 - 1))
+    return weighed(evidence.activations, weights[evidence.classes])
+
+
+def needs_linear_head(watched: Watched, layer: str) -> None:
+    """Raise ModelError when more than one linear layer is learned behind ``layer``, or anything else."""
+    names = [call.name for call in watched.calls]
+    behind = watched.calls[names.index(layer) + 1 :] if layer in names else []
+    learned = [call.module for call in behind if any(True for _ in call.module.parameters(recurse=False))]
+    if len(learned) != 1 or not isinstance(learned[0], nn.Linear):
+        raise _other_head()
+
+
+def _other_head() -> ModelError:
+    return ModelError(
+        "the method cam needs a network that ends in global average pooling and one linear layer, and its last grid",
+        "choose --method gradcam, which gives the same map where there is one",
+    )

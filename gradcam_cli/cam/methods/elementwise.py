@@ -1,0 +1,33 @@
+"""Gradient g = ∂y/∂A times activation A, place by place: sharper than one weight for each feature map."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from gradcam_cli.cam.evidence import Evidence
+
+
+def hirescam(evidence: Evidence) -> Tensor:
+    r"""Return :math:`\sum_k g_k A_k`, which for one linear layer behind the maps is what the logit is made of.
+
+    Source: Draelos and Carin, "Use HiResCAM instead of Grad-CAM for faithful explanations of convolutional neural
+    networks", 2020, https://arxiv.org/abs/2011.08891.
+    """
+    return (evidence.gradients * evidence.activations).sum(dim=1)
+
+
+def layercam(evidence: Evidence) -> Tensor:
+    r"""Return :math:`\sum_k \mathrm{relu}(g_k) A_k`: what would raise the logit, good in shallow layers too.
+
+    Source: Jiang et al., "LayerCAM: Exploring Hierarchical Class Activation Maps for Localization", IEEE Transactions
+    on Image Processing 30, 2021, https://doi.org/10.1109/TIP.2021.3089943.
+    """
+    return (evidence.gradients.clamp(min=0) * evidence.activations).sum(dim=1)
+
+
+def gradcam_elementwise(evidence: Evidence) -> Tensor:
+    r"""Return :math:`\sum_k \mathrm{relu}(g_k A_k)`; known from pytorch-grad-cam, not from a paper."""
+    return (evidence.gradients * evidence.activations).clamp(min=0).sum(dim=1)

@@ -1,0 +1,108 @@
+"""The methods' formulas in float64 NumPy, on gradients by central differences: no autograd, nothing of ours."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import torch
+from torch import nn
+
+
+class Oracle:
+    """What is true of one picture at one layer of the small network.
+
+    Args:
+        net: of ``conftest.SmallNet``.
+        picture: (3, H, W).
+        layer: ``features``, or ``features.3`` in front of its last ReLU, where activations are negative too.
+    """
+
+    def __init__(self, net: nn.Module, picture: torch.Tensor, layer: str) -> None:
+        self._net = copy.deepcopy(net).double()
+        self._last = nn.Identity() if layer == "features" else self._net.features[4]
+        stem = self._net.features if layer == "features" else self._net.features[:4]
+        with torch.no_grad():
+            self._maps = stem(picture.double()[None])
+        self.activations = self._maps[0].numpy()
+
+    def logits(self, maps: torch.Tensor | None = None) -> np.ndarray:
+        with torch.no_grad():
+            return self._net.head(self._last(self._maps if maps is None else maps))[0].numpy()
+
+    def gradients(self, scale: float = 1.0) -> np.ndarray:
+        """∂logit/∂activation for all classes, (K, C, h, w), at ``scale`` times the activation."""
+        flat = self._maps.flatten() * scale
+        columns = []
+        for position in range(len(flat)):
+            step = torch.zeros_like(flat)
+            step[position] = 1e-5
+            above, below = (self.logits((flat + sign * step).view_as(self._maps)) for sign in (1, -1))
+            columns.append((above - below) / 2e-5)
+        return np.stack(columns, axis=1).reshape(-1, *self.activations.shape)
+
+
+def weighed(weights: np.ndarray, maps: np.ndarray) -> np.ndarray:
+    return np.tensordot(weights, maps, axes=1)
+
+
+def gradcam_pp(a: np.ndarray, g: np.ndarray) -> np.ndarray:
+    weights = np.zeros(len(a))
+    for k in range(len(a)):
+        for gradient in g[k].ravel():
+            if gradient > 0:
+                weights[k] += gradient * gradient**2 / (2 * gradient**2 + gradient**3 * a[k].sum())
+    return weighed(weights, a)
+
+
+def xgradcam(a: np.ndarray, g: np.ndarray) -> np.ndarray:
+    return weighed(np.array([(g[k] * a[k]).sum() / a[k].sum() if a[k].any() else 0.0 for k in range(len(a))]), a)
+
+
+def component(x: np.ndarray, sign_of: np.ndarray) -> np.ndarray:
+    """Project the columns of ``x`` (C, h, w) on its first left singular vector, uncentred."""
+    u, _, _ = np.linalg.svd(x.reshape(len(x), -1), full_matrices=False)
+    projected = weighed(u[:, 0], x)
+    return projected if (projected * sign_of.sum(0)).sum() >= 0 else -projected
+
+
+def kernel_component(a: np.ndarray) -> np.ndarray:
+    points = a.reshape(len(a), -1).T
+    points = points - points.mean(0)
+    kernel = np.tanh(points @ points.T / len(a) + 1)
+    n = len(kernel)
+    centring = np.eye(n) - np.ones((n, n)) / n
+    values, vectors = np.linalg.eigh(centring @ kernel @ centring)
+    projected = (vectors[:, -1] * np.sqrt(values[-1])).reshape(a.shape[1:])
+    return projected if (projected * a.sum(0)).sum() >= 0 else -projected
+
+
+def fem(a: np.ndarray) -> np.ndarray:
+    return weighed(np.array([(plane > plane.mean() + 2 * plane.std()).mean() for plane in a]), a)
+
+
+def expected(method: str, truth: Oracle, target: int) -> np.ndarray:
+    """Return the method's map (h, w), not rectified."""
+    a, everyone = truth.activations, truth.gradients()
+    g = everyone[target]
+    if method == "finercam":
+        logits = truth.logits()
+        nearest = sorted((abs(logits[k] - logits[target]), k) for k in range(len(logits)) if k != target)[:3]
+        return weighed((g - np.mean([everyone[k] for _, k in nearest], axis=0)).mean((1, 2)), a)
+    if method == "shapleycam":
+        curvature = (truth.gradients(1 + 1e-4)[target] - truth.gradients(1 - 1e-4)[target]) / 2e-4
+        return weighed((g - curvature / 2).mean((1, 2)), a)
+    formulas = {
+        "gradcam": lambda: weighed(g.mean((1, 2)), a),
+        "gradcam++": lambda: gradcam_pp(a, g),
+        "xgradcam": lambda: xgradcam(a, g),
+        "hirescam": lambda: (g * a).sum(0),
+        "layercam": lambda: (np.maximum(g, 0) * a).sum(0),
+        "gradcam-elementwise": lambda: np.maximum(g * a, 0).sum(0),
+        "guided-weights": lambda: weighed(np.where((g > 0) & (a > 0), g, 0).mean((1, 2)), a),
+        "eigencam": lambda: component(a, a),
+        "eigengradcam": lambda: component(g * a, g * a),
+        "kpca-cam": lambda: kernel_component(a),
+        "fem": lambda: fem(a),
+    }
+    return formulas[method]()

@@ -1,0 +1,156 @@
+"""Every method against its formula in float64, and what the registry promises."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+import torchvision
+from torch import nn
+
+from gradcam_cli.cam.explainer import Explainer
+from gradcam_cli.cam.methods import METHODS, check_method, methods_named
+from gradcam_cli.errors import ModelError, UsageError
+from tests.cam.oracle import Oracle, expected
+
+BY_FORMULA = [name for name in METHODS if name not in ("cam", "random")]
+
+
+@pytest.mark.parametrize("layer", ["features", "features.3"])
+@pytest.mark.parametrize("method", BY_FORMULA)
+def test_equals_the_float64_formula(small_net, batch, method, layer):
+    """Also in front of a ReLU, where activations and their sums are negative too."""
+    explained = Explainer(small_net, layer, method=method)(batch, [0, 2, 4])
+    shown = 0
+    for picture, target, result in zip(batch, (0, 2, 4), explained, strict=True):
+        raw = expected(method, Oracle(small_net, picture, layer), target)
+        wanted = np.maximum(raw, 0) if METHODS[method].rectified else raw
+        found = result.maps[0]
+        assert (found.method, found.target) == (method, target)
+        assert (found.low, found.high) == pytest.approx((raw.min(), raw.max()), abs=1e-5 * np.abs(raw).max())
+        if found.blank:
+            assert wanted.max() <= 1e-6, found.blank
+            continue
+        shown += 1
+        assert np.abs(found.values - wanted).max() <= 1e-5 * np.abs(wanted).max()
+    # Where every place's sum is negative, so is a component that agrees with it.
+    assert shown or (method, layer) == ("eigencam", "features.3"), "blank maps alone would prove nothing"
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_does_not_depend_on_company(small_net, batch, method):
+    """Not on the other pictures of a batch, the other classes, layers or methods."""
+    layer = "tail" if method == "cam" else "features"
+    others = ["gradcam", "eigencam", *([] if method in ("gradcam", "eigencam") else [method])]
+    together = Explainer(small_net, ["features.3", layer] if method != "cam" else layer, method=others)
+    explained = together(batch, lambda logits: [3, 1])
+    for position in range(len(batch)):
+        (mine,) = [
+            each for each in explained[position].maps if (each.method, each.layer, each.target) == (method, layer, 1)
+        ]
+        alone = Explainer(small_net, layer, method=method)(batch[position : position + 1], 1)[0].maps[0]
+        np.testing.assert_allclose(mine.values, alone.values, atol=1e-5 * max(np.abs(alone.values).max(), 1e-3))
+
+
+def test_maps_come_layer_by_layer_class_by_class_method_by_method(small_net, batch):
+    explainer = Explainer(small_net, ["features", "tail"], method=["layercam", "fem"])
+    order = [(each.layer, each.target, each.method) for each in explainer(batch, lambda logits: [2, 0])[0].maps]
+    assert order == [(l, t, m) for l in ("features", "tail") for t in (2, 0) for m in ("layercam", "fem")]  # noqa: E741
+
+
+def test_many_methods_cost_one_forward_and_one_backward(small_net, batch, monkeypatch):
+    calls = {"forward": 0, "backward": 0}
+    differentiate = torch.autograd.grad
+
+    def counted(*arguments, **options):
+        calls["backward"] += 1
+        return differentiate(*arguments, **options)
+
+    monkeypatch.setattr(torch.autograd, "grad", counted)
+    small_net.register_forward_hook(lambda *_: calls.update(forward=calls["forward"] + 1))
+    methods = [name for name in METHODS if name not in ("cam", "shapleycam", "finercam")]
+    explainer = Explainer(small_net, ["features", "tail"], method=methods)
+    calls["forward"] = 0
+    explainer(batch, 1)
+    assert calls == {"forward": 1, "backward": 1}
+
+
+def test_methods_without_gradients_have_none_computed(small_net, batch, monkeypatch):
+    monkeypatch.setattr(torch.autograd, "grad", lambda *_, **__: pytest.fail("a gradient was computed"))
+    Explainer(small_net, "features", method=["eigencam", "fem", "kpca-cam", "random"])(batch, 1)
+
+
+def test_cam_equals_gradcam_behind_global_pooling(batch):
+    torch.manual_seed(2)
+    net = torchvision.models.resnet18(num_classes=6).eval()
+    for each in Explainer(net, "layer4", method=["cam", "gradcam"])(torch.randn(2, 3, 64, 96), [1, 4]):
+        cam, gradcam = each.maps
+        assert gradcam.values.max() > 0
+        np.testing.assert_allclose(cam.values / cam.values.max(), gradcam.values / gradcam.values.max(), atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["squeezenet1_0", "vgg11", "densenet121"])
+def test_cam_says_what_it_needs(name):
+    """Before any work where the layers tell; densenet's ReLU is no module, so there the scores tell."""
+    net = torchvision.models.get_model(name, weights=None, num_classes=6).eval()
+    with pytest.raises(ModelError, match="global average pooling and one linear layer"):
+        Explainer(net, "auto", method="cam", input_size=(64, 64))(torch.randn(1, 3, 64, 64))
+
+
+def test_cam_at_a_layer_that_the_linear_layer_does_not_read():
+    net = torchvision.models.resnet18(num_classes=6).eval()
+    with pytest.raises(ModelError, match="its last grid"):
+        Explainer(net, "layer3", method="cam")
+
+
+def test_one_logit_has_two_sides(batch):
+    torch.manual_seed(3)
+    net = nn.Sequential(nn.Conv2d(3, 5, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(5, 1)).eval()
+    for method in METHODS:
+        positive, negative = Explainer(net, "1", method=method)(batch, lambda logits: [1, 0])[0].maps
+        if method in ("eigencam", "kpca-cam", "fem", "random"):
+            np.testing.assert_array_equal(positive.values, negative.values)
+        elif method in ("cam", "gradcam", "hirescam", "finercam"):
+            assert (positive.low, positive.high) == pytest.approx((-negative.high, -negative.low))
+
+
+def test_random_is_seeded_and_between_minus_one_and_one(small_net, batch):
+    first, second = (Explainer(small_net, "features", method="random")(batch, t)[0].maps[0] for t in (0, 3))
+    np.testing.assert_array_equal(first.values, second.values)
+    raw = [first.low, first.high]
+    assert max(map(abs, raw)) <= float(
+        small_net.features(batch[:1]).detach().sum(1).max()
+    )  # activations are not negative
+
+
+@pytest.mark.parametrize("method", ["xgradcam", "gradcam++", "eigencam", "kpca-cam", "eigengradcam", "fem"])
+def test_dead_feature_maps_give_numbers(batch, method):
+    """A layer that is zero everywhere: a blank map with a reason, not NaN."""
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3)).eval()
+    nn.init.constant_(net[0].bias, -100.0)
+    found = Explainer(net, "1", method=method)(batch, 1)[0].maps[0]
+    assert found.blank
+    assert "NaN" not in found.blank
+    assert not found.values.any()
+
+
+def test_names():
+    assert check_method("GradCAM++") == "gradcam++"
+    assert check_method("GradCAMPlusPlus") == "gradcam++"
+    assert check_method("kpca_cam") == check_method("KPCACAM") == "kpca-cam"
+    assert check_method("grad-cam") == "gradcam"
+    with pytest.raises(UsageError) as caught:
+        check_method("layrcam")
+    assert "layercam" in caught.value.hint
+    universal = methods_named(("fem", "all"))
+    assert universal[0] == "fem"
+    assert sorted(universal) == sorted(name for name, entry in METHODS.items() if not entry.needs)
+
+
+def test_every_method_tells_its_summary_and_paper():
+    for name, entry in METHODS.items():
+        assert entry.summary, name
+        assert not entry.summary.endswith("."), name
+        assert entry.load().__doc__, name
+        if entry.paper:
+            assert entry.paper.rpartition("://")[2] in entry.load().__doc__.replace("\n    ", ""), name
