@@ -40,15 +40,24 @@ class Captured:
 
     Attributes:
         network: what was run.
+        layers: its target layers.
+        batch: on what, (N, 3, H, W).
         activations: per target layer, its output as the layer returned it, attached to the graph.
         layouts: per target layer, where its grid is.
         logits: class scores (N, K), attached to the graph.
     """
 
     network: nn.Module
+    layers: list[nn.Module]
+    batch: torch.Tensor
     activations: list[torch.Tensor]
     layouts: list[Layout]
     logits: torch.Tensor
+
+    @cached_property
+    def memory(self) -> list[dict[Any, Any]]:
+        """Per target layer, what methods keep for one another."""
+        return [{} for _ in self.layers]
 
     @cached_property
     def feature_maps(self) -> list[torch.Tensor]:
@@ -176,25 +185,19 @@ def logits_of(output: Any) -> torch.Tensor:  # noqa: ANN401
 def capture(network: nn.Module, layers: Sequence[nn.Module], batch: torch.Tensor) -> Captured:
     """Run one forward pass, within ``recording``, and keep what the target layers returned.
 
-    The network is left as it was.
-
     Args:
-        network: maps (N, 3, H, W) to class scores.
+        network: maps (N, 3, H, W) to class scores; in eval mode, its parameters without gradients, used by nobody else
+            meanwhile: ``undisturbed``, or a ``replica``.
         layers: target layers, modules of ``network``.
         batch: normalised pictures (N, 3, H, W), of the network's dtype and device.
 
     Raises:
         ModelError: a layer was not called or has no spatial output, or the network gives no class scores.
     """
-    with undisturbed(network):
-        return capture_alone(network, layers, batch)
-
-
-def capture_alone(network: nn.Module, layers: Sequence[nn.Module], batch: torch.Tensor) -> Captured:
-    """Do what ``capture`` does with a network in eval mode, without gradients, that nobody else uses meanwhile."""
+    batch = batch.clone() if batch.is_inference() else batch
     seen: dict[int, torch.Tensor | None] = {}
     with hooked(layers, seen):
-        logits = logits_of(network(batch.clone() if batch.is_inference() else batch))
+        logits = logits_of(network(batch))
     activations, layouts = [], []
     for position, layer in enumerate(layers):
         activation = seen.get(position)
@@ -204,4 +207,4 @@ def capture_alone(network: nn.Module, layers: Sequence[nn.Module], batch: torch.
             raise ModelError(f"the target layer ({type(layer).__name__}) {what}", "leave --layer out to have it found")
         activations.append(activation)
         layouts.append(layout)
-    return Captured(network, activations, layouts, logits)
+    return Captured(network, list(layers), batch, activations, layouts, logits)

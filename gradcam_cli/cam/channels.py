@@ -45,7 +45,8 @@ def channel_maps(explainer: Explainer, picture: torch.Tensor, target: int, count
         ModelError: the layer has no grid, or the network gives no class scores.
     """
     some = next(explainer.network.parameters(), picture)
-    captured = capture(explainer.network, [explainer.layers[0].module], picture.to(some.device, some.dtype))
+    with explainer.running() as (network, layers):
+        captured = capture(network, layers[:1], picture.to(some.device, some.dtype))
     maps = captured.feature_maps[0][0]
     gradient = captured.gradients(captured.scores(torch.tensor([target], device=some.device)))[0][0]
     contributions = (gradient.mean(dim=(1, 2)) * maps.sum(dim=(1, 2))).clamp(min=0)

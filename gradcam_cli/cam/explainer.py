@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
-from gradcam_cli.cam.capture import Captured, capture, capture_alone, recording
+from gradcam_cli.cam.capture import Captured, capture, recording, undisturbed
 from gradcam_cli.cam.diagnose import blank_reason
-from gradcam_cli.cam.evidence import Question
+from gradcam_cli.cam.evidence import Patience, Question
 from gradcam_cli.cam.layers import TargetLayer, find_layer, layer_named
 from gradcam_cli.cam.methods import METHODS
 from gradcam_cli.cam.replica import Replicas, fold, replica
@@ -18,7 +19,7 @@ from gradcam_cli.cam.watch import watch
 from gradcam_cli.errors import ModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     import numpy.typing as npt
     from torch import nn
@@ -91,6 +92,7 @@ class Explainer:
         input_size: (H, W) that the network is watched on, for ``auto`` and for ``optimize``.
         optimize: whether copies run in the network's place, with batch norms folded into the convolutions in front of
             them: faster, the same maps up to rounding. The network's weights must not change meanwhile.
+        patience: how long methods that run the network many times may take, and who is told how far they are.
 
     Raises:
         CannotRunError: the network does not run on ``input_size``.
@@ -110,9 +112,11 @@ class Explainer:
         method: str | Sequence[str] = "gradcam",
         input_size: tuple[int, int] = (224, 224),
         optimize: bool = False,
+        patience: Patience | None = None,
     ) -> None:
         wanted = [layer] if isinstance(layer, (str, torch.nn.Module)) else list(layer)
         self.network = network
+        self.patience = patience or Patience()
         self.methods = [method] if isinstance(method, str) else list(method)
         # The copy is watched, not the network, so that a module it does not run as its own is never folded.
         template = _replica_or_none(network) if optimize else None
@@ -149,11 +153,15 @@ class Explainer:
         on_cpu = all(parameter.device.type == "cpu" for parameter in self.network.parameters())
         return min(MOST_CONCURRENT, torch.get_num_threads()) if self._replicas is not None and on_cpu else 1
 
-    def _capture(self, batch: torch.Tensor) -> Captured:
+    @contextlib.contextmanager
+    def running(self) -> Iterator[tuple[nn.Module, list[nn.Module]]]:
+        """Lend what is to be run, and its target layers, to one thread."""
         if self._replicas is None:
-            return capture(self.network, [layer.module for layer in self.layers], batch)
-        with self._replicas.borrow() as copied:
-            return capture_alone(copied, [copied.get_submodule(layer.name) for layer in self.layers], batch)
+            with undisturbed(self.network):
+                yield self.network, [layer.module for layer in self.layers]
+        else:
+            with self._replicas.borrow() as copied:
+                yield copied, [copied.get_submodule(layer.name) for layer in self.layers]
 
     @recording()
     def __call__(self, batch: torch.Tensor, targets: Choose | Sequence[int] | int | None = None) -> list[Explained]:
@@ -172,17 +180,23 @@ class Explainer:
         """
         some = next(self.network.parameters(), batch)
         dtype = some.dtype if some.is_floating_point() else batch.dtype
-        captured = self._capture(batch.to(some.device, dtype))
-        for layer, layout in zip(self.layers, captured.layouts, strict=True):
-            if not layout.has_grid:
-                raise ModelError(f"the layer '{layer.name}' has no grid: its output is 1×1", "name an earlier --layer")
+        with self.running() as (network, modules):
+            captured = capture(network, modules, batch.to(some.device, dtype))
+            for layer, layout in zip(self.layers, captured.layouts, strict=True):
+                if not layout.has_grid:
+                    raise ModelError(
+                        f"the layer '{layer.name}' has no grid: its output is 1×1", "name an earlier --layer"
+                    )
+            return self._explained(captured, targets)
+
+    def _explained(self, captured: Captured, targets: Choose | Sequence[int] | int | None) -> list[Explained]:
         logits: list[list[float]] = captured.logits.detach().double().tolist()
         classes = [self._classes_of(targets, position, row) for position, row in enumerate(logits)]
-
         # A picture with fewer classes than others repeats its last; what that gives is not kept.
         turns = range(max(len(each) for each in classes))
         chosen = [[each[min(turn, len(each) - 1)] for each in classes] for turn in turns]
-        questions = [Question(captured, torch.tensor(each, device=some.device)) for each in chosen]
+        device = captured.batch.device
+        questions = [Question(captured, torch.tensor(each, device=device), self.patience) for each in chosen]
         results = [Explained(row, []) for row in logits]
         for position, layer in enumerate(self.layers):
             for turn, question in enumerate(questions):

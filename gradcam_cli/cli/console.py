@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from rich.console import Console
-    from rich.progress import Progress
+    from rich.progress import Progress, TaskID
     from rich.text import Text
 
     from gradcam_cli.errors import GradcamError
@@ -71,6 +71,7 @@ class Voice:
         self.quiet = quiet
         self.verbose = verbose and not quiet
         self._progress: Progress | None = None
+        self._steps: TaskID | None = None
 
     @property
     def _console(self) -> Console:
@@ -141,20 +142,28 @@ class Voice:
 
     @contextlib.contextmanager
     def progress(self, total: int, what: str) -> Iterator[Callable[[], None]]:
-        """Show a bar while ``total`` things are done, on a terminal only; yields what to call after each."""
-        if self.quiet or total < 2 or not sys.stderr.isatty():
+        """Show a bar while ``total`` things are done, on a terminal only; yields what to call after each.
+
+        One thing alone has no bar, but ``steps`` may show one for what is done about it.
+        """
+        if self.quiet or not sys.stderr.isatty():
             yield lambda: None
             return
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
         columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
         with Progress(*columns, console=self._console, transient=True) as progress:
-            task = progress.add_task(what, total=total)
-            self._progress = progress
+            task = progress.add_task(what, total=total, visible=total > 1)
+            self._progress, self._steps = progress, progress.add_task("forward passes", total=None, visible=False)
             try:
                 yield lambda: progress.advance(task)
             finally:
-                self._progress = None
+                self._progress = self._steps = None
+
+    def steps(self, done: int, total: int) -> None:
+        """Show how many of the forward passes for one batch are done; within ``progress`` only."""
+        if self._progress is not None and self._steps is not None:
+            self._progress.update(self._steps, completed=done, total=total, visible=done < total)
 
     @contextlib.contextmanager
     def frames(self) -> Iterator[Callable[[str, int, int | None], None]]:

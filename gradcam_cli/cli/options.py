@@ -251,6 +251,10 @@ model_options = options(
         help="The formula: gradcam (default) or another that 'gradcam methods' lists; repeat for several, or all.",
     ),
     option(
+        "--budget", type=click.FloatRange(0, min_open=True), metavar="SECONDS",
+        help="For a picture with faster-scorecam: as many feature maps as that allows, instead of 64.",
+    ),
+    option(
         "--fit", type=click.Choice(FITS), default="whole", show_default=True,
         help="How a picture meets the input: all of it with its aspect, the training crop, stretched, or padded.",
     ),

@@ -62,6 +62,7 @@ class Report:
         hold_memory()
         with self._voice.download() as progress:
             session = Session(model, progress=progress)
+        session.follow(self._voice.steps)
         self._introduce(session)
         jobs = self._plan.jobs
         with self._voice.progress(len(jobs) if bar else 0, "explaining") as advance:

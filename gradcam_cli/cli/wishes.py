@@ -28,6 +28,7 @@ def model_settings(chosen: Mapping[str, Any]) -> ModelSettings:
         input_size=chosen["input_size"],
         device=chosen["device"],
         optimize=chosen["optimize"],
+        budget=chosen["budget"],
     )
 
 

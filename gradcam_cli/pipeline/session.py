@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from gradcam_cli.cam.evidence import Patience
 from gradcam_cli.cam.explainer import ClassMap, Explainer
 from gradcam_cli.cam.targets import Ranking, Target, class_named, predictions, resolve
 from gradcam_cli.cam.watch import CannotRunError, watch
@@ -93,8 +94,9 @@ class Session:
             if not settings.optimize:
                 watch(network.module, usual)
             return Explainer(
-                network.module, settings.layers, method=settings.methods, input_size=usual, optimize=settings.optimize
-            )
+                network.module, settings.layers, method=settings.methods, input_size=usual,
+                optimize=settings.optimize, patience=Patience(settings.budget),
+            )  # fmt: skip
         except CannotRunError:
             if self.fit != "whole" or usual[0] == usual[1]:
                 raise
@@ -102,6 +104,10 @@ class Session:
         side = self.preset.crop
         self.notes.append(f"{network.name} takes {side}×{side} pictures only: the whole picture is stretched to that")
         return self._explainer()
+
+    def follow(self, progress: Callable[[int, int], None]) -> None:
+        """Have methods that run the network many times tell ``progress`` (passes done, passes in all) for a batch."""
+        self.explainer.patience = Patience(self.settings.budget, progress)
 
     def _preset(self) -> Preset:
         preset, side = self.network.preset, self.settings.input_size

@@ -61,6 +61,7 @@ class ModelSettings:
         input_size: side in pixels that overrides the preset's sizes.
         device: ``auto``, ``cpu``, ``cuda``, ``mps`` or another of torch's names.
         optimize: whether the network runs in its fastest form.
+        budget: seconds for a picture, for methods that may leave feature maps out; None is their own choice.
     """
 
     model: str = "auto"
@@ -73,6 +74,7 @@ class ModelSettings:
     input_size: int | None = None
     device: str = "auto"
     optimize: bool = True
+    budget: float | None = None
 
     def __post_init__(self) -> None:
         for method in self.methods:

@@ -13,7 +13,7 @@ import numpy as np
 from gradcam_cli.cam.channels import channel_maps
 from gradcam_cli.cam.explainer import Explainer
 from gradcam_cli.cam.layers import blocks
-from gradcam_cli.cam.methods import ALL, methods_named
+from gradcam_cli.cam.methods import quick
 from gradcam_cli.cam.watch import watch
 from gradcam_cli.errors import GradcamError, InputError
 from gradcam_cli.media.gif_write import GifWriter
@@ -128,7 +128,7 @@ class SweepRun:
                 yield _Shown(f"{each_class.label} · {each_class.probability:.1%}", class_map.values)
             return
         if self._sweep == "methods":
-            explainer = Explainer(session.network.module, layer, method=methods_named((ALL,)))
+            explainer = Explainer(session.network.module, layer, method=quick())
             for class_map in explainer(batch, target.index)[0].maps:
                 yield _Shown(f"{class_map.method} · {target.label}{_blank(class_map)}", class_map.values)
             return

@@ -20,6 +20,7 @@ class Oracle:
 
     def __init__(self, net: nn.Module, picture: torch.Tensor, layer: str) -> None:
         self._net = copy.deepcopy(net).double()
+        self.picture = picture.double().numpy()
         self._last = nn.Identity() if layer == "features" else self._net.features[4]
         stem = self._net.features if layer == "features" else self._net.features[:4]
         with torch.no_grad():
@@ -29,6 +30,16 @@ class Oracle:
     def logits(self, maps: torch.Tensor | None = None) -> np.ndarray:
         with torch.no_grad():
             return self._net.head(self._last(self._maps if maps is None else maps))[0].numpy()
+
+    def logits_of(self, picture: np.ndarray) -> np.ndarray:
+        with torch.no_grad():
+            return self._net(torch.from_numpy(picture)[None])[0].numpy()
+
+    def without(self, channel: int) -> np.ndarray:
+        """Logits without a feature map."""
+        maps = self._maps.clone()
+        maps[:, channel] = 0
+        return self.logits(maps)
 
     def gradients(self, scale: float = 1.0) -> np.ndarray:
         """∂logit/∂activation for all classes, (K, C, h, w), at ``scale`` times the activation."""
@@ -81,6 +92,53 @@ def fem(a: np.ndarray) -> np.ndarray:
     return weighed(np.array([(plane > plane.mean() + 2 * plane.std()).mean() for plane in a]), a)
 
 
+def upsampled(plane: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Bilinear with half-pixel centres, edges repeated."""
+    for axis, length in enumerate(size):
+        places = np.clip((np.arange(length) + 0.5) * plane.shape[axis] / length - 0.5, 0, plane.shape[axis] - 1)
+        low = np.floor(places).astype(int)
+        high = np.minimum(low + 1, plane.shape[axis] - 1)
+        share = np.expand_dims(places - low, 1 - axis)
+        plane = np.take(plane, low, axis) * (1 - share) + np.take(plane, high, axis) * share
+    return plane
+
+
+def softmax(values: np.ndarray) -> np.ndarray:
+    powers = np.exp(values - values.max())
+    return powers / powers.sum()
+
+
+def score_weights(method: str, truth: Oracle, target: int) -> np.ndarray:
+    """Score-CAM's weights; a flat feature map has none."""
+    a = truth.activations
+    uneven = [k for k in range(len(a)) if np.ptp(a[k]) > 0]
+    masks = {}
+    for k in uneven:
+        mask = upsampled(a[k], truth.picture.shape[1:])
+        masks[k] = (mask - mask.min()) / (mask.max() - mask.min())
+
+    def logits(change) -> np.ndarray:
+        return np.stack([truth.logits_of(truth.picture * change(masks[k])) for k in uneven])
+
+    whole = logits(lambda mask: mask)
+    if method in ("scorecam", "faster-scorecam"):
+        found = [softmax(row)[target] for row in whole]
+    elif method == "scorecam-paper":
+        found = softmax(whole[:, target] - truth.logits_of(np.zeros_like(truth.picture))[target])
+    elif method == "scorecam-logits":
+        found = softmax(whole[:, target])
+    elif method == "iscam":
+        found = softmax(np.mean([logits(lambda mask, i=i: mask * i / 10)[:, target] for i in range(1, 11)], axis=0))
+    else:
+        generator = torch.Generator().manual_seed(0)
+        shape = (1, 1, *truth.picture.shape[1:])
+        noises = [torch.randn(shape, generator=generator).double().numpy()[0, 0] * 2 for _ in range(8)]
+        found = softmax(np.mean([logits(lambda mask, n=n: mask + n)[:, target] for n in noises], axis=0))
+    weights = np.zeros(len(a))
+    weights[uneven] = found
+    return weights
+
+
 def expected(method: str, truth: Oracle, target: int) -> np.ndarray:
     """Return the method's map (h, w), not rectified."""
     a, everyone = truth.activations, truth.gradients()
@@ -92,6 +150,11 @@ def expected(method: str, truth: Oracle, target: int) -> np.ndarray:
     if method == "shapleycam":
         curvature = (truth.gradients(1 + 1e-4)[target] - truth.gradients(1 - 1e-4)[target]) / 2e-4
         return weighed((g - curvature / 2).mean((1, 2)), a)
+    if "score" in method or method in ("iscam", "sscam"):
+        return weighed(score_weights(method, truth, target), a)
+    if method == "ablationcam":
+        y = truth.logits()[target]
+        return weighed(np.array([(y - truth.without(k)[target]) / abs(y) for k in range(len(a))]), a)
     formulas = {
         "gradcam": lambda: weighed(g.mean((1, 2)), a),
         "gradcam++": lambda: gradcam_pp(a, g),

@@ -8,7 +8,10 @@ import torch
 import torchvision
 from PIL import Image
 
+from gradcam_cli.cam.capture import capture, recording
+from gradcam_cli.cam.evidence import Patience, Question
 from gradcam_cli.cam.explainer import Explainer
+from gradcam_cli.cam.methods import METHODS
 
 MEAN, STD = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
 
@@ -83,3 +86,30 @@ def test_the_peers_gradcam_pp_is_not_the_formula(squeezenet, shared_data, name):
     for who, called in (("pgc", "GradCAMPlusPlus"), ("torchcam", "GradCAMpp")):
         theirs = np.maximum(reference[f"{who}/features.12/{target}/{called}/raw"].squeeze(), 0)
         assert np.abs(mine / mine.max() - theirs / theirs.max()).max() > 0.05, who
+
+
+@pytest.mark.parametrize("name", ["cat_dog", "afghan_hound"])
+def test_ablation_equals_the_peers(squeezenet, shared_data, name):
+    batch, reference = question(shared_data, name)
+    classes = [int(index) for index in reference["classes"]]
+    for class_map in Explainer(squeezenet, "auto", method="ablationcam")(batch, lambda logits: classes)[0].maps:
+        for who in ("ref", "pgc"):
+            expected = np.maximum(reference[f"{who}/features.12/{class_map.target}/AblationCAM/raw"].squeeze(), 0)
+            # pytorch-grad-cam divides by y as we do by |y|: the logits are positive here.
+            assert np.abs(class_map.values - expected).max() <= 1e-3 * expected.max(), who
+
+
+def test_masked_scores_equal_the_reference(squeezenet, shared_data):
+    """Some of 512 masks: their logits are all that Score-CAM's weights are made of."""
+    batch, reference = question(shared_data, "cat_dog")
+    target = int(reference["classes"][0])
+    explainer = Explainer(squeezenet, "auto", method="faster-scorecam", patience=Patience(budget=1e-9))
+    with recording(), explainer.running() as (network, layers):
+        captured = capture(network, layers, batch)
+        evidence = Question(captured, torch.tensor([target]), explainer.patience).at(0)
+        METHODS["faster-scorecam"].load()(evidence)
+    rows = evidence.memory["masked", 0]
+    assert len(rows) == 16
+    scores = reference[f"ref/features.12/{target}/ScoreCAM_alignFalse/scores"].ravel()
+    for channel, logits in rows.items():
+        assert float(logits[target]) == pytest.approx(scores[channel], abs=2e-3), channel

@@ -39,6 +39,7 @@ class Entry:
         paper: where it was published, or empty.
         gradient: whether it looks at the gradient, so that a gradient of zero leaves it nothing to show.
         rectified: whether what speaks against the class is cut off.
+        slow: whether the network is run anew for each feature map.
         needs: ``module:function`` that raises where a network or layer does not suit it; empty where all do.
     """
 
@@ -47,6 +48,7 @@ class Entry:
     paper: str = ""
     gradient: bool = True
     rectified: bool = True
+    slow: bool = False
     needs: str = ""
 
     def load(self) -> Method:
@@ -98,6 +100,32 @@ METHODS: dict[str, Entry] = {
         "activation:fem", "feature maps weighed by how often they stand out; knows no class",
         "https://hal.science/hal-02963298", gradient=False,
     ),
+    "ablationcam": Entry(
+        "ablation:ablationcam", "what the score loses without each feature map; some forward passes",
+        "https://doi.org/10.1109/WACV45572.2020.9093360", gradient=False,
+    ),
+    "scorecam": Entry(
+        "score:scorecam", "the class's probability when only a feature map's places are left; many forward passes",
+        f"{ARXIV}1910.01279", gradient=False, slow=True,
+    ),
+    "scorecam-paper": Entry(
+        "score:scorecam_paper", "the same with the paper's weights: softmax of what the score gains",
+        f"{ARXIV}1910.01279", gradient=False, slow=True,
+    ),
+    "scorecam-logits": Entry(
+        "score:scorecam_logits", "the same with other libraries' weights: softmax of the score",
+        f"{ARXIV}1910.01279", gradient=False, slow=True,
+    ),
+    "faster-scorecam": Entry(
+        "score:faster_scorecam", "Score-CAM with the 64 feature maps that vary most",
+        "https://github.com/tabayashi0117/Score-CAM", gradient=False, slow=True,
+    ),
+    "sscam": Entry(
+        "score:sscam", "Score-CAM over eight noisy copies of each mask", f"{ARXIV}2006.14255", gradient=False, slow=True
+    ),
+    "iscam": Entry(
+        "score:iscam", "Score-CAM over ten strengths of each mask", f"{ARXIV}2010.03023", gradient=False, slow=True
+    ),
     "cam": Entry(
         "activation:cam", "the last linear layer's weights, where only pooling is in front of it",
         f"{ARXIV}1512.04150", gradient=False, needs="activation:needs_linear_head",
@@ -128,6 +156,11 @@ def check_method(text: str) -> str:
     close = difflib.get_close_matches(name, METHODS, 3, 0.5)
     known = f"did you mean {', '.join(close)}?" if close else "'gradcam methods' lists them"
     raise UsageError(f"there is no method {quoted(text)}", known)
+
+
+def quick() -> tuple[str, ...]:
+    """Return the methods that any network suits and that run it once or a few times."""
+    return tuple(name for name, entry in METHODS.items() if not (entry.needs or entry.slow))
 
 
 def methods_named(names: tuple[str, ...]) -> tuple[str, ...]:

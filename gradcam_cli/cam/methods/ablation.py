@@ -1,0 +1,55 @@
+"""Ablation-CAM: what the score loses when a feature map is taken away."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from gradcam_cli.cam.methods.gradcam import weighed
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from gradcam_cli.cam.evidence import Evidence
+
+NUMBERS = 4_000_000
+"""Activations that are run at once, at most: 16 MB in float32."""
+
+
+def ablationcam(evidence: Evidence) -> Tensor:
+    r"""Weigh every feature map by the share of the logit that goes with it.
+
+    .. math:: \alpha_k = \frac{y - y_{A_k = 0}}{|y|}
+
+    |y| instead of the paper's y, so that a negative logit does not turn the map round. Only the part of the network
+    behind the layer is run again.
+
+    Source: Desai and Ramaswamy, "Ablation-CAM: Visual Explanations for Deep Convolutional Network via Gradient-free
+    Localization", WACV 2020, https://doi.org/10.1109/WACV45572.2020.9093360, equation 3.
+    """
+    rows = []
+    for picture in range(len(evidence.classes)):
+        rows.append(_losses(evidence, picture))
+        evidence.told(picture + 1, len(evidence.classes))
+    weights = torch.stack(rows)
+    return weighed(evidence.activations, weights.to(evidence.activations.device))
+
+
+@torch.no_grad()
+def _losses(evidence: Evidence, picture: int) -> Tensor:
+    """Return α for the feature maps of one picture of the batch, (C,)."""
+    tail = evidence.tail(picture)
+    whole = tail.activation
+    dim = evidence.channel_dim
+    channels = whole.shape[dim]
+    at_once = max(1, min(channels, NUMBERS // whole.numel()))
+    scores = []
+    for first in range(0, channels, at_once):
+        some = range(first, min(first + at_once, channels))
+        outputs = whole.repeat(len(some), *[1] * (whole.ndim - 1))
+        for row, channel in enumerate(some):
+            outputs[row].select(dim - 1, channel).zero_()
+        scores.append(evidence.score(tail(outputs), picture))
+    score = evidence.score(tail(whole), picture)
+    return (score - torch.cat(scores)) / score.abs().clamp(min=torch.finfo(torch.float32).tiny)
