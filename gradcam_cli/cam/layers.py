@@ -160,6 +160,37 @@ def _repeats(module: nn.Module) -> bool:
     return False
 
 
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A layer that can be named as the target.
+
+    Attributes:
+        name: dotted.
+        kind: the module's class.
+        maps: number of feature maps.
+        grid: their size (h, w).
+        parameters: of the layer and all in it.
+    """
+
+    name: str
+    kind: str
+    maps: int
+    grid: Size
+    parameters: int
+
+
+def candidates(network: nn.Module, watched: Watched) -> list[Candidate]:
+    """Return every layer with a grid, as a tree: in the order of the network's modules, parents before children."""
+    last = {call.name: call.layout for call in watched.calls}
+    found = []
+    for name, module in network.named_modules():
+        layout = last.get(name)
+        if layout is not None and layout.has_grid:
+            parameters = sum(parameter.numel() for parameter in module.parameters())
+            found.append(Candidate(name, type(module).__name__, layout.channels, layout.grid, parameters))
+    return found
+
+
 def layer_named(network: nn.Module, name: str) -> TargetLayer:
     """Look a layer up by its dotted name; numbers index into containers, also from the end (``features.-1``).
 

@@ -67,6 +67,12 @@ class _Hollow(TorchFunctionMode):
         return func(*args, **extra)
 
 
+def hollow(build: Callable[[], nn.Module]) -> nn.Module:
+    """Build a network whose parameters have shapes and no values, in milliseconds."""
+    with _Hollow():
+        return build()
+
+
 @dataclass
 class _Plan:
     """A hollow network, the checkpoint's tensors under its names, and all that keeps them from fitting."""
@@ -122,8 +128,7 @@ def _plan_for(architecture: Architecture, recipe: Recipe, tensors: Mapping[str, 
     def build() -> nn.Module:
         return architecture.build(num_classes=num_classes, **recipe.options)
 
-    with _Hollow():
-        module = build()
+    module = hollow(build)
     own = module.state_dict()
     matched, foreign = _own_names(tensors, own, architecture.own_key)
     return _Plan(

@@ -16,7 +16,7 @@ from gradcam_cli.models import names
 from gradcam_cli.models.checkpoint import read_state_dict
 from gradcam_cli.models.device import find_device
 from gradcam_cli.models.download import Progress, fetch
-from gradcam_cli.models.fit import Fitted, fit
+from gradcam_cli.models.fit import Fitted, fit, hollow
 from gradcam_cli.models.labels import read_labels
 from gradcam_cli.text import printable
 
@@ -131,6 +131,27 @@ def load_model(
     # Channels-last is the fastest layout for convolutions, on processors as on GPUs.
     network.module.to(device=place, memory_format=torch.channels_last)  # type: ignore[call-overload]
     return network
+
+
+def outline(spec: str, *, filled: bool = False) -> tuple[nn.Module, Preset]:
+    """Return a network without trained weights, in evaluation mode, and how it wants its pictures.
+
+    Args:
+        spec: one of ``names.NAMES``; ``auto`` is the network that it stands for where weights can be had.
+        filled: whether the parameters hold random values; otherwise the network is on the meta device, without any.
+
+    Raises:
+        UsageError: no such model.
+    """
+    name = names.check_name(spec)
+    architecture = describe(AUTO_MODEL if name == names.AUTO else name)
+    recipe = architecture.default
+
+    def build() -> nn.Module:
+        return architecture.build(num_classes=architecture.num_classes, **recipe.options)
+
+    module = build() if filled else hollow(build).to("meta")
+    return module.eval(), recipe.preset
 
 
 def versions() -> dict[str, str]:

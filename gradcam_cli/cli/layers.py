@@ -1,0 +1,76 @@
+"""``gradcam layers``: what can be named as the target layer."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import click
+
+from gradcam_cli.cli.console import print_result
+from gradcam_cli.cli.options import Checked
+from gradcam_cli.models.names import check_name
+from gradcam_cli.pipeline.settings import MAX_INPUT, MIN_INPUT
+
+if TYPE_CHECKING:
+    from gradcam_cli.pipeline.listing import Listing
+
+EPILOG = """\b
+Examples:
+  gradcam layers resnet50
+  gradcam layers vit_b_16 --depth 3
+"""
+
+
+@click.command(epilog=EPILOG)
+@click.argument("model", type=Checked("MODEL", check_name))
+@click.option(
+    "--depth", type=click.IntRange(1), metavar="N", default=2, show_default=True, help="How far into blocks to look."
+)
+@click.option("--input-size", type=click.IntRange(MIN_INPUT, MAX_INPUT), metavar="PIXELS", help="Side of the input.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+def layers(model: str, depth: int, input_size: int | None, *, as_json: bool) -> None:
+    """List the layers of a network that have a grid, for --layer: feature maps, grid, parameters.
+
+    The one that --layer auto takes is marked, and shown however deep it is. No weights are needed. On a pipe the
+    columns are separated by tabs.
+    """
+    from gradcam_cli.pipeline.listing import list_layers
+
+    listing = list_layers(model, input_size)
+    shown = [each for each in listing.layers if each.name.count(".") < depth or each.name == listing.auto]
+    if as_json:
+        for each in shown:
+            print_result(json.dumps({**asdict(each), "auto": each.name == listing.auto}))
+    elif sys.stdout.isatty():
+        _print_tree(model, listing, [each.name for each in shown])
+    else:
+        for each in shown:
+            size = f"{each.grid[0]}×{each.grid[1]}"
+            mark = "auto" if each.name == listing.auto else ""
+            print_result(f"{each.name}\t{each.kind}\t{each.maps}\t{size}\t{each.parameters}\t{mark}")
+
+
+def _print_tree(model: str, listing: Listing, names: list[str]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    height, width = listing.input
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column("layer", no_wrap=True)
+    table.add_column("kind", style="dim")
+    for heading in ("feature maps", "grid", "parameters"):
+        table.add_column(heading, justify="right")
+    table.add_column("")
+    for each in listing.layers:
+        if each.name in names:
+            auto = each.name == listing.auto
+            table.add_row(
+                "  " * each.name.count(".") + each.name, each.kind, str(each.maps), f"{each.grid[0]}×{each.grid[1]}",
+                f"{each.parameters:,}", "◂ auto" if auto else "", style="bold" if auto else None,
+            )  # fmt: skip
+    console = Console(highlight=False)
+    console.print(f"{model}, input {width}×{height}", style="bold")
+    console.print(table)

@@ -1,0 +1,63 @@
+"""The layers of a network, to choose a target from; no trained weights are needed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gradcam_cli.cam.layers import Candidate, candidates, find_layer
+from gradcam_cli.cam.watch import CannotRunError, Watched, watch
+from gradcam_cli.models.load import outline
+from gradcam_cli.models.preprocess import plan_geometry
+from gradcam_cli.pipeline.session import USUAL_PICTURE
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from gradcam_cli.records import Preset, Size
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What there is to choose from.
+
+    Attributes:
+        input: (h, w) of the network's input, for a picture of the usual shape.
+        layers: parents before children.
+        auto: name of the layer that ``--layer auto`` takes.
+    """
+
+    input: Size
+    layers: list[Candidate]
+    auto: str
+
+
+def list_layers(spec: str, input_size: int | None = None) -> Listing:
+    """List a network's layers.
+
+    Args:
+        spec: its name.
+        input_size: side of the input in pixels, instead of the network's own.
+
+    Raises:
+        UsageError: there is no such network.
+        ModelError: it cannot be run on that size.
+    """
+    network, preset = outline(spec)
+    watched = _watched(network, preset, input_size)
+    try:
+        auto = find_layer(network, watched).name
+    except (NotImplementedError, RuntimeError):  # whether tokens reach the score takes values to see
+        network, preset = outline(spec, filled=True)
+        watched = _watched(network, preset, input_size)
+        auto = find_layer(network, watched).name
+    return Listing(watched.input_size, candidates(network, watched), auto)
+
+
+def _watched(network: nn.Module, preset: Preset, input_size: int | None) -> Watched:
+    if input_size is not None:
+        return watch(network, (input_size, input_size))
+    try:
+        return watch(network, plan_geometry(USUAL_PICTURE, preset, "whole").input)
+    except CannotRunError:
+        return watch(network, (preset.crop, preset.crop))
