@@ -67,16 +67,13 @@ class Captured:
             for layout, activation in zip(self.layouts, self.activations, strict=True)
         ]
 
-    def scores(self, classes: torch.Tensor) -> torch.Tensor:
-        """Return the logit of one class a picture, (N,), attached to the graph.
+    def scores(self, shares: torch.Tensor) -> torch.Tensor:
+        """Return a weighted sum of each picture's logits, (N,), attached to the graph.
 
         Args:
-            classes: int64 (N,). A network with one logit is a binary classifier: class 1 is its positive side, class
-                0 the negative of it.
+            shares: of every class, (N, K); of a network with one logit (N, 2).
         """
-        if self.logits.shape[1] == 1:
-            return self.logits[:, 0] * (classes * 2 - 1)
-        return self.logits.gather(1, classes[:, None])[:, 0]
+        return (sides(self.logits) * shares.to(self.logits)).sum(1)
 
     def gradients(self, scores: torch.Tensor) -> list[torch.Tensor]:
         """Differentiate one score a picture, (N,), with respect to every target layer.
@@ -111,6 +108,11 @@ class Captured:
         along = (gradient * activation.detach()).sum()
         (product,) = torch.autograd.grad(along, activation, retain_graph=True, allow_unused=True)
         return zeros if product is None else self.layouts[layer].feature_maps(product).float() / scale
+
+
+def sides(logits: torch.Tensor) -> torch.Tensor:
+    """Return a logit for every class: a network with one logit y, (N, 1), has two sides, -y and y."""
+    return torch.cat([-logits, logits], dim=1) if logits.shape[1] == 1 else logits
 
 
 def _scale_for(scores: torch.Tensor) -> float:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import torch
 
 from gradcam_cli.cam.capture import capture, recording
+from gradcam_cli.cam.evidence import Question
+from gradcam_cli.cam.targets import Aim
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,13 +34,13 @@ class ChannelMap:
 
 
 @recording()
-def channel_maps(explainer: Explainer, picture: torch.Tensor, target: int, count: int) -> list[ChannelMap]:
+def channel_maps(explainer: Explainer, picture: torch.Tensor, target: int | Aim, count: int) -> list[ChannelMap]:
     """Return the feature maps of the explainer's first layer that speak most for a class, the strongest first.
 
     Args:
         explainer: for the network and its target layer.
         picture: normalised, (1, 3, H, W).
-        target: class index.
+        target: class index, or an aim.
         count: how many, at most; those that speak against the class are left out.
 
     Raises:
@@ -48,7 +50,8 @@ def channel_maps(explainer: Explainer, picture: torch.Tensor, target: int, count
     with explainer.running() as (network, layers):
         captured = capture(network, layers[:1], picture.to(some.device, some.dtype))
     maps = captured.feature_maps[0][0]
-    gradient = captured.gradients(captured.scores(torch.tensor([target], device=some.device)))[0][0]
+    aim = target if isinstance(target, Aim) else Aim(target)
+    gradient = Question(captured, [aim], explainer.patience).at(0).gradients[0]
     contributions = (gradient.mean(dim=(1, 2)) * maps.sum(dim=(1, 2))).clamp(min=0)
     total = float(contributions.sum())
     if not total > 0:

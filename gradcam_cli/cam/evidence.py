@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from gradcam_cli.cam.capture import logits_of
+from gradcam_cli.cam.capture import logits_of, sides
 from gradcam_cli.cam.rerun import Tail
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from gradcam_cli.cam.capture import Captured
+    from gradcam_cli.cam.targets import Aim
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,23 +33,28 @@ class Patience:
 
 
 class Question:
-    """One class for each picture of a captured batch. All layers' gradients come from one backward pass.
+    """One aim for each picture of a captured batch. All layers' gradients come from one backward pass.
 
     Args:
         captured: what the forward pass left behind.
-        classes: int64 (N,).
+        aims: what is asked of each picture.
         patience: for methods that run the network many times.
     """
 
-    def __init__(self, captured: Captured, classes: torch.Tensor, patience: Patience) -> None:
+    def __init__(self, captured: Captured, aims: Sequence[Aim], patience: Patience) -> None:
         self.captured = captured
-        self.classes = classes
+        self.aims = aims
         self.patience = patience
+        self.shares = torch.zeros_like(sides(captured.logits.detach()), dtype=torch.float32)
+        for row, aim in zip(self.shares, aims, strict=True):
+            row[aim.index] = -1 if aim.negated else 1
+            if aim.against is not None:
+                row[aim.against] = -row[aim.index]
 
     @cached_property
     def gradients(self) -> list[torch.Tensor]:
         """Per target layer ∂logit/∂activation, float32 (N, C, h, w)."""
-        return self.captured.gradients(self.captured.scores(self.classes))
+        return self.captured.gradients(self.captured.scores(self.shares))
 
     @torch.no_grad()
     def tail(self, layer: int, picture: int) -> Tail:
@@ -62,10 +68,10 @@ class Question:
 
 
 class Evidence:
-    """What is known about a batch at one layer, for one class a picture.
+    """What is known about a batch at one layer, for one aim a picture.
 
     Args:
-        question: the class for each picture.
+        question: the aim for each picture.
         layer: position among the target layers.
     """
 
@@ -75,14 +81,19 @@ class Evidence:
         self._captured = question.captured
 
     @property
-    def classes(self) -> torch.Tensor:
-        """The explained class of each picture, int64 (N,)."""
-        return self._question.classes
+    def aims(self) -> Sequence[Aim]:
+        """What is explained of each picture."""
+        return self._question.aims
+
+    @property
+    def shares(self) -> torch.Tensor:
+        """Each logit's share in the explained score, float32 (N, K): 1 for the class, -1 for one it is held against."""
+        return self._question.shares
 
     @property
     def logits(self) -> torch.Tensor:
-        """Class scores, float32 (N, K), detached; a network with one logit has K = 1."""
-        return self._captured.logits.detach().float()
+        """A logit for every class, float32 (N, K), detached; of a network with one logit (N, 2)."""
+        return sides(self._captured.logits.detach()).float()
 
     @property
     def activations(self) -> torch.Tensor:
@@ -91,18 +102,17 @@ class Evidence:
 
     @property
     def gradients(self) -> torch.Tensor:
-        """∂logit/∂A of the explained class, float32 (N, C, h, w)."""
+        """∂y/∂A of the explained score y, float32 (N, C, h, w)."""
         return self._question.gradients[self._layer]
 
-    def gradients_of(self, others: torch.Tensor) -> torch.Tensor:
-        """Return ∂/∂A of other classes' logits, summed over columns: ``others`` int64 (N, M) → float32 (N, C, h, w)."""
-        scores = self._captured.logits.gather(1, others).sum(1)
-        return self._captured.gradients(scores)[self._layer]
+    def gradients_of(self, shares: torch.Tensor) -> torch.Tensor:
+        """Return ∂/∂A of another weighted sum of the logits: ``shares`` (N, K) → float32 (N, C, h, w)."""
+        return self._captured.gradients(self._captured.scores(shares))[self._layer]
 
     @cached_property
     def curvature(self) -> torch.Tensor:
-        """H·A, the Hessian of the explained logit times the activation, float32 (N, C, h, w)."""
-        return self._captured.curvature(self._captured.scores(self.classes), self._layer)
+        """H·A, the Hessian of the explained score times the activation, float32 (N, C, h, w)."""
+        return self._captured.curvature(self._captured.scores(self.shares), self._layer)
 
     @property
     def pictures(self) -> torch.Tensor:
@@ -115,15 +125,21 @@ class Evidence:
         return logits_of(self._captured.network(pictures)).float()
 
     def score(self, logits: torch.Tensor, picture: int) -> torch.Tensor:
-        """Return the logit of a picture's class in each row, (B, K) → (B,); of one logit, class 0 is the negative."""
-        index = int(self.classes[picture])
-        return logits[:, 0] * (2 * index - 1) if logits.shape[1] == 1 else logits[:, index]
+        """Return a picture's explained score for the network's logits in each row, (B, K) → (B,)."""
+        return sides(logits) @ self.shares[picture].to(logits)
 
     def probability(self, logits: torch.Tensor, picture: int) -> torch.Tensor:
-        """Return the probability of a picture's class in each row, (B, K) → (B,)."""
+        """Return the probability of a picture's class in each row, (B, K) → (B,).
+
+        Held against another class, it is that of the two; negated, that of all others.
+        """
+        aim = self.aims[picture]
         if logits.shape[1] == 1:
-            return torch.sigmoid(self.score(logits, picture))
-        return torch.softmax(logits, dim=1)[:, int(self.classes[picture])]
+            logits = torch.cat([torch.zeros_like(logits), logits], dim=1)
+        if aim.against is not None:
+            return torch.sigmoid(logits[:, aim.index] - logits[:, aim.against])
+        found = torch.softmax(logits, dim=1)[:, aim.index]
+        return 1 - found if aim.negated else found
 
     def tail(self, picture: int) -> Tail:
         """Return the part of the network behind the layer, for one picture of the batch."""

@@ -15,6 +15,7 @@ from gradcam_cli.cam.evidence import Patience, Question
 from gradcam_cli.cam.layers import TargetLayer, find_layer, layer_named
 from gradcam_cli.cam.methods import METHODS
 from gradcam_cli.cam.replica import Replicas, fold, replica
+from gradcam_cli.cam.targets import Aim
 from gradcam_cli.cam.watch import watch
 from gradcam_cli.errors import ModelError
 
@@ -27,8 +28,11 @@ if TYPE_CHECKING:
     from gradcam_cli.cam.evidence import Evidence
     from gradcam_cli.cam.watch import Watched
 
-    Choose = Callable[[list[float]], Sequence[int]]
-    """A picture's logits → the classes to explain."""
+    Wish = int | Aim
+    """A class by its index, or more than that."""
+
+    Choose = Callable[[list[float]], Sequence[Wish]]
+    """A picture's logits → what to explain."""
 
 
 MOST_CONCURRENT = 4
@@ -41,7 +45,7 @@ class ClassMap:
 
     Attributes:
         layer: the target layer's dotted name.
-        target: class index.
+        aim: what is explained.
         method: a key of ``cam.methods.METHODS``.
         values: float32 (h, w), rectified where the method says so, not scaled; zeros where ``blank``.
         low: smallest value before rectification.
@@ -50,12 +54,17 @@ class ClassMap:
     """
 
     layer: str
-    target: int
+    aim: Aim
     method: str
     values: npt.NDArray[np.float32]
     low: float
     high: float
     blank: str | None
+
+    @property
+    def target(self) -> int:
+        """Index of the explained class."""
+        return self.aim.index
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,13 +173,14 @@ class Explainer:
                 yield copied, [copied.get_submodule(layer.name) for layer in self.layers]
 
     @recording()
-    def __call__(self, batch: torch.Tensor, targets: Choose | Sequence[int] | int | None = None) -> list[Explained]:
+    def __call__(self, batch: torch.Tensor, targets: Choose | Sequence[Wish] | Wish | None = None) -> list[Explained]:
         """Explain a batch.
 
         Args:
             batch: normalised pictures (N, 3, H, W); brought to the network's dtype and device.
             targets: one class for all, one class a picture, a function from a picture's logits to its classes, or
-                None for each picture's top class. A network with one logit has the classes 0 and 1.
+                None for each picture's top class. A network with one logit has the classes 0 and 1. Instead of a
+                class's index an ``Aim`` may hold it against another or negate it.
 
         Returns:
             One entry a picture, in the batch's order.
@@ -189,35 +199,38 @@ class Explainer:
                     )
             return self._explained(captured, targets)
 
-    def _explained(self, captured: Captured, targets: Choose | Sequence[int] | int | None) -> list[Explained]:
+    def _explained(self, captured: Captured, targets: Choose | Sequence[Wish] | Wish | None) -> list[Explained]:
         logits: list[list[float]] = captured.logits.detach().double().tolist()
-        classes = [self._classes_of(targets, position, row) for position, row in enumerate(logits)]
-        # A picture with fewer classes than others repeats its last; what that gives is not kept.
-        turns = range(max(len(each) for each in classes))
-        chosen = [[each[min(turn, len(each) - 1)] for each in classes] for turn in turns]
-        device = captured.batch.device
-        questions = [Question(captured, torch.tensor(each, device=device), self.patience) for each in chosen]
+        aims = [_aims_of(targets, position, row) for position, row in enumerate(logits)]
+        # A picture with fewer aims than others repeats its last; what that gives is not kept.
+        turns = range(max(len(each) for each in aims))
+        chosen = [[each[min(turn, len(each) - 1)] for each in aims] for turn in turns]
+        questions = [Question(captured, each, self.patience) for each in chosen]
         results = [Explained(row, []) for row in logits]
         for position, layer in enumerate(self.layers):
             for turn, question in enumerate(questions):
                 for name in self.methods:
                     maps = _class_maps(layer.name, name, question.at(position))
                     for picture, class_map in enumerate(maps):
-                        if turn < len(classes[picture]):
+                        if turn < len(aims[picture]):
                             results[picture].maps.append(class_map)
         return results
 
-    def _classes_of(self, targets: Choose | Sequence[int] | int | None, position: int, row: list[float]) -> list[int]:
-        if targets is None:
-            chosen = _top(row)
-        elif isinstance(targets, int):
-            chosen = [targets]
-        else:
-            chosen = list(targets(row)) if callable(targets) else [int(targets[position])]
-        count = max(len(row), 2)  # one logit has two sides
-        if not chosen or not all(0 <= index < count for index in chosen):
-            raise ModelError(f"the classes {chosen} are not the network's", f"give indices from 0 to {count - 1}")
-        return chosen
+
+def _aims_of(targets: Choose | Sequence[Wish] | Wish | None, position: int, row: list[float]) -> list[Aim]:
+    wishes: Sequence[Wish]
+    if targets is None:
+        wishes = _top(row)
+    elif isinstance(targets, (int, Aim)):
+        wishes = [targets]
+    else:
+        wishes = list(targets(row)) if callable(targets) else [targets[position]]
+    aims = [wish if isinstance(wish, Aim) else Aim(int(wish)) for wish in wishes]
+    count = max(len(row), 2)  # one logit has two sides
+    named = [index for aim in aims for index in (aim.index, aim.against) if index is not None]
+    if not aims or not all(0 <= index < count for index in named):
+        raise ModelError(f"the classes {named} are not the network's", f"give indices from 0 to {count - 1}")
+    return aims
 
 
 def _class_maps(layer: str, method: str, evidence: Evidence) -> list[ClassMap]:
@@ -226,8 +239,8 @@ def _class_maps(layer: str, method: str, evidence: Evidence) -> list[ClassMap]:
     found = entry.load()(evidence).cpu().numpy()
     dead = (~evidence.gradients.flatten(1).any(1)).tolist() if entry.gradient else [False] * len(found)
     maps = []
-    for raw, target, is_dead in zip(found, evidence.classes.tolist(), dead, strict=True):
+    for raw, aim, is_dead in zip(found, evidence.aims, dead, strict=True):
         blank = blank_reason(raw, gradient_is_zero=is_dead, rectified=entry.rectified)
         values = np.zeros_like(raw) if blank else np.maximum(raw, 0) if entry.rectified else raw
-        maps.append(ClassMap(layer, target, method, values, float(raw.min()), float(raw.max()), blank))
+        maps.append(ClassMap(layer, aim, method, values, float(raw.min()), float(raw.max()), blank))
     return maps

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import difflib
 import math
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import overload
 
@@ -18,27 +19,66 @@ from gradcam_cli.records import Prediction
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One wish: the class at ``rank`` (1 is the most probable), the class with an ``index``, or with a ``label``."""
+    """One wish: the class at ``rank`` (1 is the most probable), the class with an ``index``, or with a ``label``.
+
+    Attributes:
+        against: another wish whose logit is subtracted.
+        negated: whether what speaks against it is wanted.
+    """
 
     rank: int | None = None
     index: int | None = None
     label: str | None = None
+    against: Target | None = None
+    negated: bool = False
 
     @property
     def name(self) -> str:
         """How files and messages call the wish: ``top1``, ``281``, ``golden retriever``; known before any class is."""
-        return f"top{self.rank}" if self.rank else self.label if self.label is not None else str(self.index)
+        own = f"top{self.rank}" if self.rank else self.label if self.label is not None else str(self.index)
+        if self.against is not None:
+            return f"{own} vs {self.against.name}"
+        return f"not {own}" if self.negated else own
+
+
+@dataclass(frozen=True, slots=True)
+class Aim:
+    """What is explained: the logit of class ``index``, less that of ``against``; its negative where ``negated``.
+
+    A network with one logit y has the classes 0 and 1, with the logits -y and y.
+    """
+
+    index: int
+    against: int | None = None
+    negated: bool = False
 
 
 TOP = Target(rank=1)
 
 
 def parse_target(text: str) -> list[Target]:
-    """Read ``top``, ``top:3`` (three wishes), a class index, or a label.
+    """Read ``top``, ``top:3`` (three wishes), a class index, a label, ``A vs B`` or ``not:A`` of these.
 
     Raises:
         UsageError: ``text`` is none of them.
     """
+    sides = re.split(r"\s+vs\.?\s+", text.strip(), flags=re.IGNORECASE)
+    if len(sides) == 2:
+        first, second = (_single(side) for side in sides)
+        return [replace(first, against=second)]
+    if text.strip().lower().startswith("not:"):
+        return [replace(_single(text.strip()[4:]), negated=True)]
+    return _plain(text)
+
+
+def _single(text: str) -> Target:
+    targets = _plain(text)
+    if len(targets) > 1:
+        raise UsageError(f"'{text.strip()}' is more than one class", "give one class on each side of vs, or after not:")
+    return targets[0]
+
+
+def _plain(text: str) -> list[Target]:
     stripped = text.strip()
     head, _, count = stripped.partition(":")
     if head.lower() == "top" and (not count or (count.isdecimal() and int(count) > 0)):
@@ -46,7 +86,9 @@ def parse_target(text: str) -> list[Target]:
     if stripped.isdecimal():
         return [Target(index=int(stripped))]
     if not stripped or head.lower() == "top" or stripped.lstrip("-").isdecimal():
-        raise UsageError(f"--target '{text}' is not a target", "give top, top:3, a class index from 0, or a label")
+        raise UsageError(
+            f"--target '{text}' is not a target", "give top, top:3, an index from 0, a label, 'A vs B' or not:A"
+        )
     return [Target(label=stripped)]
 
 
@@ -127,14 +169,21 @@ class Ranking(Sequence[Prediction]):
         """Return the prediction for the class ``index``."""
         return Prediction(index, label_of(index, self.labels), self.chances[index])
 
+    def told(self, aim: Aim) -> Prediction:
+        """Return the prediction for an aim's class, its label saying what is compared or negated."""
+        plain = self.of(aim.index)
+        if aim.against is not None:
+            return replace(plain, label=f"{plain.label} vs {label_of(aim.against, self.labels)}")
+        return replace(plain, label=f"not {plain.label}") if aim.negated else plain
+
 
 def predictions(logits: Sequence[float], labels: Sequence[str] | None) -> Ranking:
     """Return what the network gives to every class."""
     return Ranking(probabilities(logits), labels)
 
 
-def resolve(targets: Sequence[Target], ranked: Ranking, labels: Sequence[str] | None) -> list[int]:
-    """Return the class index that each of ``targets`` asks for.
+def resolve(targets: Sequence[Target], ranked: Ranking, labels: Sequence[str] | None) -> list[Aim]:
+    """Return what each of ``targets`` asks for.
 
     Args:
         targets: wishes.
@@ -144,15 +193,22 @@ def resolve(targets: Sequence[Target], ranked: Ranking, labels: Sequence[str] | 
     Raises:
         ModelError: a label, an index or a rank that the network does not have.
     """
-    indices: list[int] = []
+    aims = []
     for target in targets:
-        if target.label is not None:
-            indices.append(class_named(target.label, labels))
-        elif max(target.index or 0, (target.rank or 1) - 1) >= len(ranked):
-            raise ModelError(
-                f"there is no class '{target.name}': the network has {len(ranked)}",
-                f"give an index up to {len(ranked) - 1}, or top:{len(ranked)} at most",
-            )
-        else:
-            indices.append(ranked[target.rank - 1].index if target.rank else target.index or 0)
-    return indices
+        against = None if target.against is None else _index_of(target.against, ranked, labels)
+        index = _index_of(target, ranked, labels)
+        if index == against:
+            raise ModelError(f"'{target.name}' compares a class with itself", "name two different classes")
+        aims.append(Aim(index, against, target.negated))
+    return aims
+
+
+def _index_of(target: Target, ranked: Ranking, labels: Sequence[str] | None) -> int:
+    if target.label is not None:
+        return class_named(target.label, labels)
+    if max(target.index or 0, (target.rank or 1) - 1) >= len(ranked):
+        raise ModelError(
+            f"there is no class '{replace(target, against=None, negated=False).name}': the network has {len(ranked)}",
+            f"give an index up to {len(ranked) - 1}, or top:{len(ranked)} at most",
+        )
+    return ranked[target.rank - 1].index if target.rank else target.index or 0

@@ -244,7 +244,8 @@ model_options = options(
     ),
     option(
         "-t", "--target", "targets", type=Checked("CLASS", parse_target), multiple=True, default=("top",),
-        help="Class to explain: top (default), top:3, an index or a label; repeat for several.",
+        help="Class to explain: top (default), top:3, an index or a label; 'A vs B' for what tells A from B, not:A for "
+        "what speaks against A; repeat for several.",
     ),
     option(
         "--method", "methods", type=Checked("NAME", check_method), multiple=True, default=("gradcam",),

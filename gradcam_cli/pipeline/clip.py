@@ -11,7 +11,6 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from gradcam_cli.cam.targets import Target
 from gradcam_cli.errors import InputError
 from gradcam_cli.pipeline.steady import Smoothing, common_scale, mean_predictions
 from gradcam_cli.pipeline.threads import Ahead, Stage, batches, cores_shared, in_order
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from gradcam_cli.cam.targets import Ranking
+    from gradcam_cli.cam.targets import Aim, Ranking
     from gradcam_cli.models.preprocess import Prepared
     from gradcam_cli.pipeline.session import Answer, Session
     from gradcam_cli.pipeline.settings import ClipSettings
@@ -72,16 +71,21 @@ class Survey:
     """What frames spread over a clip say about it.
 
     Attributes:
-        target: the class to explain, with its mean probability; None when each frame has its own.
+        aim: what to explain; None when each frame has its own.
         predictions: all classes by mean probability.
         scale: values that become 0 and 1; None when each frame has its own, or when there is nothing to see.
         blank: why nothing is to be seen in any of the frames, or None.
     """
 
-    target: Prediction | None
+    aim: Aim | None
     predictions: Ranking
     scale: tuple[float, float] | None
     blank: str | None
+
+    @property
+    def target(self) -> Prediction | None:
+        """The explained class with its mean probability; None when each frame has its own."""
+        return None if self.aim is None else self.predictions.told(self.aim)
 
 
 @dataclass(slots=True)
@@ -104,33 +108,32 @@ def survey(frames: Iterable[Moving], session: Session, settings: ClipSettings) -
     seen: list[tuple[Moving, Prepared]] = []
     answers: list[Answer] = []
     looked_at = ((frame, session.prepare_frame(frame)) for frame in frames)
-    for frame, prepared, answer in _explained(looked_at, session, session.settings.targets, settings.batch_size):
+    for frame, prepared, answer in _explained(looked_at, session, None, settings.batch_size):
         seen.append((frame, prepared))
         answers.append(answer)
     if not seen:
         raise InputError("no frame can be read", "check the file and --start, --end")
     ranked = mean_predictions([answer.predictions for answer in answers])
-    target = None
+    aim = None
     if not settings.per_frame_target:
-        index = session.resolve(ranked)
-        target = ranked.of(index)
-        if any(each.index != index for answer in answers for each in answer.targets):
-            again = _explained(seen, session, (Target(index=index),), settings.batch_size)
+        aim = session.resolve(ranked)
+        if any(each.aim != aim for answer in answers for each in answer.maps):
+            again = _explained(seen, session, (aim,), settings.batch_size)
             answers = [answer for _, _, answer in again]
     reasons = [answer.maps[0].blank for answer in answers]
     scale = None
     if settings.normalize_over == "clip":
         scale = common_scale([answer.maps[0].values for answer in answers], settings.render.normalize)
-    return Survey(target, ranked, scale, None if None in reasons else reasons[0])
+    return Survey(aim, ranked, scale, None if None in reasons else reasons[0])
 
 
 def _explained(
-    items: Iterable[tuple[Frame, Prepared]], session: Session, targets: tuple[Target, ...], batch_size: int
+    items: Iterable[tuple[Frame, Prepared]], session: Session, aims: tuple[Aim, ...] | None, batch_size: int
 ) -> Generator[tuple[Frame, Prepared, Answer]]:
     """Ask about frames, some batches at once; yield each, in order, with the answer."""
 
     def ask(batch: list[tuple[Frame, Prepared]]) -> list[Answer | InputError]:
-        return session.ask([prepared for _, prepared in batch], targets)
+        return session.ask([prepared for _, prepared in batch], aims)
 
     threads = session.explainer.concurrency
     with cores_shared(threads), closing(in_order(ask, batches(items, batch_size), threads)) as answered:
@@ -164,7 +167,7 @@ def explain_clip(
     """
     tally = Tally()
     smoothing = Smoothing(settings.smooth)
-    targets = session.settings.targets if found.target is None else (Target(index=found.target.index),)
+    aims = None if found.aim is None else (found.aim,)
     failed = threading.Event()
     outputs = [Stage(f"output {k}", sink.write, settings.batch_size, failed) for k, sink in enumerate(sinks)]
 
@@ -177,7 +180,7 @@ def explain_clip(
     stages = [scaling, *outputs]
     reading = Ahead(((frame, session.prepare_frame(frame)) for frame in frames), settings.batch_size)
     try:
-        with closing(_explained(reading, session, targets, settings.batch_size)) as explained:
+        with closing(_explained(reading, session, aims, settings.batch_size)) as explained:
             for frame, prepared, answer in explained:
                 if failed.is_set():
                     break

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from gradcam_cli.cam.evidence import Patience
 from gradcam_cli.cam.explainer import ClassMap, Explainer
-from gradcam_cli.cam.targets import Ranking, Target, class_named, predictions, resolve
+from gradcam_cli.cam.targets import Aim, Ranking, class_named, predictions, resolve
 from gradcam_cli.cam.watch import CannotRunError, watch
 from gradcam_cli.errors import GradcamError, InputError, ModelError
 from gradcam_cli.models.load import Network, load_model
@@ -81,8 +81,9 @@ class Session:
         self.notes = list(self.network.notes)
         self.preset = self._preset()
         for target in settings.targets:
-            if target.label is not None:
-                class_named(target.label, self.network.labels)
+            for side in (target, target.against):
+                if side is not None and side.label is not None:
+                    class_named(side.label, self.network.labels)
         self.fit = settings.fit
         self.explainer = self._explainer()
 
@@ -124,16 +125,16 @@ class Session:
         geometry = plan_geometry(frame.size, self.preset, self.fit)
         return Prepared(to_tensor(frame.rgb(geometry.resized), geometry, self.preset), geometry)
 
-    def resolve(self, ranked: Ranking) -> int:
-        """Return the class that the settings' first target asks for among ``ranked``, the most probable first."""
+    def resolve(self, ranked: Ranking) -> Aim:
+        """Return what the settings' first target asks for among ``ranked``, the most probable first."""
         return resolve(self.settings.targets[:1], ranked, self.network.labels)[0]
 
-    def ask(self, pictures: Sequence[Prepared], targets: Sequence[Target] | None = None) -> list[Answer | InputError]:
+    def ask(self, pictures: Sequence[Prepared], aims: Sequence[Aim] | None = None) -> list[Answer | InputError]:
         """Explain pictures of one input size in one forward pass.
 
         Args:
             pictures: prepared.
-            targets: the classes to explain, instead of the settings'.
+            aims: what to explain, instead of the settings' targets.
 
         Returns:
             One entry a picture, in order; an error where the network's scores are not finite.
@@ -144,9 +145,9 @@ class Session:
         started = time.perf_counter()
         ranked: list[Ranking] = []
 
-        def choose(logits: list[float]) -> list[int]:
+        def choose(logits: list[float]) -> Sequence[Aim]:
             ranked.append(predictions(logits, self.network.labels))
-            return resolve(targets or self.settings.targets, ranked[-1], self.network.labels)
+            return aims or resolve(self.settings.targets, ranked[-1], self.network.labels)
 
         try:
             explained = self.explainer(collate(pictures), choose)
@@ -163,7 +164,7 @@ class Session:
         answers: list[Answer | InputError] = []
         for classes, result in zip(ranked, explained, strict=True):
             if all(abs(score) < float("inf") for score in result.logits):
-                answers.append(Answer(classes, result.maps, [classes.of(each.target) for each in result.maps], seconds))
+                answers.append(Answer(classes, result.maps, [classes.told(each.aim) for each in result.maps], seconds))
             else:
                 answers.append(InputError("the network gives non-finite scores (NaN or infinity)", "check its weights"))
         return answers

@@ -114,11 +114,11 @@ class SweepRun:
         return drawn(pixels, grayscale, each.text, self._settings, blank=not each.values.any())
 
     def _maps(self, prepared: Prepared, answer: Answer) -> Iterator[_Shown]:
-        session, target = self._session, answer.targets[0]
+        session, target, aim = self._session, answer.targets[0], answer.maps[0].aim
         batch = collate([prepared])
         layer = session.explainer.layers[0].name
         if self._sweep == "channels":
-            for each in channel_maps(session.explainer, batch, target.index, self._count):
+            for each in channel_maps(session.explainer, batch, aim, self._count):
                 yield _Shown(f"{layer} · channel {each.channel} · {each.share:.1%}", each.values)
             return
         if self._sweep == "classes":
@@ -129,12 +129,12 @@ class SweepRun:
             return
         if self._sweep == "methods":
             explainer = Explainer(session.network.module, layer, method=quick())
-            for class_map in explainer(batch, target.index)[0].maps:
+            for class_map in explainer(batch, aim)[0].maps:
                 yield _Shown(f"{class_map.method} · {target.label}{_blank(class_map)}", class_map.values)
             return
         layers = blocks(watch(session.network.module, prepared.geometry.input))
         explainer = Explainer(session.network.module, [each.module for each in layers], method=session.settings.methods)
-        for class_map in explainer(batch, target.index)[0].maps:
+        for class_map in explainer(batch, aim)[0].maps:
             yield _Shown(f"{class_map.layer} · {target.label}{_blank(class_map)}", class_map.values)
 
 

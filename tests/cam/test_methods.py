@@ -11,8 +11,9 @@ from torch import nn
 from gradcam_cli.cam.evidence import Patience
 from gradcam_cli.cam.explainer import Explainer
 from gradcam_cli.cam.methods import METHODS, check_method, methods_named, quick, score
+from gradcam_cli.cam.targets import Aim
 from gradcam_cli.errors import ModelError, UsageError
-from tests.cam.oracle import Oracle, expected, score_weights
+from tests.cam.oracle import Oracle, component, expected, score_weights
 
 BY_FORMULA = [name for name in METHODS if name not in ("cam", "random")]
 
@@ -51,6 +52,38 @@ def test_does_not_depend_on_company(small_net, batch, method):
         ]
         alone = Explainer(small_net, layer, method=method)(batch[position : position + 1], 1)[0].maps[0]
         np.testing.assert_allclose(mine.values, alone.values, atol=1e-5 * max(np.abs(alone.values).max(), 1e-3))
+
+
+@pytest.mark.parametrize("method", ["gradcam", "layercam", "hirescam", "eigengradcam", "ablationcam"])
+def test_one_class_against_another_and_against_a_class(small_net, batch, method):
+    """The score is a difference of logits, or a negative one; so are its gradient and what ablation takes away."""
+    truth = Oracle(small_net, batch[0], "features")
+    logits, gradients, a = truth.logits(), truth.gradients(), truth.activations
+    for aim, shares in ((Aim(2, against=4), {2: 1, 4: -1}), (Aim(1, negated=True), {1: -1}), (Aim(3), {3: 1})):
+        y = sum(share * logits[k] for k, share in shares.items())
+        g = sum(share * gradients[k] for k, share in shares.items())
+        left = np.array([sum(share * truth.without(k)[c] for c, share in shares.items()) for k in range(len(a))])
+        raw = {
+            "gradcam": np.tensordot(g.mean((1, 2)), a, axes=1),
+            "layercam": (np.maximum(g, 0) * a).sum(0),
+            "hirescam": (g * a).sum(0),
+            "eigengradcam": component(g * a, g * a),
+            "ablationcam": np.tensordot((y - left) / abs(y), a, axes=1),
+        }[method]
+        found = Explainer(small_net, "features", method=method)(batch[:1], aim)[0].maps[0]
+        assert found.aim == aim
+        assert (found.low, found.high) == pytest.approx((raw.min(), raw.max()), abs=1e-5 * np.abs(raw).max())
+
+
+def test_probabilities_of_a_class_and_of_all_others_add_up(small_net, batch):
+    """And so do Score-CAM's maps for and against it: to the sum of the feature maps that make masks."""
+    a = Oracle(small_net, batch[0], "features").activations
+    explainer = Explainer(small_net, "features", method="scorecam")
+    both = explainer(batch[:1], lambda logits: [Aim(2), Aim(2, negated=True)])[0].maps
+    total = sum(plane for plane in a if np.ptp(plane) > 0)
+    np.testing.assert_allclose(both[0].values + both[1].values, total, atol=1e-5 * total.max())
+    against = explainer(batch[:1], lambda logits: [Aim(2, 4), Aim(4, 2)])[0].maps
+    np.testing.assert_allclose(against[0].values + against[1].values, total, atol=1e-5 * total.max())
 
 
 def test_maps_come_layer_by_layer_class_by_class_method_by_method(small_net, batch):

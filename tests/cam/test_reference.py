@@ -12,6 +12,7 @@ from gradcam_cli.cam.capture import capture, recording
 from gradcam_cli.cam.evidence import Patience, Question
 from gradcam_cli.cam.explainer import Explainer
 from gradcam_cli.cam.methods import METHODS
+from gradcam_cli.cam.targets import Aim
 
 MEAN, STD = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
 
@@ -106,7 +107,7 @@ def test_masked_scores_equal_the_reference(squeezenet, shared_data):
     explainer = Explainer(squeezenet, "auto", method="faster-scorecam", patience=Patience(budget=1e-9))
     with recording(), explainer.running() as (network, layers):
         captured = capture(network, layers, batch)
-        evidence = Question(captured, torch.tensor([target]), explainer.patience).at(0)
+        evidence = Question(captured, [Aim(target)], explainer.patience).at(0)
         METHODS["faster-scorecam"].load()(evidence)
     rows = evidence.memory["masked", 0]
     assert len(rows) == 16

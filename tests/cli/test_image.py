@@ -261,6 +261,28 @@ def test_methods_are_listed(capfd):
     assert [record["name"] for record in records] == list(METHODS)
 
 
+def test_one_class_against_another(gradcam):
+    code, out, _ = gradcam(
+        "a.png", "-t", "cat vs dog", "-t", "not:cat", "-t", "dog vs 3", "--save", "map,json", "--json"
+    )
+    assert code == 0
+    records = [json.loads(line) for line in out]
+    assert [record["target"]["label"] for record in records] == ["cat vs dog", "not cat", "dog vs cat"]
+    assert [record["target"]["index"] for record in records] == [3, 3, 5]
+    assert records[0]["files"]["map"] == "gradcam_output/a_map_cat-vs-dog.npy"
+    assert records[1]["files"]["map"] == "gradcam_output/a_map_not-cat.npy"
+    assert records[0]["map"]["min"] == pytest.approx(-records[2]["map"]["max"], rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("target", "code"), [("cat vs cat", 1), ("cat vs nothing", 1), ("top:2 vs cat", 2), ("not:", 2), ("not:top:3", 2)]
+)
+def test_comparisons_that_make_no_sense(gradcam, target, code):
+    found, out, err = gradcam("a.png", "-t", target)
+    assert (found, out) == (code, [])
+    assert err.count("error: ") == 1
+
+
 def test_formats(gradcam):
     for suffix in ("jpg", "webp"):
         code, out, _ = gradcam("a.png", "--format", suffix)

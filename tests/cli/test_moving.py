@@ -162,6 +162,12 @@ def test_thinned_gifs_last_as_long(gradcam, clip):
     assert total == pytest.approx(960, abs=10)
 
 
+def test_a_clip_for_one_class_against_another(gradcam, clip):
+    code, out, _ = gradcam("video", str(clip), "-t", "ship vs cat", "--save", "overlay", "--json")
+    assert code == 0
+    assert json.loads(out[0])["target"]["label"] == "ship vs cat"
+
+
 @pytest.mark.parametrize("options", [("-t", "top:2"), ("--start", "2", "--end", "1"), ("--fps", "0"), ("--fps", "x")])
 def test_usage_errors(gradcam, clip, options):
     code, out, err = gradcam("video", str(clip), *options)

@@ -29,9 +29,9 @@ def ablationcam(evidence: Evidence) -> Tensor:
     Localization", WACV 2020, https://doi.org/10.1109/WACV45572.2020.9093360, equation 3.
     """
     rows = []
-    for picture in range(len(evidence.classes)):
+    for picture in range(len(evidence.aims)):
         rows.append(_losses(evidence, picture))
-        evidence.told(picture + 1, len(evidence.classes))
+        evidence.told(picture + 1, len(evidence.aims))
     weights = torch.stack(rows)
     return weighed(evidence.activations, weights.to(evidence.activations.device))
 

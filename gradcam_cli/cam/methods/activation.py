@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
+from gradcam_cli.cam.capture import sides
 from gradcam_cli.cam.methods.gradcam import weighed
 from gradcam_cli.errors import ModelError
 
@@ -39,7 +40,7 @@ def random_weights(evidence: Evidence) -> Tensor:
     """Weigh the feature maps by numbers from U(-1, 1), the same for every picture and class; seeded."""
     count = evidence.activations.shape[1]
     weights = torch.rand(count, generator=torch.Generator().manual_seed(SEED)) * 2 - 1
-    return weighed(evidence.activations, weights.to(evidence.activations.device).expand(len(evidence.classes), count))
+    return weighed(evidence.activations, weights.to(evidence.activations.device).expand(len(evidence.aims), count))
 
 
 def cam(evidence: Evidence) -> Tensor:
@@ -57,13 +58,10 @@ def cam(evidence: Evidence) -> Tensor:
     if head is None or head.in_features != evidence.activations.shape[1]:
         raise _other_head()
     means = evidence.activations.mean(dim=(2, 3)).to(head.weight.dtype)
-    scores = nn.functional.linear(means, head.weight.detach(), head.bias).float()
+    scores = sides(nn.functional.linear(means, head.weight.detach(), head.bias).float())
     if not torch.allclose(scores, evidence.logits, rtol=1e-2, atol=1e-2 * float(evidence.logits.abs().max())):
         raise _other_head()
-    weights = head.weight.detach().float()
-    if len(weights) == 1:  # one logit: class 0 is its negative side
-        return weighed(evidence.activations, weights * (evidence.classes[:, None] * 2 - 1))
-    return weighed(evidence.activations, weights[evidence.classes])
+    return weighed(evidence.activations, evidence.shares @ sides(head.weight.detach().float().T).T)
 
 
 def needs_linear_head(watched: Watched, layer: str) -> None:

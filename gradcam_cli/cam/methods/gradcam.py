@@ -94,19 +94,21 @@ def finercam(evidence: Evidence) -> Tensor:
     .. math:: \alpha_k = \mathrm{mean}\left(\frac{\partial}{\partial A_k}
               \left(y_c - \frac{1}{|D|} \sum_{d \in D} y_d\right)\right)
 
-    D are the three nearest, or as many as there are. A network with one logit has one other side, whose logit is -y:
-    the map is Grad-CAM's. pytorch-grad-cam 1.5.7 weighs D by its probabilities instead of evenly.
+    D are the three nearest to c, or as many as there are, without a class that c is held against. A network with one
+    logit has one other side, whose logit is -y: the map is twice Grad-CAM's. pytorch-grad-cam 1.5.7 weighs D by its
+    probabilities instead of evenly.
 
     Source: Zhang et al., "Finer-CAM: Spotting the Difference Reveals Finer Details for Visual Explanation", CVPR 2025,
     https://arxiv.org/abs/2501.11309; comparison strength 1.
     """
     logits, gradients = evidence.logits, evidence.gradients
-    count = min(NEAREST, logits.shape[1] - 1)
-    if count:
-        distance = (logits - logits.gather(1, evidence.classes[:, None])).abs()
-        distance.scatter_(1, evidence.classes[:, None], torch.inf)
-        nearest = distance.argsort(dim=1, stable=True)[:, :count]
-        gradients = gradients - evidence.gradients_of(nearest) / count
+    compared = torch.zeros_like(logits)
+    for row, shares, own, aim in zip(logits, compared, evidence.shares, evidence.aims, strict=True):
+        distance = (row - row[aim.index]).abs().masked_fill(own != 0, torch.inf)
+        nearest = distance.argsort(stable=True)[: min(NEAREST, int((own == 0).sum()))]
+        shares[nearest] = own[aim.index] / max(1, len(nearest))
+    if compared.any():
+        gradients = gradients - evidence.gradients_of(compared)
     return weighed(evidence.activations, gradients.mean(dim=(2, 3)))
 
 
