@@ -133,8 +133,16 @@ def load_model(
     return network
 
 
-def outline(spec: str, *, filled: bool = False) -> tuple[nn.Module, Preset]:
-    """Return a network without trained weights, in evaluation mode, and how it wants its pictures.
+@dataclass(frozen=True)
+class Outline:
+    """A network without trained weights, in evaluation mode, and how it wants its pictures."""
+
+    module: nn.Module
+    preset: Preset
+
+
+def outline(spec: str, *, filled: bool = False) -> Outline:
+    """Return a network without trained weights.
 
     Args:
         spec: one of ``names.NAMES``; ``auto`` is the network that it stands for where weights can be had.
@@ -151,7 +159,7 @@ def outline(spec: str, *, filled: bool = False) -> tuple[nn.Module, Preset]:
         return architecture.build(num_classes=architecture.num_classes, **recipe.options)
 
     module = build() if filled else hollow(build).to("meta")
-    return module.eval(), recipe.preset
+    return Outline(module.eval(), recipe.preset)
 
 
 def versions() -> dict[str, str]:

@@ -7,14 +7,12 @@ from typing import TYPE_CHECKING
 
 from gradcam_cli.cam.layers import Candidate, candidates, find_layer
 from gradcam_cli.cam.watch import CannotRunError, Watched, watch
-from gradcam_cli.models.load import outline
+from gradcam_cli.models.load import Outline, outline
 from gradcam_cli.models.preprocess import plan_geometry
 from gradcam_cli.pipeline.session import USUAL_PICTURE
 
 if TYPE_CHECKING:
-    from torch import nn
-
-    from gradcam_cli.records import Preset, Size
+    from gradcam_cli.records import Size
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,21 +41,22 @@ def list_layers(spec: str, input_size: int | None = None) -> Listing:
         UsageError: there is no such network.
         ModelError: it cannot be run on that size.
     """
-    network, preset = outline(spec)
-    watched = _watched(network, preset, input_size)
+    network = outline(spec)
+    watched = _watched(network, input_size)
     try:
-        auto = find_layer(network, watched).name
+        auto = find_layer(network.module, watched).name
     except (NotImplementedError, RuntimeError):  # whether tokens reach the score takes values to see
-        network, preset = outline(spec, filled=True)
-        watched = _watched(network, preset, input_size)
-        auto = find_layer(network, watched).name
-    return Listing(watched.input_size, candidates(network, watched), auto)
+        network = outline(spec, filled=True)
+        watched = _watched(network, input_size)
+        auto = find_layer(network.module, watched).name
+    return Listing(watched.input_size, candidates(network.module, watched), auto)
 
 
-def _watched(network: nn.Module, preset: Preset, input_size: int | None) -> Watched:
+def _watched(network: Outline, input_size: int | None) -> Watched:
+    preset = network.preset
     if input_size is not None:
-        return watch(network, (input_size, input_size))
+        return watch(network.module, (input_size, input_size))
     try:
-        return watch(network, plan_geometry(USUAL_PICTURE, preset, "whole").input)
+        return watch(network.module, plan_geometry(USUAL_PICTURE, preset, "whole").input)
     except CannotRunError:
-        return watch(network, (preset.crop, preset.crop))
+        return watch(network.module, (preset.crop, preset.crop))
