@@ -61,7 +61,7 @@ def test_the_main_job(gradcam):
     assert code == 0
     assert out == [f"gradcam_output/a_{kind}.png" for kind in ("grayscale", "heatmap", "overlay")]
     assert [size_and_mode(path) for path in out] == [((90, 60), mode) for mode in ("L", "P", "RGB")]
-    assert "layer stage2.5" in err
+    assert "layer stage3.1" in err
     assert err.count("%") == 5
 
 
@@ -325,7 +325,7 @@ def test_quiet_and_verbose(gradcam):
     [
         (("-t", "dgo"), "no class is called 'dgo'"),
         (("-t", "10"), "there is no class '10'"),
-        (("-l", "stage3"), "no layer 'stage3'"),
+        (("-l", "stage4"), "no layer 'stage4'"),
         (("-l", "classifier"), "no grid"),
         (("-w", "none.pth"), "none.pth"),
         (("-m", "auto", "-w", "a.png"), "--weights needs the name"),

@@ -136,7 +136,7 @@ def test_a_still_picture_is_an_animation_of_one_frame(gradcam, photo):
     [
         ("channels", ("--count", "7"), 7),
         ("classes", ("--count", "3"), 3),
-        ("layers", (), 12),
+        ("layers", (), 9),
         ("methods", (), len(quick())),
     ],
 )

@@ -15,4 +15,4 @@ def test_photographs_of_its_classes(shared_data):
         answer = session.ask([session.prepare(read_picture(path, path.name).pixels)])[0]
         right += answer.targets[0].label == path.parent.name
         assert min(answer.maps[0].values.shape) >= 8
-    assert right >= 23, "the model card says 23"
+    assert right / len(paths) >= 0.70, f"{right} of {len(paths)}; the model card says 24"

@@ -13,48 +13,58 @@ STD = (0.2470, 0.2435, 0.2616)
 """Channel statistics of CIFAR-10's training pictures, RGB, in units of the [0, 1] pixel range."""
 
 
-def _conv_norm(channels_in: int, channels_out: int) -> list[nn.Module]:
-    return [nn.Conv2d(channels_in, channels_out, 3, padding=1, bias=False), nn.BatchNorm2d(channels_out)]
+def _conv_norm(channels_in: int, channels_out: int, stride: int = 1) -> list[nn.Module]:
+    convolution = nn.Conv2d(channels_in, channels_out, 3, stride=stride, padding=1, bias=False)
+    return [convolution, nn.BatchNorm2d(channels_out)]
 
 
 class Residual(nn.Module):
-    """Two 3×3 convolutions around which the input is added: ``relu(x + f(x))``, shapes unchanged."""
+    """Two 3×3 convolutions around which the input is added: ``relu(shortcut(x) + f(x))`` (He et al., 2016).
 
-    def __init__(self, channels: int) -> None:
+    Where the shape changes, the shortcut averages over ``stride``×``stride`` pixels and mixes the channels.
+    """
+
+    def __init__(self, channels_in: int, channels_out: int, stride: int = 1) -> None:
         super().__init__()
-        self.body = nn.Sequential(*_conv_norm(channels, channels), nn.ReLU(), *_conv_norm(channels, channels))
+        self.body = nn.Sequential(
+            *_conv_norm(channels_in, channels_out, stride), nn.ReLU(), *_conv_norm(channels_out, channels_out)
+        )
+        self.shortcut: nn.Module = nn.Identity()
+        if stride > 1 or channels_in != channels_out:
+            mix = nn.Conv2d(channels_in, channels_out, 1, bias=False)
+            self.shortcut = nn.Sequential(nn.AvgPool2d(stride), mix, nn.BatchNorm2d(channels_out))
         self.relu = nn.ReLU()
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Map (N, C, h, w) to (N, C, h, w)."""
-        summed: torch.Tensor = self.relu(x + self.body(x))
+        """Map (N, channels_in, h, w) to (N, channels_out, h / stride, w / stride)."""
+        summed: torch.Tensor = self.relu(self.shortcut(x) + self.body(x))
         return summed
 
 
 class TinyNet(nn.Module):
     """A residual network of under a million parameters whose last grid is a quarter of its input's size.
 
-    Global average pooling in front of the classifier lets it take any input of at least 8×8 pixels;
-    a 32×32 picture has a last grid of 8×8.
+    Sixteen layers in the manner of a wide residual network (Zagoruyko and Komodakis, 2016). Global average pooling
+    in front of the classifier lets it take any input whose sides are multiples of 4; a 32×32 picture has a last
+    grid of 8×8.
 
     Args:
         num_classes: length of the score vector.
-        widths: channels of the stem, of the middle and of the last stage.
+        widths: channels of the three stages, at the input's size, half and a quarter of it.
     """
 
     def __init__(self, num_classes: int = 10, widths: tuple[int, int, int] = (32, 64, 144)) -> None:
         super().__init__()
-        stem, middle, last = widths
-        self.stem = nn.Sequential(*_conv_norm(3, stem), nn.ReLU())
-        self.stage1 = nn.Sequential(*_conv_norm(stem, middle), nn.ReLU(), nn.MaxPool2d(2), Residual(middle))
-        self.stage2 = nn.Sequential(
-            *_conv_norm(middle, last), nn.ReLU(), nn.MaxPool2d(2), Residual(last), Residual(last)
-        )
+        first, second, third = widths
+        self.stem = nn.Sequential(*_conv_norm(3, first), nn.ReLU())
+        self.stage1 = nn.Sequential(Residual(first, first), Residual(first, first))
+        self.stage2 = nn.Sequential(Residual(first, second, stride=2), Residual(second, second))
+        self.stage3 = nn.Sequential(Residual(second, third, stride=2), Residual(third, third))
         self.pool = nn.AdaptiveAvgPool2d(1)
-        self.classifier = nn.Linear(last, num_classes)
+        self.classifier = nn.Linear(third, num_classes)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map normalised RGB pictures (N, 3, H, W) to logits (N, num_classes)."""
-        features = self.stage2(self.stage1(self.stem(x)))
+        features = self.stage3(self.stage2(self.stage1(self.stem(x))))
         logits: torch.Tensor = self.classifier(torch.flatten(self.pool(features), 1))
         return logits
