@@ -9,6 +9,7 @@ import click
 from gradcam_cli.cli.console import Voice
 from gradcam_cli.cli.options import (
     SectionCommand,
+    batch_options,
     image_options,
     input_options,
     model_options,
@@ -45,6 +46,7 @@ Examples:
 @image_options
 @model_options
 @render_options
+@batch_options(8, "Pictures")
 @run_options
 def image(inputs: tuple[str, ...], **chosen: Any) -> int:  # noqa: ANN401
     """Explain pictures: files, directories, quoted globs, or - for a picture on stdin.

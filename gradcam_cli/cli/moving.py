@@ -11,6 +11,7 @@ import click
 from gradcam_cli.cli.console import Voice
 from gradcam_cli.cli.options import (
     SectionCommand,
+    batch_options,
     input_options,
     model_options,
     moving_options,
@@ -68,6 +69,7 @@ Examples:
 @video_options
 @model_options
 @render_options
+@batch_options(4, "Frames")
 @run_options
 def video(inputs: tuple[str, ...], **chosen: Any) -> int:  # noqa: ANN401
     """Explain videos: files, directories or quoted globs.
@@ -101,6 +103,7 @@ def video(inputs: tuple[str, ...], **chosen: Any) -> int:  # noqa: ANN401
 @moving_options
 @model_options
 @render_options
+@batch_options(4, "Frames")
 @run_options
 def gif(inputs: tuple[str, ...], **chosen: Any) -> int:  # noqa: ANN401
     """Explain animations (GIF, WebP, APNG): files, directories or quoted globs.

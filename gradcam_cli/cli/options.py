@@ -290,16 +290,20 @@ render_options = options(
     ),
 )  # fmt: skip
 
+
+def batch_options(usual: int, what: str) -> Callable[[Function], Function]:
+    """Return the option for how much is run at once: ``usual`` of what a command is about."""
+    return options(
+        "Running",
+        option(
+            "--batch-size", type=click.IntRange(1, 4096), metavar="N", default=usual, show_default=True,
+            help=f"{what} in one forward pass, at most.",
+        ),
+    )  # fmt: skip
+
+
 run_options = options(
     "Running",
-    option(
-        "--batch-size",
-        type=click.IntRange(1, 4096),
-        metavar="N",
-        default=8,
-        show_default=True,
-        help="Pictures in one forward pass, at most.",
-    ),
     option("--fail-fast", is_flag=True, help="Stop at the first input that fails."),
     option("--json", "as_json", is_flag=True, help="One JSON object a line on stdout instead of paths."),
     option("-q", "--quiet", is_flag=True, help="Say nothing but errors."),

@@ -163,7 +163,7 @@ class ClipSettings:
         render: how maps are shown.
     """
 
-    batch_size: int = 8
+    batch_size: int = 4
     fail_fast: bool = False
     per_frame_target: bool = False
     normalize_over: Literal["clip", "frame"] = "clip"

@@ -20,6 +20,7 @@ import numpy as np
 import torch
 import torchvision
 
+from gradcam_cli.cli.process import hold_memory
 from gradcam_cli.media.video_read import VideoReader
 from gradcam_cli.media.video_write import VideoWriter
 from gradcam_cli.pipeline.clip_run import ClipRun
@@ -120,8 +121,9 @@ def main() -> None:
     parser.add_argument("clip", nargs="?", type=Path, default=CLIP)
     parser.add_argument("--network", default="mobilenet_v2")
     parser.add_argument("--input-size", type=int, default=224)
-    parser.add_argument("--batch-size", type=int, default=8)
+    parser.add_argument("--batch-size", type=int, default=4)
     options = parser.parse_args()
+    hold_memory()  # as the command does
     with tempfile.TemporaryDirectory() as name:
         scratch = Path(name)
         net = torchvision.models.get_model(options.network, weights=None).eval()
