@@ -56,12 +56,6 @@ class Question:
         """Per target layer ∂logit/∂activation, float32 (N, C, h, w)."""
         return self.captured.gradients(self.captured.scores(self.shares))
 
-    @torch.no_grad()
-    def tail(self, layer: int, picture: int) -> Tail:
-        """Return the part of the network behind a target layer, for one picture of the batch."""
-        captured = self.captured
-        return Tail(captured.network, captured.layers[layer], captured.batch[picture : picture + 1])
-
     def at(self, layer: int) -> Evidence:
         """Return what is known at one of the target layers, by its position."""
         return Evidence(self, layer)
@@ -141,9 +135,11 @@ class Evidence:
         found = torch.softmax(logits, dim=1)[:, aim.index]
         return 1 - found if aim.negated else found
 
+    @torch.no_grad()
     def tail(self, picture: int) -> Tail:
         """Return the part of the network behind the layer, for one picture of the batch."""
-        return self._question.tail(self._layer, picture)
+        captured = self._captured
+        return Tail(captured.network, captured.layers[self._layer], captured.batch[picture : picture + 1])
 
     @property
     def budget(self) -> float | None:

@@ -20,6 +20,7 @@ from gradcam_cli.media.video_write import VideoWriter
 from gradcam_cli.models.load import versions
 from gradcam_cli.pipeline.clip import SAMPLES, Survey, Tally, explain_clip, survey
 from gradcam_cli.pipeline.results import TOP
+from gradcam_cli.pipeline.run import one_by_one
 from gradcam_cli.pipeline.sinks import GifSink, VideoSink, shown_size
 from gradcam_cli.render.colormap import colormap
 
@@ -116,7 +117,7 @@ class ClipRun:
         jobs: the inputs, in order.
         session: the network, with one layer and one target.
         settings: how clips are explained and shown.
-        advance: told after each batch.
+        advance: told after each frame.
     """
 
     def __init__(self, jobs: Iterable[Job], session: Session, settings: ClipSettings, advance: Advance) -> None:
@@ -127,14 +128,12 @@ class ClipRun:
 
     def __iter__(self) -> Iterator[ClipOutcome]:
         """Yield one outcome an input, in order; after the first error none with ``fail_fast``."""
-        for job in self._jobs:
-            try:
-                outcome = self._explain(job)
-            except GradcamError as error:
-                outcome = ClipOutcome(job, error=error)
-            yield outcome
-            if outcome.error is not None and self._settings.fail_fast:
-                return
+        return one_by_one(
+            self._jobs,
+            self._explain,
+            lambda job, error: ClipOutcome(job, error=error),
+            fail_fast=self._settings.fail_fast,
+        )
 
     def _explain(self, job: Job) -> ClipOutcome:
         if job.input is None:

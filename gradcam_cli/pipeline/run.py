@@ -11,7 +11,7 @@ import sys
 import time
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from gradcam_cli.errors import GradcamError, InputError
 from gradcam_cli.files import read_at_most
@@ -20,7 +20,7 @@ from gradcam_cli.media.image import read_picture
 from gradcam_cli.pipeline.results import MAKERS, TOP, Explanation
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from gradcam_cli.models.preprocess import Prepared
     from gradcam_cli.pipeline.session import Answer, Session
@@ -53,6 +53,40 @@ class _Item:
     picture: Picture
     prepared: Prepared
     seconds: dict[str, float]
+
+
+AnyOutcome = TypeVar("AnyOutcome", bound="_MayFail")
+
+
+class _MayFail(Protocol):
+    @property
+    def error(self) -> GradcamError | None:
+        """Why there is no result."""
+
+
+def one_by_one(
+    jobs: Iterable[Job],
+    explain: Callable[[Job], AnyOutcome],
+    failed: Callable[[Job, GradcamError], AnyOutcome],
+    *,
+    fail_fast: bool,
+) -> Iterator[AnyOutcome]:
+    """Yield one outcome an input, in order; after the first error none with ``fail_fast``.
+
+    Args:
+        jobs: the inputs.
+        explain: does the work; what it raises becomes what ``failed`` makes of it.
+        failed: the outcome of an input that could not be explained.
+        fail_fast: whether the first input that fails ends the run.
+    """
+    for job in jobs:
+        try:
+            outcome = explain(job)
+        except GradcamError as error:
+            outcome = failed(job, error)
+        yield outcome
+        if outcome.error is not None and fail_fast:
+            return
 
 
 def read_job(job: Job, session: Session) -> _Item:

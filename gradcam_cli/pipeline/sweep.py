@@ -15,12 +15,12 @@ from gradcam_cli.cam.explainer import Explainer
 from gradcam_cli.cam.layers import blocks
 from gradcam_cli.cam.methods import quick
 from gradcam_cli.cam.watch import watch
-from gradcam_cli.errors import GradcamError, InputError
+from gradcam_cli.errors import InputError
 from gradcam_cli.media.gif_write import GifWriter
 from gradcam_cli.media.image import read_picture
 from gradcam_cli.models.preprocess import collate
 from gradcam_cli.pipeline.results import TOP, Explanation
-from gradcam_cli.pipeline.run import Outcome
+from gradcam_cli.pipeline.run import Outcome, one_by_one
 from gradcam_cli.pipeline.sinks import drawn, shown_size
 from gradcam_cli.render.saliency import SaliencyMap
 
@@ -69,14 +69,9 @@ class SweepRun:
 
     def __iter__(self) -> Iterator[Outcome]:
         """Yield one outcome an input, in order; after the first error none with ``fail_fast``."""
-        for job in self._jobs:
-            try:
-                outcome = self._explain(job)
-            except GradcamError as error:
-                outcome = Outcome(job, error=error)
-            yield outcome
-            if outcome.error is not None and self._settings.fail_fast:
-                return
+        return one_by_one(
+            self._jobs, self._explain, lambda job, error: Outcome(job, error=error), fail_fast=self._settings.fail_fast
+        )
 
     def _explain(self, job: Job) -> Outcome:
         if job.input is None:

@@ -11,6 +11,7 @@ from torch import nn
 from gradcam_cli.cam.evidence import Patience
 from gradcam_cli.cam.explainer import Explainer
 from gradcam_cli.cam.methods import METHODS, check_method, methods_named, quick, score
+from gradcam_cli.cam.rerun import Tail
 from gradcam_cli.cam.targets import Aim
 from gradcam_cli.errors import ModelError, UsageError
 from tests.cam.oracle import Oracle, component, expected, score_weights
@@ -143,6 +144,15 @@ def test_the_fast_variant_takes_what_varies_most(small_net, batch, monkeypatch):
     expected_map = np.tensordot(weights[most], truth.activations[most], axes=1)
     found = Explainer(small_net, "features", method="faster-scorecam")(batch[:1], 1)[0].maps[0].values
     np.testing.assert_allclose(found, expected_map, atol=1e-5 * expected_map.max())
+
+
+def test_ablation_is_done_once_for_all_classes(small_net, batch, monkeypatch):
+    built = []
+    original = Tail.__init__
+    monkeypatch.setattr(Tail, "__init__", lambda self, *args: built.append(1) or original(self, *args))
+    maps = Explainer(small_net, "features", method="ablationcam")(batch, lambda logits: [0, 1, 2])[0].maps
+    assert len({(each.low, each.high) for each in maps}) == 3
+    assert len(built) == len(batch)
 
 
 @pytest.mark.parametrize(("budget", "least", "most"), [(None, 64, 64), (1e-9, 16, 16), (60, 65, 100)])

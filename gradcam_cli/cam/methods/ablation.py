@@ -30,26 +30,33 @@ def ablationcam(evidence: Evidence) -> Tensor:
     """
     rows = []
     for picture in range(len(evidence.aims)):
-        rows.append(_losses(evidence, picture))
+        whole, ablated = _logits(evidence, picture)
+        score = evidence.score(whole, picture)
+        rows.append((score - evidence.score(ablated, picture)) / score.abs().clamp(min=torch.finfo(torch.float32).tiny))
         evidence.told(picture + 1, len(evidence.aims))
     weights = torch.stack(rows)
     return weighed(evidence.activations, weights.to(evidence.activations.device))
 
 
 @torch.no_grad()
-def _losses(evidence: Evidence, picture: int) -> Tensor:
-    """Return α for the feature maps of one picture of the batch, (C,)."""
-    tail = evidence.tail(picture)
-    whole = tail.activation
-    dim = evidence.channel_dim
-    channels = whole.shape[dim]
-    at_once = max(1, min(channels, NUMBERS // whole.numel()))
-    scores = []
-    for first in range(0, channels, at_once):
-        some = range(first, min(first + at_once, channels))
-        outputs = whole.repeat(len(some), *[1] * (whole.ndim - 1))
-        for row, channel in enumerate(some):
-            outputs[row].select(dim - 1, channel).zero_()
-        scores.append(evidence.score(tail(outputs), picture))
-    score = evidence.score(tail(whole), picture)
-    return (score - torch.cat(scores)) / score.abs().clamp(min=torch.finfo(torch.float32).tiny)
+def _logits(evidence: Evidence, picture: int) -> tuple[Tensor, Tensor]:
+    """Return the logits of one picture of the batch, (1, K), and those without each feature map, (C, K).
+
+    They are kept: the classes to come need the same.
+    """
+    key = ("ablated", picture)
+    if key not in evidence.memory:
+        tail = evidence.tail(picture)
+        whole, dim = tail.activation, evidence.channel_dim
+        channels = whole.shape[dim]
+        at_once = max(1, min(channels, NUMBERS // whole.numel()))
+        found = []
+        for first in range(0, channels, at_once):
+            some = range(first, min(first + at_once, channels))
+            outputs = whole.repeat(len(some), *[1] * (whole.ndim - 1))
+            for row, channel in enumerate(some):
+                outputs[row].select(dim - 1, channel).zero_()
+            found.append(tail(outputs))
+        evidence.memory[key] = tail(whole), torch.cat(found)
+    kept: tuple[Tensor, Tensor] = evidence.memory[key]
+    return kept
