@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
@@ -163,7 +164,7 @@ class Session:
         seconds = (time.perf_counter() - started) / len(pictures)
         answers: list[Answer | InputError] = []
         for classes, result in zip(ranked, explained, strict=True):
-            if all(abs(score) < float("inf") for score in result.logits):
+            if all(map(math.isfinite, result.logits)):
                 answers.append(Answer(classes, result.maps, [classes.told(each.aim) for each in result.maps], seconds))
             else:
                 answers.append(InputError("the network gives non-finite scores (NaN or infinity)", "check its weights"))

@@ -102,6 +102,17 @@ def test_colours(tmp_path, matrix, form, full):
     assert np.abs(patch_colours(read_back.rgb()) - COLOURS).max() <= 4
 
 
+def test_gray_of_the_older_matrix_stays_what_it_is(tmp_path):
+    frame = av.VideoFrame(64, 62, "yuv420p")
+    ramp = np.arange(16, 78, dtype=np.uint8)[:, None].repeat(64, 1)
+    for plane, pixels in zip(frame.planes, (ramp, np.full((31, 32), 128), np.full((31, 32), 128)), strict=True):
+        np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, -1)[:, : plane.width] = pixels
+    frame.colorspace, frame.color_range = TAGS["bt601"], 1
+    (read_back,), _ = read(make(tmp_path / "a.mkv", Clip([Fraction(0)], (62, 64), "ffv1", frames=[frame])))
+    assert (read_back.planes[0] == ramp).all()
+    assert all((plane == 128).all() for plane in read_back.planes[1:])
+
+
 @pytest.mark.parametrize(("height", "matrix"), [(576, "bt601"), (718, "bt601"), (720, "bt709"), (1080, "bt709")])
 def test_untagged_colours_depend_on_the_lines(tmp_path, height, matrix):
     frame = patches(matrix, "yuv420p", full=False, tag=2, height=height)
