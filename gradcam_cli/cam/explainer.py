@@ -12,7 +12,8 @@ import torch
 from gradcam_cli.cam.capture import Captured, capture, recording, undisturbed
 from gradcam_cli.cam.diagnose import blank_reason
 from gradcam_cli.cam.evidence import Patience, Question
-from gradcam_cli.cam.layers import TargetLayer, find_layer, layer_named
+from gradcam_cli.cam.fuse import fuse
+from gradcam_cli.cam.layers import TargetLayer, every_layer, find_layer, layer_named
 from gradcam_cli.cam.methods import METHODS
 from gradcam_cli.cam.replica import Replicas, fold, replica
 from gradcam_cli.cam.targets import Aim
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from gradcam_cli.cam.evidence import Evidence
+    from gradcam_cli.cam.fuse import Fusion
     from gradcam_cli.cam.watch import Watched
 
     Wish = int | Aim
@@ -44,7 +46,7 @@ class ClassMap:
     """The class activation map of one picture for one class at one layer by one method.
 
     Attributes:
-        layer: the target layer's dotted name.
+        layer: the target layer's dotted name; of a fused map all of them, joined by ``+``.
         aim: what is explained.
         method: a key of ``cam.methods.METHODS``.
         values: float32 (h, w), rectified where the method says so, not scaled; zeros where ``blank``.
@@ -69,7 +71,10 @@ class ClassMap:
 
 @dataclass(frozen=True, slots=True)
 class Explained:
-    """One picture's logits, float list of length K, and its maps: for each layer, for each class, for each method."""
+    """One picture's logits, float list of length K, and its maps: for each layer, for each class, for each method.
+
+    Fused maps stand for all layers: then for each class, for each method.
+    """
 
     logits: list[float]
     maps: list[ClassMap]
@@ -96,8 +101,10 @@ class Explainer:
 
     Args:
         network: any module that maps (N, 3, H, W) to class scores: a tensor, tuple, dict or object with ``.logits``.
-        layer: dotted name, a module of the network, ``auto`` for the last layer with a grid, or several of them.
+        layer: dotted name, a module of the network, ``auto`` for the last layer with a grid, ``all`` for every layer
+            with one, or several of them.
         method: a key of ``cam.methods.METHODS``, or several of them.
+        fusion: how the layers' maps become one, ``mean``, ``max`` or ``product``; None leaves each its own.
         input_size: (H, W) that the network is watched on, for ``auto`` and for ``optimize``.
         optimize: whether copies run in the network's place, with batch norms folded into the convolutions in front of
             them: faster, the same maps up to rounding. The network's weights must not change meanwhile.
@@ -119,20 +126,25 @@ class Explainer:
         layer: str | nn.Module | Sequence[str | nn.Module] = "auto",
         *,
         method: str | Sequence[str] = "gradcam",
+        fusion: Fusion | None = None,
         input_size: tuple[int, int] = (224, 224),
         optimize: bool = False,
         patience: Patience | None = None,
     ) -> None:
         wanted = [layer] if isinstance(layer, (str, torch.nn.Module)) else list(layer)
         self.network = network
+        self.fusion = fusion
         self.patience = patience or Patience()
         self.methods = [method] if isinstance(method, str) else list(method)
         # The copy is watched, not the network, so that a module it does not run as its own is never folded.
         template = _replica_or_none(network) if optimize else None
         watched = None
-        if template is not None or "auto" in wanted or any(METHODS[name].needs for name in self.methods):
+        found = {"auto", "all"} & {each for each in wanted if isinstance(each, str)}
+        if template is not None or found or any(METHODS[name].needs for name in self.methods):
             watched = watch(template or network, input_size)
-        self.layers: list[TargetLayer] = [self._resolve(each, watched, template) for each in wanted]
+        self.layers: list[TargetLayer] = []
+        for each in wanted:
+            self.layers += self._resolve(each, watched, template)
         if watched is not None:
             for target in self.layers:
                 for name in self.methods:
@@ -142,16 +154,18 @@ class Explainer:
             fold(template, watched.normalised, keep=[target.name for target in self.layers])
             self._replicas = Replicas(template)
 
-    def _resolve(self, layer: str | nn.Module, watched: Watched | None, template: nn.Module | None) -> TargetLayer:
-        if layer == "auto":
+    def _resolve(
+        self, layer: str | nn.Module, watched: Watched | None, template: nn.Module | None
+    ) -> list[TargetLayer]:
+        if layer in ("auto", "all"):
             assert watched is not None
-            found = find_layer(template or self.network, watched)
-            return TargetLayer(found.name, self.network.get_submodule(found.name), found.reason)
+            found = every_layer(watched) if layer == "all" else [find_layer(template or self.network, watched)]
+            return [TargetLayer(each.name, self.network.get_submodule(each.name), each.reason) for each in found]
         if isinstance(layer, str):
-            return layer_named(self.network, layer)
+            return [layer_named(self.network, layer)]
         for name, module in self.network.named_modules():
             if module is layer:
-                return TargetLayer(name, module)
+                return [TargetLayer(name, module)]
         raise ModelError(
             "the target layer is not a module of this network", "give a module of the network or its dotted name"
         )
@@ -214,6 +228,10 @@ class Explainer:
                     for picture, class_map in enumerate(maps):
                         if turn < len(aims[picture]):
                             results[picture].maps.append(class_map)
+        if self.fusion is not None:
+            for result in results:
+                each_layers = len(result.maps) // len(self.layers)
+                result.maps[:] = [fuse(result.maps[k::each_layers], self.fusion) for k in range(each_layers)]
         return results
 
 

@@ -123,6 +123,31 @@ def _last_reaching(
     raise ModelError("no layer's patches reach the class score", "name a layer with --layer")
 
 
+def every_layer(watched: Watched) -> list[TargetLayer]:
+    """Return every layer that has a grid, in the order in which they end, of those with the same output one.
+
+    That one is the innermost block, as with ``find_layer``. A layer that only shows its input under another shape is
+    none of its own.
+
+    Args:
+        watched: what ``watch`` saw of the network.
+
+    Raises:
+        ModelError: no layer has a grid.
+    """
+    named: dict[int, Call] = {}
+    for call in watched.calls:
+        if call.layout is None or not call.layout.has_grid or call.rearranged:
+            continue
+        known = named.get(id(call.output))
+        if known is None or type(call.module) is not nn.Sequential:
+            named[id(call.output)] = call
+    last = {call.name: call for call in named.values()}  # a module that is called more than once counts at its last
+    if not last:
+        raise ModelError("no layer of this network has a grid", "use a convolutional network")
+    return [TargetLayer(call.name, call.module) for call in last.values()]
+
+
 def blocks(watched: Watched) -> list[TargetLayer]:
     """Return a network's blocks that have a grid, in the order in which they run: a view of its depth.
 

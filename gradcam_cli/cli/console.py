@@ -135,10 +135,10 @@ class Voice:
             table.add_row(_text(printable(each.label)), f"{each.probability:.1%}", bar * length, note, style=style)
         console.print(table)
 
-    def line(self, explanation: Explanation | ClipExplanation) -> None:
-        """Show the explained class in one line, for one picture of many."""
-        target = explanation.target
-        self.say(f"{explanation.input}: {target.label} {target.probability:.1%}")
+    def lines(self, explanations: Sequence[Explanation | ClipExplanation]) -> None:
+        """Show each explained class in one line, for one picture of many."""
+        for target in {explanation.target.index: explanation.target for explanation in explanations}.values():
+            self.say(f"{explanations[0].input}: {target.label} {target.probability:.1%}")
 
     @contextlib.contextmanager
     def progress(self, total: int, what: str) -> Iterator[Callable[[], None]]:

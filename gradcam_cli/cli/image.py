@@ -8,7 +8,6 @@ import click
 
 from gradcam_cli.cli.console import Voice
 from gradcam_cli.cli.options import (
-    SectionCommand,
     batch_options,
     image_options,
     input_options,
@@ -18,6 +17,7 @@ from gradcam_cli.cli.options import (
     run_options,
 )
 from gradcam_cli.cli.report import Report
+from gradcam_cli.cli.sections import SectionCommand
 from gradcam_cli.cli.wishes import model_settings, plan_for, render_settings
 from gradcam_cli.media.suffixes import PICTURE_SUFFIXES
 from gradcam_cli.pipeline.settings import RunSettings

@@ -10,7 +10,6 @@ import click
 
 from gradcam_cli.cli.console import Voice
 from gradcam_cli.cli.options import (
-    SectionCommand,
     batch_options,
     input_options,
     model_options,
@@ -24,6 +23,7 @@ from gradcam_cli.cli.options import (
     video_options,
 )
 from gradcam_cli.cli.report import Report
+from gradcam_cli.cli.sections import SectionCommand
 from gradcam_cli.cli.wishes import model_settings, plan_for, render_settings
 from gradcam_cli.errors import UsageError
 from gradcam_cli.media.suffixes import ANIMATION_SUFFIXES, PICTURE_SUFFIXES, VIDEO_SUFFIXES
@@ -124,7 +124,7 @@ def gif(inputs: tuple[str, ...], **chosen: Any) -> int:  # noqa: ANN401
 
         return SweepRun(jobs, session, settings, sweep, count)
 
-    model = _one_class(chosen)
+    model = _one_map(chosen)
     plan = plan_for(
         inputs, chosen, model, kinds=("overlay",), suffixes=PICTURE_SUFFIXES, picture_format="gif", parts=(sweep,)
     )
@@ -132,10 +132,10 @@ def gif(inputs: tuple[str, ...], **chosen: Any) -> int:  # noqa: ANN401
     return Report(voice, plan, as_json=chosen["as_json"]).work(model, outcomes, fail_fast=settings.fail_fast)
 
 
-def _one_class(chosen: Mapping[str, Any]) -> ModelSettings:
+def _one_map(chosen: Mapping[str, Any]) -> ModelSettings:
     model = model_settings(chosen)
-    if max(len(model.targets), len(model.layers), len(model.methods)) > 1:
-        raise UsageError("a clip is explained for one class at one layer by one method", "run it once for each")
+    if model.parts:
+        raise UsageError("a sweep is made of one class at one layer by one method", "run it once for each")
     return model
 
 
@@ -164,7 +164,7 @@ def _work(
     suffixes: frozenset[str],
     picture_format: str,
 ) -> int:
-    model = _one_class(chosen)
+    model = model_settings(chosen)
     plan = plan_for(inputs, chosen, model, kinds=kinds, suffixes=suffixes, picture_format=picture_format)
     voice = Voice(quiet=chosen["quiet"], verbose=chosen["verbose"])
 

@@ -13,8 +13,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from gradcam_cli.cli.console import Voice
-    from gradcam_cli.pipeline.clip_run import ClipOutcome
+    from gradcam_cli.pipeline.clip_run import ClipExplanation, ClipOutcome
     from gradcam_cli.pipeline.plan import Plan
+    from gradcam_cli.pipeline.results import Explanation
     from gradcam_cli.pipeline.run import Outcome
     from gradcam_cli.pipeline.session import Session
     from gradcam_cli.pipeline.settings import ModelSettings
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
     AnyOutcome: TypeAlias = Outcome | ClipOutcome
     Outcomes: TypeAlias = Callable[[Session, Sequence[Job]], Iterable[AnyOutcome]]
     """Makes the run over jobs with a loaded network."""
+
+
+SAID = 6
+"""Layers that are named one by one; of more the first and the last."""
 
 
 class Report:
@@ -64,6 +69,8 @@ class Report:
             session = Session(model, progress=progress)
         session.follow(self._voice.steps)
         self._introduce(session)
+        if session.settings.parts != model.parts:  # what the layers are called is known now
+            self._plan = self._plan.with_parts(session.settings.parts)
         jobs = self._plan.jobs
         with self._voice.progress(len(jobs) if bar else 0, "explaining") as advance:
             for outcome in outcomes(session, jobs):
@@ -75,6 +82,8 @@ class Report:
             self._voice.say(f"note: {note}")
         layers = session.explainer.layers
         names = ", ".join(layer.name for layer in layers)
+        if len(layers) > SAID:
+            names = f"{layers[0].name} to {layers[-1].name} ({len(layers)})"
         self._voice.say(f"model {session.network.name} ({session.network.weights.source}), layer {names}")
         for layer in layers:
             self._voice.explain(f"layer {layer.name}: {layer.reason}")
@@ -90,17 +99,19 @@ class Report:
             self._voice.say(f"note: {outcome.job.name}: {note}")
         if len(self._plan.jobs) == 1:
             self._voice.table(outcome.explanations)
+        else:
+            self._voice.lines(outcome.explanations)
         for explanation in outcome.explanations:
-            if len(self._plan.jobs) > 1:
-                self._voice.line(explanation)
-            if explanation.blank:
-                self._voice.warn(
-                    f"{outcome.job.name}: the map for {explanation.target.label} is blank: {explanation.blank}"
-                )
+            self._warn_of_blank(outcome.job.name, explanation, several=len(outcome.explanations) > 1)
             if self._as_json:
                 self._voice.result(as_json(explanation.record()))
             else:
                 self._print_paths(explanation.files.values())
+
+    def _warn_of_blank(self, name: str, explanation: Explanation | ClipExplanation, *, several: bool) -> None:
+        if explanation.blank:
+            where = f" at {explanation.layer} by {explanation.method}" if several else ""
+            self._voice.warn(f"{name}: the map for {explanation.target.label}{where} is blank: {explanation.blank}")
 
     def _print_paths(self, paths: Any) -> None:  # noqa: ANN401
         path: Path

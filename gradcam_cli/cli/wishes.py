@@ -9,7 +9,7 @@ import click
 from gradcam_cli.cam.methods import methods_named
 from gradcam_cli.cli.options import flat
 from gradcam_cli.pipeline.plan import OutputOptions, Plan, make_plan
-from gradcam_cli.pipeline.settings import ModelSettings, RenderSettings
+from gradcam_cli.pipeline.settings import ALL_LAYERS, ModelSettings, RenderSettings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -21,9 +21,10 @@ def model_settings(chosen: Mapping[str, Any]) -> ModelSettings:
         model=chosen["model"],
         weights=chosen["weights"],
         labels=chosen["labels"],
-        layers=tuple(dict.fromkeys(chosen["layers"])),
+        layers=(ALL_LAYERS,) if ALL_LAYERS in chosen["layers"] else tuple(dict.fromkeys(chosen["layers"])),
         targets=flat(chosen["targets"]),
         methods=methods_named(chosen["methods"]),
+        fusion=chosen["fuse"],
         fit=chosen["fit"],
         input_size=chosen["input_size"],
         device=chosen["device"],

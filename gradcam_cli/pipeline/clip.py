@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from gradcam_cli.cam.explainer import ClassMap
     from gradcam_cli.cam.targets import Aim, Ranking
     from gradcam_cli.models.preprocess import Prepared
     from gradcam_cli.pipeline.session import Answer, Session
@@ -66,36 +67,53 @@ class Sink(Protocol[Taken]):
         """Render and encode a frame with its map, uint8 (H, W), and the class that the map is for."""
 
 
+@dataclass(frozen=True, slots=True)
+class Track:
+    """What a survey says about one map of a clip: one layer, class and method.
+
+    Attributes:
+        layer: dotted name.
+        method: a key of ``cam.methods.METHODS``.
+        target: the class with its mean probability; where each frame has its own, what the whole clip's would be.
+        scale: values that become 0 and 1; None when each frame has its own, or when there is nothing to see.
+        blank: why nothing is to be seen in any of the frames, or None.
+    """
+
+    layer: str
+    method: str
+    target: Prediction
+    scale: tuple[float, float] | None
+    blank: str | None
+
+
 @dataclass(slots=True)
 class Survey:
     """What frames spread over a clip say about it.
 
     Attributes:
-        aim: what to explain; None when each frame has its own.
+        aims: what to explain; None when each frame has its own.
         predictions: all classes by mean probability.
-        scale: values that become 0 and 1; None when each frame has its own, or when there is nothing to see.
-        blank: why nothing is to be seen in any of the frames, or None.
+        tracks: one for each map of a frame, in their order.
     """
 
-    aim: Aim | None
+    aims: tuple[Aim, ...] | None
     predictions: Ranking
-    scale: tuple[float, float] | None
-    blank: str | None
-
-    @property
-    def target(self) -> Prediction | None:
-        """The explained class with its mean probability; None when each frame has its own."""
-        return None if self.aim is None else self.predictions.told(self.aim)
+    tracks: list[Track]
 
 
 @dataclass(slots=True)
 class Tally:
-    """What was done so far."""
+    """What was done so far.
 
+    Attributes:
+        blank: frames whose map shows nothing, by track.
+        frames: how many were explained.
+        shown: seconds of presentation.
+    """
+
+    blank: list[int]
     frames: int = 0
-    blank: int = 0
     shown: float = 0.0
-    """Seconds of presentation."""
 
 
 def survey(frames: Iterable[Moving], session: Session, settings: ClipSettings) -> Survey:
@@ -114,17 +132,23 @@ def survey(frames: Iterable[Moving], session: Session, settings: ClipSettings) -
     if not seen:
         raise InputError("no frame can be read", "check the file and --start, --end")
     ranked = mean_predictions([answer.predictions for answer in answers])
-    aim = None
-    if not settings.per_frame_target:
-        aim = session.resolve(ranked)
-        if any(each.aim != aim for answer in answers for each in answer.maps):
-            again = _explained(seen, session, (aim,), settings.batch_size)
-            answers = [answer for _, _, answer in again]
-    reasons = [answer.maps[0].blank for answer in answers]
+    aims = session.resolve(ranked)
+    wanted = session.of_maps(aims)
+    if not settings.per_frame_target and any([each.aim for each in answer.maps] != wanted for answer in answers):
+        answers = [answer for _, _, answer in _explained(seen, session, aims, settings.batch_size)]
+    maps = zip(*(answer.maps for answer in answers), strict=True)
+    tracks = [_track(each, ranked.told(aim), settings) for each, aim in zip(maps, wanted, strict=True)]
+    return Survey(None if settings.per_frame_target else aims, ranked, tracks)
+
+
+def _track(maps: Sequence[ClassMap], target: Prediction, settings: ClipSettings) -> Track:
+    """Return what frames' maps of one layer, class and method say."""
+    reasons = [each.blank for each in maps]
     scale = None
     if settings.normalize_over == "clip":
-        scale = common_scale([answer.maps[0].values for answer in answers], settings.render.normalize)
-    return Survey(aim, ranked, scale, None if None in reasons else reasons[0])
+        scale = common_scale([each.values for each in maps], settings.render.normalize)
+    blank = None if None in reasons else reasons[0]
+    return Track(maps[0].layer, maps[0].method, target, scale, blank)
 
 
 def _explained(
@@ -146,7 +170,7 @@ def _explained(
 
 def explain_clip(
     frames: Iterable[Frame],
-    sinks: Sequence[Sink[Frame]],
+    sinks: Sequence[Sequence[Sink[Frame]]],
     session: Session,
     settings: ClipSettings,
     found: Survey,
@@ -156,7 +180,7 @@ def explain_clip(
 
     Args:
         frames: decoded as they are asked for, in a thread of their own.
-        sinks: the outputs, each written to in a thread of its own.
+        sinks: the outputs of each track, each written to in a thread of its own.
         session: the network.
         settings: how.
         found: by ``survey``.
@@ -165,30 +189,37 @@ def explain_clip(
     Raises:
         GradcamError: whatever the source, the network or a sink raises.
     """
-    tally = Tally()
-    smoothing = Smoothing(settings.smooth)
-    aims = None if found.aim is None else (found.aim,)
+    tally = Tally([0] * len(found.tracks))
+    smoothings = [Smoothing(settings.smooth) for _ in found.tracks]
     failed = threading.Event()
-    outputs = [Stage(f"output {k}", sink.write, settings.batch_size, failed) for k, sink in enumerate(sinks)]
+    outputs = [
+        [Stage(f"output {position}.{k}", sink.write, settings.batch_size, failed) for k, sink in enumerate(each)]
+        for position, each in enumerate(sinks)
+    ]
 
-    def scale(frame: Frame, values: npt.NDArray[np.float32], prepared: Prepared, told: Prediction) -> None:
-        grayscale = SaliencyMap(values, prepared.geometry, settings.render.normalize, found.scale).bytes()
-        for output in outputs:
-            output.put(frame, grayscale, told)
+    def scale(frame: Frame, values: list[npt.NDArray[np.float32]], prepared: Prepared, told: list[Prediction]) -> None:
+        for each, track, target, mine in zip(values, found.tracks, told, outputs, strict=True):
+            saliency = SaliencyMap(each, prepared.geometry, settings.render.normalize, track.scale)
+            grayscale = saliency.bytes()
+            for output in mine:
+                output.put(frame, grayscale, target)
 
     scaling = Stage("scale", scale, settings.batch_size, failed)
-    stages = [scaling, *outputs]
+    stages = [scaling, *(output for mine in outputs for output in mine)]
     reading = Ahead(((frame, session.prepare_frame(frame)) for frame in frames), settings.batch_size)
     try:
-        with closing(_explained(reading, session, aims, settings.batch_size)) as explained:
+        with closing(_explained(reading, session, found.aims, settings.batch_size)) as explained:
             for frame, prepared, answer in explained:
                 if failed.is_set():
                     break
                 tally.frames += 1
-                tally.blank += answer.maps[0].blank is not None
                 tally.shown = float(frame.time + frame.duration)
-                values = smoothing(answer.maps[0].values, frame.duration)
-                scaling.put(frame, values, prepared, answer.targets[0])
+                for position, class_map in enumerate(answer.maps):
+                    tally.blank[position] += class_map.blank is not None
+                values = [
+                    smooth(each.values, frame.duration) for smooth, each in zip(smoothings, answer.maps, strict=True)
+                ]
+                scaling.put(frame, values, prepared, answer.targets)
                 advance(tally)
     finally:
         # Also after an error: what was handed in is finished, so that a partial file holds all that was done.

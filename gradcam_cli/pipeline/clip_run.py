@@ -18,7 +18,7 @@ from gradcam_cli.media.gif_write import GifWriter
 from gradcam_cli.media.video_read import VideoReader
 from gradcam_cli.media.video_write import VideoWriter
 from gradcam_cli.models.load import versions
-from gradcam_cli.pipeline.clip import SAMPLES, Survey, Tally, explain_clip, survey
+from gradcam_cli.pipeline.clip import SAMPLES, explain_clip, survey
 from gradcam_cli.pipeline.results import TOP
 from gradcam_cli.pipeline.run import one_by_one
 from gradcam_cli.pipeline.sinks import GifSink, VideoSink, shown_size
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from gradcam_cli.media.video_read import VideoFrame
-    from gradcam_cli.pipeline.clip import Sink
+    from gradcam_cli.pipeline.clip import Sink, Survey, Tally, Track
     from gradcam_cli.pipeline.session import Session
     from gradcam_cli.pipeline.settings import ClipSettings
     from gradcam_cli.records import Job, Prediction, Size
@@ -44,11 +44,12 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class ClipExplanation:
-    """What was found out about a clip, and what was written."""
+    """What was found out about a clip for one layer, class and method, and what was written."""
 
     input: str
     session: Session
     survey: Survey
+    position: int
     tally: Tally
     size: Size
     seconds: float
@@ -56,9 +57,24 @@ class ClipExplanation:
     files: dict[str, Path] = field(default_factory=dict)
 
     @property
+    def track(self) -> Track:
+        """The layer, class and method."""
+        return self.survey.tracks[self.position]
+
+    @property
+    def layer(self) -> str:
+        """The target layer's dotted name."""
+        return self.track.layer
+
+    @property
+    def method(self) -> str:
+        """The formula, a key of ``cam.methods.METHODS``."""
+        return self.track.method
+
+    @property
     def target(self) -> Prediction:
-        """The clip's class, or its most probable one where each frame has its own."""
-        return self.survey.target or self.survey.predictions[0]
+        """The clip's class; where each frame has its own, what the whole clip's would be."""
+        return self.track.target
 
     @property
     def predictions(self) -> list[Prediction]:
@@ -68,24 +84,23 @@ class ClipExplanation:
     @property
     def blank(self) -> str | None:
         """Why nothing is to be seen in the whole clip, or None."""
-        return self.survey.blank
+        return self.track.blank
 
     def record(self) -> dict[str, Any]:
         """Return the explanation as plain values, ready for JSON."""
-        network, settings = self.session.network, self.session.settings
-        scale = self.survey.scale
+        network, track = self.session.network, self.track
         return {
             "input": self.input,
             "model": network.name,
             "weights": {"source": network.weights.source, "sha256": network.weights.sha256()},
-            "layer": self.session.explainer.layers[0].name,
-            "method": settings.methods[0],
-            "target": None if self.survey.target is None else asdict(self.survey.target),
+            "layer": self.layer,
+            "method": self.method,
+            "target": None if self.survey.aims is None else asdict(track.target),
             "predictions": [asdict(prediction) for prediction in self.predictions],
             "map": {
-                "scale": None if scale is None else [float(f"{value:.9g}") for value in scale],
+                "scale": None if track.scale is None else [float(f"{value:.9g}") for value in track.scale],
                 "blank": self.blank is not None,
-                "blank_frames": self.tally.blank,
+                "blank_frames": self.tally.blank[self.position],
                 "reason": self.blank,
             },
             "clip": {
@@ -115,7 +130,7 @@ class ClipRun:
 
     Args:
         jobs: the inputs, in order.
-        session: the network, with one layer and one target.
+        session: the network.
         settings: how clips are explained and shown.
         advance: told after each frame.
     """
@@ -142,22 +157,32 @@ class ClipRun:
         with _Animation(job, self._settings) if is_gif else _Video(job, self._settings) as clip:
             started = time.perf_counter()
             found = survey(clip.samples(), self._session, self._settings)
+            tracks = found.tracks
             with ExitStack() as stack:
-                sinks = [clip.sink(kind, path, found, stack) for kind, path in job.outputs.items()]
+                # A kind's results for all tracks stand together in the plan.
+                outputs = [list(job.outputs.items())[position :: len(tracks)] for position in range(len(tracks))]
+                sinks = [
+                    [clip.sink(key.partition("_")[0], path, track, stack) for key, path in mine]
+                    for track, mine in zip(tracks, outputs, strict=True)
+                ]
                 frames: Iterable[Any] = clip.frames()
                 tally = explain_clip(
                     frames, sinks, self._session, self._settings, found,
                     lambda tally: self._advance(job, tally, clip.count),
                 )  # fmt: skip
-            explanation = ClipExplanation(
-                job.given, self._session, found, tally, clip.size, time.perf_counter() - started, clip.skipped,
-                dict(job.outputs),
-            )  # fmt: skip
-            return ClipOutcome(job, [explanation], notes=tuple(clip.notes))
+            seconds = time.perf_counter() - started
+            explanations = [
+                ClipExplanation(
+                    job.given, self._session, found, position, tally, clip.size, seconds, clip.skipped,
+                    {key.partition("_")[0]: path for key, path in mine},
+                )
+                for position, mine in enumerate(outputs)
+            ]  # fmt: skip
+            return ClipOutcome(job, explanations, notes=tuple(clip.notes))
 
 
 def _gif_sink(
-    kind: str, path: Path, size: Size, loop: int | None, found: Survey, settings: ClipSettings, stack: ExitStack
+    kind: str, path: Path, size: Size, loop: int | None, track: Track, settings: ClipSettings, stack: ExitStack
 ) -> Sink[Any]:
     kind = kind.partition(".")[0]
     grey = np.repeat(np.arange(256, dtype=np.uint8)[:, None], 3, axis=1)
@@ -166,7 +191,7 @@ def _gif_sink(
     writer = GifWriter(
         path, shown_size(size, kind, settings), loop=loop, palette=palette, keep_partial=settings.keep_partial
     )
-    return GifSink(stack.enter_context(writer), kind, size, settings, blank=found.blank is not None)
+    return GifSink(stack.enter_context(writer), kind, size, settings, blank=track.blank is not None)
 
 
 class _Video:
@@ -204,10 +229,10 @@ class _Video:
     def frames(self) -> Iterator[VideoFrame]:
         return iter(self._reader)
 
-    def sink(self, kind: str, path: Path, found: Survey, stack: ExitStack) -> Sink[Any]:
+    def sink(self, kind: str, path: Path, track: Track, stack: ExitStack) -> Sink[Any]:
         settings, info = self._settings, self._reader.info
         if path.suffix == ".gif":
-            return _gif_sink(kind, path, self.size, 0, found, settings, stack)
+            return _gif_sink(kind, path, self.size, 0, track, settings, stack)
         height, width = (side + side % 2 for side in info.size)
         writer = VideoWriter(
             path,
@@ -220,7 +245,7 @@ class _Video:
             keep_partial=settings.keep_partial,
         )
         self.notes += [note for note in writer.notes if note not in self.notes]
-        return VideoSink(stack.enter_context(writer), kind, settings, blank=found.blank is not None)
+        return VideoSink(stack.enter_context(writer), kind, settings, blank=track.blank is not None)
 
 
 @dataclass(slots=True)
@@ -276,5 +301,5 @@ class _Animation:
         if self._reader.damage:
             self.notes.append(self._reader.damage)
 
-    def sink(self, kind: str, path: Path, found: Survey, stack: ExitStack) -> Sink[Any]:
-        return _gif_sink(kind, path, self.size, self._reader.info.loop, found, self._settings, stack)
+    def sink(self, kind: str, path: Path, track: Track, stack: ExitStack) -> Sink[Any]:
+        return _gif_sink(kind, path, self.size, self._reader.info.loop, track, self._settings, stack)

@@ -11,7 +11,7 @@ import stat
 import tempfile
 import unicodedata
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from gradcam_cli.errors import UsageError
@@ -39,12 +39,23 @@ class Plan:
     Attributes:
         jobs: in the order of the inputs, a directory's in natural order.
         skipped: how many inputs have all of their results already.
-        failed: inputs that cannot be used, as (what was given, why). The others are not concerned.
+        search: what was found, and what cannot be used.
+        options: about the outputs.
     """
 
     jobs: list[Job]
-    skipped: int = 0
-    failed: list[tuple[str, InputError]] = field(default_factory=list)
+    skipped: int
+    search: Search
+    options: OutputOptions
+
+    @property
+    def failed(self) -> list[tuple[str, InputError]]:
+        """Inputs that cannot be used, as (what was given, why). The others are not concerned."""
+        return self.search.failed
+
+    def with_parts(self, parts: tuple[str, ...]) -> Plan:
+        """Return the plan for other parts of the results' names; raises as ``make_plan``."""
+        return _planned(self.search, replace(self.options, parts=parts))
 
 
 def make_plan(
@@ -81,14 +92,18 @@ def make_plan(
         search.add(line, literal=True)
     if not search.found:
         raise nothing_left(search.failed)
+    return _planned(search, options)
+
+
+def _planned(search: Search, options: OutputOptions) -> Plan:
     jobs = build_jobs(((item.path, item.folder) for item in search.found.values()), options)
     if not options.kinds:
-        return Plan(jobs, 0, search.failed)
+        return Plan(jobs, 0, search, options)
     _check_clashes(jobs, options)
     jobs, skipped = _check_existing(jobs, search, options)
     if jobs:
         _prepare(jobs, options.directory)
-    return Plan(jobs, skipped, search.failed)
+    return Plan(jobs, skipped, search, options)
 
 
 def _check_clashes(jobs: Iterable[Job], options: OutputOptions) -> None:

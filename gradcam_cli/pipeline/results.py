@@ -59,6 +59,16 @@ class Explanation:
     seconds: dict[str, float] = field(default_factory=dict)
     files: dict[str, Path] = field(default_factory=dict)
 
+    @property
+    def layer(self) -> str:
+        """The target layer's dotted name."""
+        return self.class_map.layer
+
+    @property
+    def method(self) -> str:
+        """The formula, a key of ``cam.methods.METHODS``."""
+        return self.class_map.method
+
     @cached_property
     def saliency(self) -> SaliencyMap:
         """The map over the whole picture."""
@@ -106,8 +116,8 @@ class Explanation:
             "input": self.input,
             "model": network.name,
             "weights": {"source": network.weights.source, "sha256": network.weights.sha256()},
-            "layer": self.class_map.layer,
-            "method": self.class_map.method,
+            "layer": self.layer,
+            "method": self.method,
             "target": {"index": self.target.index, "label": self.target.label, "probability": self.target.probability},
             "predictions": [asdict(prediction) for prediction in self.predictions],
             "map": {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 from gradcam_cli.cam.evidence import Patience
@@ -14,6 +14,7 @@ from gradcam_cli.cam.watch import CannotRunError, watch
 from gradcam_cli.errors import GradcamError, InputError, ModelError
 from gradcam_cli.models.load import Network, load_model
 from gradcam_cli.models.preprocess import Prepared, collate, plan_geometry, prepare, to_tensor
+from gradcam_cli.pipeline.settings import ALL_LAYERS
 from gradcam_cli.records import Prediction, Preset
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ class Session:
     """One network, asked as the settings say.
 
     Args:
-        settings: what the user chose.
+        settings: what the user chose; the session's own have the layers' names instead of ``all``.
         network: an already loaded network to use instead of the settings' ``model`` and ``weights``.
         progress: receives (bytes done, bytes in all) while weights are downloaded.
 
@@ -87,6 +88,8 @@ class Session:
                     class_named(side.label, self.network.labels)
         self.fit = settings.fit
         self.explainer = self._explainer()
+        if ALL_LAYERS in settings.layers:
+            self.settings = replace(settings, layers=tuple(layer.name for layer in self.explainer.layers))
 
     def _explainer(self) -> Explainer:
         """Return what explains, after a look at whether the network takes pictures as ``fit`` brings them."""
@@ -96,7 +99,7 @@ class Session:
             if not settings.optimize:
                 watch(network.module, usual)
             return Explainer(
-                network.module, settings.layers, method=settings.methods, input_size=usual,
+                network.module, settings.layers, method=settings.methods, fusion=settings.fusion, input_size=usual,
                 optimize=settings.optimize, patience=Patience(settings.budget),
             )  # fmt: skip
         except CannotRunError:
@@ -126,9 +129,14 @@ class Session:
         geometry = plan_geometry(frame.size, self.preset, self.fit)
         return Prepared(to_tensor(frame.rgb(geometry.resized), geometry, self.preset), geometry)
 
-    def resolve(self, ranked: Ranking) -> Aim:
-        """Return what the settings' first target asks for among ``ranked``, the most probable first."""
-        return resolve(self.settings.targets[:1], ranked, self.network.labels)[0]
+    def resolve(self, ranked: Ranking) -> tuple[Aim, ...]:
+        """Return what the settings' targets ask for among ``ranked``, the most probable first."""
+        return tuple(resolve(self.settings.targets, ranked, self.network.labels))
+
+    def of_maps(self, aims: Sequence[Aim]) -> list[Aim]:
+        """Return what each map of a picture is for when ``aims`` are explained: as ``Answer.maps`` are ordered."""
+        layers = 1 if self.settings.fusion else len(self.explainer.layers)
+        return [aim for _ in range(layers) for aim in aims for _ in self.settings.methods]
 
     def ask(self, pictures: Sequence[Prepared], aims: Sequence[Aim] | None = None) -> list[Answer | InputError]:
         """Explain pictures of one input size in one forward pass.
@@ -148,7 +156,7 @@ class Session:
 
         def choose(logits: list[float]) -> Sequence[Aim]:
             ranked.append(predictions(logits, self.network.labels))
-            return aims or resolve(self.settings.targets, ranked[-1], self.network.labels)
+            return aims or self.resolve(ranked[-1])
 
         try:
             explained = self.explainer(collate(pictures), choose)

@@ -36,6 +36,13 @@ Codec = Literal["h264", "vp9", "av1"]
 
 CODECS: tuple[Codec, ...] = ("h264", "vp9", "av1")
 
+Fusion = Literal["mean", "max", "product"]
+
+FUSIONS: tuple[Fusion, ...] = ("mean", "max", "product")
+
+ALL_LAYERS = "all"
+"""The name that stands for every layer with a grid."""
+
 MIN_INPUT, MAX_INPUT = 8, 4096
 """Sides of a network's input, in pixels."""
 
@@ -54,9 +61,10 @@ class ModelSettings:
         model: name of the network.
         weights: checkpoint file, or None for the network's own weights.
         labels: labels file, or None for the network's own.
-        layers: dotted names, or ``auto``.
+        layers: dotted names, ``auto``, or ``all`` alone.
         targets: the classes to explain.
         methods: keys of ``cam.methods.METHODS``.
+        fusion: how several layers' maps become one, or None for a result each.
         fit: how a picture meets the network's input.
         input_size: side in pixels that overrides the preset's sizes.
         device: ``auto``, ``cpu``, ``cuda``, ``mps`` or another of torch's names.
@@ -70,6 +78,7 @@ class ModelSettings:
     layers: tuple[str, ...] = ("auto",)
     targets: tuple[Target, ...] = (TOP,)
     methods: tuple[str, ...] = ("gradcam",)
+    fusion: Fusion | None = None
     fit: Fit = "whole"
     input_size: int | None = None
     device: str = "auto"
@@ -80,6 +89,8 @@ class ModelSettings:
         for method in self.methods:
             _require("method", method, METHODS)
         _require("fit", self.fit, FITS)
+        if self.fusion is not None and len(self.layers) == 1 and self.layers[0] != ALL_LAYERS:
+            raise UsageError("there is one layer, which leaves nothing to fuse", "add --layer all, or several --layer")
         side = self.input_size
         if side is not None and not (isinstance(side, int) and MIN_INPUT <= side <= MAX_INPUT):
             raise UsageError(
@@ -88,12 +99,16 @@ class ModelSettings:
 
     @property
     def parts(self) -> tuple[str, ...]:
-        """What tells one picture's results apart in their names; empty when there is one result only."""
-        layers = self.layers if len(self.layers) > 1 else ("",)
+        """What tells one picture's results apart in their names; empty when there is one result only.
+
+        What ``all`` layers are called is known when the network is: until then they are one part.
+        """
+        several = self.fusion is None and (len(self.layers) > 1 or self.layers[0] == ALL_LAYERS)
+        layers = self.layers if several else ("",)
         targets = [target.name for target in self.targets] if len(self.targets) > 1 else [""]
         methods = self.methods if len(self.methods) > 1 else ("",)
         parts = tuple("_".join(filter(None, each)) for each in product(layers, targets, methods))
-        return parts if len(parts) > 1 else ()
+        return parts if len(parts) > 1 or several else ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -206,6 +206,25 @@ def test_alpha_is_a_number(gradcam):
     ]  # fmt: skip
 
 
+def test_all_layers_have_results_each_or_one(gradcam):
+    code, out, err = gradcam("a.png", "b.png", "--layer", "all", "--save", "overlay,map")
+    layers = [name.removeprefix("a_overlay_").removesuffix(".png") for name in names() if name.startswith("a_overlay")]
+    assert code == 0
+    assert {"stem.0", "stage1.0", "stage3.1"} <= set(layers)
+    assert len(out) == 4 * len(layers) == len(names())
+    assert f"stem.0 to stage3.1 ({len(layers)})" in err
+    assert gradcam("a.png", "b.png", "--layer", "all", "--save", "overlay,map", "--skip-existing")[:2] == (0, [])
+    code, out, err = gradcam("a.png", "--layer", "all", "--no-overwrite", "--save", "overlay")
+    assert (code, out) == (2, [])
+    assert "exist already" in err
+    code, out, _ = gradcam("a.png", "--layer", "stem", "--layer", "auto", "--fuse", "product", "--save", "json")
+    assert (code, out) == (0, ["gradcam_output/a_json.json"])
+    assert json.loads(Path(out[0]).read_text())["layer"] == "stem+stage3.1"
+    code, _, err = gradcam("a.png", "--fuse", "mean")
+    assert code == 2
+    assert "--layer all" in err
+
+
 def test_several_targets_and_layers(gradcam):
     code, out, _ = gradcam("a.png", "-t", "cat", "-t", "top:2", "-l", "stage1", "-l", "auto", "--save", "overlay,map")
     assert code == 0

@@ -168,7 +168,9 @@ def test_a_clip_for_one_class_against_another(gradcam, clip):
     assert json.loads(out[0])["target"]["label"] == "ship vs cat"
 
 
-@pytest.mark.parametrize("options", [("-t", "top:2"), ("--start", "2", "--end", "1"), ("--fps", "0"), ("--fps", "x")])
+@pytest.mark.parametrize(
+    "options", [("--fuse", "mean"), ("--start", "2", "--end", "1"), ("--fps", "0"), ("--fps", "x")]
+)
 def test_usage_errors(gradcam, clip, options):
     code, out, err = gradcam("video", str(clip), *options)
     assert (code, out) == (2, [])
@@ -218,3 +220,20 @@ def test_interrupted(clip, photo, tmp_path, keep):
         assert 0 < len(times) < 300
     else:
         assert written == []
+
+
+def test_several_methods_and_classes_have_results_each(gradcam, clip, animation):
+    code, out, _ = gradcam(
+        "video", str(clip), "--gif", "--save", "overlay", "--method", "gradcam", "--method", "layercam", "-t", "top:2"
+    )
+    parts = [f"{target}_{method}" for target in ("top1", "top2") for method in ("gradcam", "layercam")]
+    expected = {f"gradcam_output/clip_overlay_{part}.{suffix}" for part in parts for suffix in ("mp4", "gif")}
+    assert (code, set(out)) == (0, expected)
+    assert len({Path(path).read_bytes() for path in out}) == len(out)
+    code, out, _ = gradcam("gif", str(animation), "--layer", "all", "--fuse", "mean", "--save", "heatmap", "--json")
+    record = json.loads(out[0])
+    assert (code, list(record["files"])) == (0, ["heatmap"])
+    assert record["layer"].startswith("stem.0+")
+    code, out, err = gradcam("gif", "cat.png", "--sweep", "classes", "-t", "top:2")
+    assert (code, out) == (2, [])
+    assert "one class at one layer by one method" in err

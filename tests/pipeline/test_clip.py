@@ -6,6 +6,7 @@ import threading
 import time
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import product
 
 import cv2
 import numpy as np
@@ -65,7 +66,7 @@ def frames(photo):
 def run(frames, sinks, session, **chosen):
     settings = ClipSettings(**chosen)
     found = survey(frames[::3], session, settings)
-    return explain_clip(iter(frames), sinks, session, settings, found, lambda tally: None), found
+    return explain_clip(iter(frames), [sinks], session, settings, found, lambda tally: None), found
 
 
 @pytest.mark.parametrize("batch_size", [1, 4, 64])
@@ -83,10 +84,10 @@ def test_the_scale_is_the_clips(frames, session):
     """Bytes of all frames are on one scale: a frame's map is its values between the survey's ends."""
     sink = Kept()
     _, found = run(frames, [sink], session)
-    assert found.scale is not None
+    assert found.tracks[0].scale is not None
     answer = session.ask([session.prepare_frame(frames[10])])[0]
     geometry = session.prepare_frame(frames[10]).geometry
-    expected = SaliencyMap(answer.maps[0].values, geometry, scale=found.scale).bytes()
+    expected = SaliencyMap(answer.maps[0].values, geometry, scale=found.tracks[0].scale).bytes()
     assert np.abs(sink.maps[10].astype(int) - expected).max() <= 1
     own = Kept()
     run(frames, [own], session, normalize_over="frame")
@@ -98,11 +99,30 @@ def test_one_class_for_the_clip_or_one_a_frame(frames):
     top = Session(ModelSettings(model="tiny"))
     one, each = Kept(), Kept()
     _, found = run(frames, [one], top)
-    assert {told.index for told in one.told} == {found.target.index}
+    assert {told.index for told in one.told} == {found.tracks[0].target.index}
     _, found = run(frames, [each], top, per_frame_target=True)
-    assert found.target is None
+    assert found.aims is None
     singles = [top.ask([top.prepare_frame(frame)])[0].targets[0].index for frame in frames]
     assert [told.index for told in each.told] == singles
+
+
+def test_several_maps_of_a_frame_are_each_what_they_are_alone(frames):
+    """For each layer, class and method its own scale, its own smoothing, its own output."""
+    layers, methods = ("stage2.1", "stage3.1"), ("gradcam", "layercam")
+    targets = (Target(rank=1), Target(label="dog"))
+    session = Session(ModelSettings(model="tiny", layers=layers, targets=targets, methods=methods))
+    sinks = [Kept() for _ in range(8)]
+    settings = ClipSettings(smooth=0.1)
+    found = survey(frames[::3], session, settings)
+    explain_clip(iter(frames), [[sink] for sink in sinks], session, settings, found, lambda tally: None)
+    combinations = product(layers, targets, methods)
+    for sink, track, (layer, target, method) in zip(sinks, found.tracks, combinations, strict=True):
+        alone = Kept()
+        single = Session(ModelSettings(model="tiny", layers=(layer,), targets=(target,), methods=(method,)))
+        _, only = run(frames, [alone], single, smooth=0.1)
+        assert (track.layer, track.method, track.target.label) == (layer, method, only.tracks[0].target.label)
+        assert {told.label for told in sink.told} == {told.label for told in alone.told}
+        assert max(np.abs(a.astype(int) - b).max() for a, b in zip(sink.maps, alone.maps, strict=True)) <= 1
 
 
 def test_smoothing_is_applied(frames, session):
@@ -136,7 +156,7 @@ def test_a_sources_error_comes_out_behind_what_was_read(frames, session):
     settings = ClipSettings(batch_size=4)
     found = survey(frames[:1], session, settings)
     with pytest.raises(InputError):
-        explain_clip(breaking(), [sink], session, settings, found, lambda tally: None)
+        explain_clip(breaking(), [[sink]], session, settings, found, lambda tally: None)
     assert len(sink.times) == 10
 
 

@@ -1,0 +1,116 @@
+"""Options in the sections of ``--help``, and values that the core checks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from fractions import Fraction
+from typing import Any, TypeVar
+
+import click
+
+from gradcam_cli.errors import UsageError
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+class SectionOption(click.Option):
+    """An option that says in which section of the help it belongs, and takes its default from the environment."""
+
+    def __init__(self, *args: Any, section: str, **kwargs: Any) -> None:  # noqa: ANN401
+        super().__init__(*args, **kwargs)
+        self.section = section
+        if not self.multiple:  # several values could not be told apart in one variable
+            self.envvar = f"GRADCAM_{max(self.opts, key=len).strip('-').replace('-', '_').upper()}"
+
+
+class SectionCommand(click.Command):
+    """A command whose options are shown in sections."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write one list of options a section, in the order of declaration; the rest comes last."""
+        sections: dict[str, list[tuple[str, str]]] = {}
+        for parameter in self.get_params(ctx):
+            record = parameter.get_help_record(ctx)
+            if record is not None and isinstance(parameter, click.Option):
+                sections.setdefault(getattr(parameter, "section", "Help"), []).append(record)
+        for title, records in sections.items():
+            with formatter.section(title):
+                formatter.write_dl(records, col_max=28)
+
+
+class Checked(click.ParamType):  # type: ignore[type-arg]  # only the later ones are generic
+    """A value that a function of the core checks; its error becomes the usual message about an option.
+
+    Args:
+        name: how the help calls the value.
+        check: text → value; raises GradcamError.
+    """
+
+    def __init__(self, name: str, check: Callable[[str], object]) -> None:
+        self.name = name
+        self._check = check
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401
+        """Return the checked value, or fail with the core's own words; what is no text has been checked before."""
+        return self._check(value) if isinstance(value, str) else value
+
+
+class Several(Checked):
+    """A comma-separated choice of names.
+
+    Args:
+        choices: the names there are.
+    """
+
+    def __init__(self, choices: Iterable[str]) -> None:
+        self._choices = tuple(choices)
+        super().__init__("a,b,…", self._split)
+
+    def _split(self, text: str) -> tuple[str, ...]:
+        names = tuple(dict.fromkeys(part.strip().lower() for part in text.split(",") if part.strip()))
+        unknown = [name for name in names if name not in self._choices]
+        if unknown or not names:
+            raise click.BadParameter(f"'{', '.join(unknown) or text}' is not among {', '.join(self._choices)}")
+        return names
+
+
+def exact(text: str) -> Fraction:
+    """Read a number, not negative, without rounding it: ``29.97``, ``30000/1001``.
+
+    Raises:
+        UsageError: it is none.
+    """
+    try:
+        number = Fraction(text)
+    except (ValueError, ZeroDivisionError):
+        number = Fraction(-1)
+    if number < 0:
+        raise UsageError(f"'{text}' is not a number of that kind", "give one such as 2.5 or 30000/1001")
+    return number
+
+
+def rate(text: str) -> Fraction:
+    """Read a number of frames per second, as ``exact`` does, but not zero.
+
+    Raises:
+        UsageError: it is none.
+    """
+    if not (number := exact(text)):
+        raise UsageError("no frame per second is no rate", "give one such as 10 or 30000/1001")
+    return number
+
+
+def options(section: str, *declared: tuple[tuple[str, ...], dict[str, Any]]) -> Callable[[Function], Function]:
+    """Return one decorator that adds all ``declared`` options to a command, under a heading."""
+
+    def decorate(function: Function) -> Function:
+        for names, attributes in reversed(declared):
+            function = click.option(*names, cls=SectionOption, section=section, **attributes)(function)
+        return function
+
+    return decorate
+
+
+def option(*names: str, **attributes: Any) -> tuple[tuple[str, ...], dict[str, Any]]:  # noqa: ANN401
+    """Describe an option as ``click.option`` takes it."""
+    return names, attributes
