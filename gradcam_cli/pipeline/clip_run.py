@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from gradcam_cli._version import __version__
+from gradcam_cli.cam.methods import METHODS
 from gradcam_cli.errors import GradcamError, InputError
 from gradcam_cli.media.gif_read import AnimationReader
 from gradcam_cli.media.gif_write import GifWriter
@@ -78,7 +79,7 @@ class ClipExplanation:
             "input": self.input,
             "model": network.name,
             "weights": {"source": network.weights.source, "sha256": network.weights.sha256()},
-            "layer": self.session.explainer.layers[0].name,
+            "layer": METHODS[settings.methods[0]].place(self.session.explainer.layers[0].name),
             "method": settings.methods[0],
             "target": None if self.survey.target is None else asdict(self.survey.target),
             "predictions": [asdict(prediction) for prediction in self.predictions],
