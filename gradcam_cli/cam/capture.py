@@ -81,16 +81,8 @@ class Captured:
         Returns:
             Per target layer ∂score/∂activation as float32 (N, C, h, w); zeros where the layer does not reach the score.
         """
-        if not scores.requires_grad:
-            return [torch.zeros_like(maps) for maps in self.feature_maps]
-        scale = _scale_for(scores)
-        # Pictures do not depend on one another, so their sum has each one's gradient. A scalar needs no grad_outputs,
-        # whose check imports torch's symbolic shapes: 0.3 s of start-up.
-        found = torch.autograd.grad(scores.sum() * scale, self.activations, retain_graph=True, allow_unused=True)
-        return [
-            layout.feature_maps(torch.zeros_like(activation) if gradient is None else gradient).float() / scale
-            for layout, activation, gradient in zip(self.layouts, self.activations, found, strict=True)
-        ]
+        found = differentiated(scores, self.activations)
+        return [layout.feature_maps(each) for layout, each in zip(self.layouts, found, strict=True)]
 
     def curvature(self, scores: torch.Tensor, layer: int) -> torch.Tensor:
         """Return H·A at a target layer, given by its position: the scores' Hessian times the layer's output.
@@ -113,6 +105,24 @@ class Captured:
 def sides(logits: torch.Tensor) -> torch.Tensor:
     """Return a logit for every class: a network with one logit y, (N, 1), has two sides, -y and y."""
     return torch.cat([-logits, logits], dim=1) if logits.shape[1] == 1 else logits
+
+
+def differentiated(scores: torch.Tensor, tensors: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+    """Differentiate one score a picture, (N,), with respect to tensors of the same batch.
+
+    Returns:
+        For each of them ∂score/∂tensor, float32 of its shape; zeros where it does not reach the score.
+    """
+    if not scores.requires_grad:
+        return [torch.zeros_like(tensor, dtype=torch.float32) for tensor in tensors]
+    scale = _scale_for(scores)
+    # Pictures do not depend on one another, so their sum has each one's gradient. A scalar needs no grad_outputs,
+    # whose check imports torch's symbolic shapes: 0.3 s of start-up.
+    found = torch.autograd.grad(scores.sum() * scale, tensors, retain_graph=True, allow_unused=True)
+    return [
+        torch.zeros_like(tensor, dtype=torch.float32) if gradient is None else gradient.float() / scale
+        for tensor, gradient in zip(tensors, found, strict=True)
+    ]
 
 
 def _scale_for(scores: torch.Tensor) -> float:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from gradcam_cli.cam.capture import logits_of, sides
+from gradcam_cli.cam.capture import capture, differentiated, logits_of, sides
+from gradcam_cli.cam.guided import Guided
 from gradcam_cli.cam.rerun import Tail
 
 if TYPE_CHECKING:
@@ -55,6 +56,19 @@ class Question:
     def gradients(self) -> list[torch.Tensor]:
         """Per target layer ∂logit/∂activation, float32 (N, C, h, w)."""
         return self.captured.gradients(self.captured.scores(self.shares))
+
+    def input_gradients(self, pictures: torch.Tensor) -> torch.Tensor:
+        """Run the network on pictures in the batch's place and return ∂y/∂picture, float32 (N, 3, H, W)."""
+        leaf = pictures.detach().requires_grad_(True)
+        # The network gets a copy, which it may change in place.
+        found = capture(self.captured.network, [], leaf.clone())
+        return differentiated(found.scores(self.shares), [leaf])[0]
+
+    @cached_property
+    def guided_gradients(self) -> torch.Tensor:
+        """The batch's ``input_gradients`` with negative ones cut at every ReLU, float32 (N, 3, H, W)."""
+        with Guided():
+            return self.input_gradients(self.captured.batch)
 
     def at(self, layer: int) -> Evidence:
         """Return what is known at one of the target layers, by its position."""
@@ -112,6 +126,21 @@ class Evidence:
     def pictures(self) -> torch.Tensor:
         """What was run, normalised, (N, 3, H, W), of the network's dtype."""
         return self._captured.batch
+
+    def input_gradients(self, pictures: torch.Tensor) -> torch.Tensor:
+        """Return ∂y/∂picture at pictures in the batch's place, (N, 3, H, W) → float32 (N, 3, H, W)."""
+        return self._question.input_gradients(pictures)
+
+    @property
+    def guided_gradients(self) -> torch.Tensor:
+        """∂y/∂picture of the batch with negative gradients cut at every ReLU, float32 (N, 3, H, W)."""
+        return self._question.guided_gradients
+
+    def on(self, pictures: torch.Tensor) -> Evidence:
+        """Ask the same of pictures in the batch's place, (N, 3, H, W): one forward pass, what is known at the layer."""
+        captured = self._captured
+        found = capture(captured.network, [captured.layers[self._layer]], pictures)
+        return Question(found, self.aims, self._question.patience).at(0)
 
     @torch.no_grad()
     def run(self, pictures: torch.Tensor) -> torch.Tensor:

@@ -46,10 +46,12 @@ class ClassMap:
     """The class activation map of one picture for one class at one layer by one method.
 
     Attributes:
-        layer: the target layer's dotted name; of a fused map all of them, joined by ``+``.
+        layer: the target layer's dotted name, of a fused map all of them, joined by ``+``; ``input`` for methods that
+            look at no layer.
         aim: what is explained.
         method: a key of ``cam.methods.METHODS``.
-        values: float32 (h, w), rectified where the method says so, not scaled; zeros where ``blank``.
+        values: float32 (h, w), as fine as the layer's grid or as the input, rectified where the method says so, not
+            scaled; zeros where ``blank``.
         low: smallest value before rectification.
         high: largest value before rectification.
         blank: why the map shows nothing, or None.
@@ -221,10 +223,13 @@ class Explainer:
         chosen = [[each[min(turn, len(each) - 1)] for each in aims] for turn in turns]
         questions = [Question(captured, each, self.patience) for each in chosen]
         results = [Explained(row, []) for row in logits]
+        of_input: dict[tuple[int, str], list[ClassMap]] = {}
         for position, layer in enumerate(self.layers):
             for turn, question in enumerate(questions):
                 for name in self.methods:
-                    maps = _class_maps(layer.name, name, question.at(position))
+                    maps = of_input.get((turn, name)) or _class_maps(layer.name, name, question.at(position))
+                    if not METHODS[name].layered:
+                        of_input[turn, name] = maps
                     for picture, class_map in enumerate(maps):
                         if turn < len(aims[picture]):
                             results[picture].maps.append(class_map)
@@ -258,7 +263,7 @@ def _class_maps(layer: str, method: str, evidence: Evidence) -> list[ClassMap]:
     dead = (~evidence.gradients.flatten(1).any(1)).tolist() if entry.gradient else [False] * len(found)
     maps = []
     for raw, aim, is_dead in zip(found, evidence.aims, dead, strict=True):
-        blank = blank_reason(raw, gradient_is_zero=is_dead, rectified=entry.rectified)
+        blank = blank_reason(raw, gradient_is_zero=is_dead, rectified=entry.rectified, layered=entry.layered)
         values = np.zeros_like(raw) if blank else np.maximum(raw, 0) if entry.rectified else raw
-        maps.append(ClassMap(layer, aim, method, values, float(raw.min()), float(raw.max()), blank))
+        maps.append(ClassMap(entry.place(layer), aim, method, values, float(raw.min()), float(raw.max()), blank))
     return maps

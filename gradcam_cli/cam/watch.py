@@ -17,6 +17,7 @@ from torch.func import functional_call
 from torch.overrides import TorchFunctionMode
 
 from gradcam_cli.cam.capture import logits_of, undisturbed
+from gradcam_cli.cam.guided import is_relu
 from gradcam_cli.cam.layout import Layout, first_tensor, layout_of
 from gradcam_cli.errors import ModelError
 
@@ -67,12 +68,14 @@ class Watched:
         classes: number of class scores.
         normalised: names of (convolution, batch norm) where the one's output goes to the other and nowhere else,
             each called once and the convolution's weight read by nothing else.
+        rectifies: whether a ReLU ran, as a module or as a function.
     """
 
     input_size: Size
     calls: list[Call]
     classes: int
     normalised: list[tuple[str, str]]
+    rectifies: bool
 
 
 def watch(network: nn.Module, input_size: Size) -> Watched:
@@ -121,7 +124,7 @@ def _watch(network: nn.Module, input_size: Size) -> Watched:
                     output = network(blank)
         finally:
             notes.remove()
-        return Watched(input_size, notes.calls, logits_of(output).shape[1], notes.normalised())
+        return Watched(input_size, notes.calls, logits_of(output).shape[1], notes.normalised(), notes.reads.rectifies)
 
     with undisturbed(network):
         if not _meta_pays(network):
@@ -149,6 +152,8 @@ _METADATA = (bool, int, str, type(None), torch.Size, torch.dtype, torch.device, 
 class _Reads(TorchFunctionMode):
     """Counts, by the identity of a tensor, the functions that read its values; those of ``reader``'s reader are not.
 
+    Notes whether one of the functions is a ReLU.
+
     A dispatch mode would see more, also what compiled functions do, but imports torch's compiler.
     """
 
@@ -156,6 +161,7 @@ class _Reads(TorchFunctionMode):
         super().__init__()
         self.count: Counter[int] = Counter()
         self.reader: int | None = None
+        self.rectifies = False
         self.resting = False
         """While hooks look at tensors."""
 
@@ -167,6 +173,7 @@ class _Reads(TorchFunctionMode):
         kwargs: dict[str, Any] | None = None,
     ) -> Any:  # noqa: ANN401
         result = func(*args, **(kwargs or {}))
+        self.rectifies = self.rectifies or is_relu(func, args, kwargs or {})
         if not self.resting and not isinstance(result, _METADATA):
             for argument in (*args, *(kwargs or {}).values()):
                 for each in argument if isinstance(argument, (list, tuple)) else (argument,):

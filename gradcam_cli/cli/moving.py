@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from gradcam_cli.cam.methods import METHODS
 from gradcam_cli.cli.console import Voice
 from gradcam_cli.cli.options import (
     batch_options,
@@ -125,6 +126,8 @@ def gif(inputs: tuple[str, ...], **chosen: Any) -> int:  # noqa: ANN401
         return SweepRun(jobs, session, settings, sweep, count)
 
     model = _one_map(chosen)
+    if sweep == "layers" and not METHODS[model.methods[0]].layered:
+        raise UsageError(f"the method {model.methods[0]} looks at no layer", "choose another --method or --sweep")
     plan = plan_for(
         inputs, chosen, model, kinds=("overlay",), suffixes=PICTURE_SUFFIXES, picture_format="gif", parts=(sweep,)
     )

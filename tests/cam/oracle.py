@@ -7,6 +7,7 @@ import copy
 import numpy as np
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 
 class Oracle:
@@ -20,6 +21,7 @@ class Oracle:
 
     def __init__(self, net: nn.Module, picture: torch.Tensor, layer: str) -> None:
         self._net = copy.deepcopy(net).double()
+        self._layer = layer
         self.picture = picture.double().numpy()
         self._last = nn.Identity() if layer == "features" else self._net.features[4]
         stem = self._net.features if layer == "features" else self._net.features[:4]
@@ -34,6 +36,41 @@ class Oracle:
     def logits_of(self, picture: np.ndarray) -> np.ndarray:
         with torch.no_grad():
             return self._net(torch.from_numpy(picture)[None])[0].numpy()
+
+    def at(self, picture: np.ndarray) -> Oracle:
+        """Return what is true of another picture."""
+        return Oracle(self._net, torch.from_numpy(picture), self._layer)
+
+    def input_gradient(self, target: int, step: float = 1e-6) -> np.ndarray:
+        """∂logit/∂picture, (3, H, W)."""
+        flat = torch.from_numpy(self.picture).flatten()
+        columns = []
+        for positions in torch.arange(len(flat)).split(480):
+            moved = torch.zeros(len(positions), len(flat), dtype=torch.float64)
+            moved[torch.arange(len(positions)), positions] = step
+            with torch.no_grad():
+                above, below = (self._net((flat + m).view(-1, *self.picture.shape)) for m in (moved, -moved))
+            columns.append((above - below)[:, target] / (2 * step))
+        return torch.cat(columns).view(self.picture.shape).numpy()
+
+    def sent_back(self, target: int, *, guided: bool) -> np.ndarray:
+        """∂logit/∂picture, (3, H, W), written out layer by layer; ``guided`` cuts what is negative at ReLUs."""
+        first, relu, second, norm, _ = self._net.features
+        mix, weights = self._net.tail[0], self._net.classifier.weight[target]
+        picture = torch.from_numpy(self.picture)[None]
+        with torch.no_grad():
+            before = [first(picture)]
+            before.append(norm(second(relu(before[0]))))
+            after = self._net.tail(before[1].clamp(min=0))
+            back = (1 - after**2) * weights[:, None, None] / after[0, 0].numel()
+            back = torch.einsum("oi,nohw->nihw", mix.weight[:, :, 0, 0], back)
+            for convolution, values in ((second, before[1]), (first, before[0])):
+                back = torch.where((values > 0) & ((back > 0) | (not guided)), back, 0.0)
+                if convolution is second:
+                    back = back * (norm.weight / (norm.running_var + norm.eps) ** 0.5)[:, None, None]
+                # A stride of 2 halves an even side.
+                back = F.conv_transpose2d(back, convolution.weight, stride=2, padding=1, output_padding=1)
+        return back[0].numpy()
 
     def without(self, channel: int) -> np.ndarray:
         """Logits without a feature map."""
@@ -139,8 +176,43 @@ def score_weights(method: str, truth: Oracle, target: int) -> np.ndarray:
     return weights
 
 
+def noisy(picture: np.ndarray, copies: int) -> list[np.ndarray]:
+    generator = torch.Generator().manual_seed(0)
+    noises = [torch.randn(picture.shape, generator=generator).double().numpy() for _ in range(copies)]
+    return [picture + 0.15 * (picture.max() - picture.min()) * noise for noise in noises]
+
+
+def smoothgradcam_pp(truth: Oracle, target: int) -> np.ndarray:
+    gradients = np.stack([truth.at(copy).gradients()[target] for copy in noisy(truth.picture, 8)])
+    first, second, third = (np.mean(gradients**power, axis=0) for power in (1, 2, 3))
+    weights = np.zeros(len(first))
+    for k, plane in enumerate(truth.activations):
+        for d1, d2, d3 in zip(first[k].ravel(), second[k].ravel(), third[k].ravel(), strict=True):
+            if d1 > 0:
+                weights[k] += d1 * d2 / (2 * d2 + d3 * plane.sum())
+    return weighed(weights, truth.activations)
+
+
+def of_input(method: str, truth: Oracle, target: int) -> np.ndarray:
+    """Return the map (H, W) of a method that shows the pixels' gradient."""
+    if method == "gradient":
+        found = truth.input_gradient(target)
+    elif method == "smoothgrad":
+        found = np.mean([truth.at(copy).sent_back(target, guided=False) for copy in noisy(truth.picture, 16)], axis=0)
+    else:
+        found = truth.sent_back(target, guided=True)
+    if method == "guided-gradcam":
+        coarse = weighed(truth.gradients()[target].mean((1, 2)), truth.activations)
+        found = found * upsampled(np.maximum(coarse, 0), truth.picture.shape[1:])
+    return np.abs(found).max(axis=0)
+
+
 def expected(method: str, truth: Oracle, target: int) -> np.ndarray:
     """Return the method's map (h, w), not rectified."""
+    if method in ("gradient", "smoothgrad", "guided-backprop", "guided-gradcam"):
+        return of_input(method, truth, target)
+    if method == "smoothgradcam++":
+        return smoothgradcam_pp(truth, target)
     a, everyone = truth.activations, truth.gradients()
     g = everyone[target]
     if method == "finercam":

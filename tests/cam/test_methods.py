@@ -44,13 +44,15 @@ def test_equals_the_float64_formula(small_net, batch, method, layer):
 def test_does_not_depend_on_company(small_net, batch, method):
     """Not on the other pictures of a batch, the other classes, layers or methods."""
     layer = "tail" if method == "cam" else "features"
+    place = METHODS[method].place(layer)
     others = ["gradcam", "eigencam", *([] if method in ("gradcam", "eigencam") else [method])]
     together = Explainer(small_net, ["features.3", layer] if method != "cam" else layer, method=others)
     explained = together(batch, lambda logits: [3, 1])
     for position in range(len(batch)):
-        (mine,) = [
-            each for each in explained[position].maps if (each.method, each.layer, each.target) == (method, layer, 1)
+        mine, *again = [
+            each for each in explained[position].maps if (each.method, each.layer, each.target) == (method, place, 1)
         ]
+        assert len(again) == (place == "input"), "once for each layer, where it looks at none"
         alone = Explainer(small_net, layer, method=method)(batch[position : position + 1], 1)[0].maps[0]
         np.testing.assert_allclose(mine.values, alone.values, atol=1e-5 * max(np.abs(alone.values).max(), 1e-3))
 
@@ -103,7 +105,8 @@ def test_many_methods_cost_one_forward_and_one_backward(small_net, batch, monkey
 
     monkeypatch.setattr(torch.autograd, "grad", counted)
     small_net.register_forward_hook(lambda *_: calls.update(forward=calls["forward"] + 1))
-    methods = [name for name in quick() if name not in ("shapleycam", "finercam", "ablationcam")]
+    several = ("shapleycam", "finercam", "ablationcam", "smoothgradcam++")
+    methods = [name for name in quick() if METHODS[name].layered and name not in several]
     explainer = Explainer(small_net, ["features", "tail"], method=methods)
     calls["forward"] = 0
     explainer(batch, 1)
@@ -223,6 +226,8 @@ def test_dead_feature_maps_give_numbers(batch, method):
 def test_names():
     assert check_method("GradCAM++") == "gradcam++"
     assert check_method("GradCAMPlusPlus") == "gradcam++"
+    assert check_method("SmoothGradCAMpp") == "smoothgradcam++"
+    assert check_method("Guided-BackProp") == "guided-backprop"
     assert check_method("kpca_cam") == check_method("KPCACAM") == "kpca-cam"
     assert check_method("grad-cam") == "gradcam"
     with pytest.raises(UsageError) as caught:

@@ -150,6 +150,12 @@ def test_a_still_picture_is_swept(gradcam, photo, sweep, options, frames):
         assert gif.n_frames == frames
 
 
+def test_layers_are_not_swept_by_a_method_that_looks_at_none(gradcam):
+    code, out, err = gradcam("gif", "still.png", "--sweep", "layers", "--method", "smoothgrad")
+    assert (code, out) == (2, [])
+    assert "the method smoothgrad looks at no layer" in err
+
+
 def test_thinned_gifs_last_as_long(gradcam, clip):
     gradcam("video", str(clip), "--gif", "--gif-fps", "5", "--save", "overlay")
     with av.open("gradcam_output/clip_overlay.gif") as container:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from gradcam_cli.cam.watch import Watched
 
     Method = Callable[[Evidence], torch.Tensor]
-    """What is known → class activation maps (N, h, w), not rectified."""
+    """What is known → class activation maps (N, h, w), or maps of the input (N, H, W), not rectified."""
 
     Check = Callable[[Watched, str], None]
     """What was seen of a network, the target layer's name; raises ModelError where the method does not suit them."""
@@ -37,9 +37,10 @@ class Entry:
         location: ``module:function`` within this package.
         summary: one line.
         paper: where it was published, or empty.
-        gradient: whether it looks at the gradient, so that a gradient of zero leaves it nothing to show.
+        gradient: whether it looks at the layer's gradient, so that a gradient of zero leaves it nothing to show.
         rectified: whether what speaks against the class is cut off.
         slow: whether the network is run anew for each feature map.
+        layered: whether it looks at the target layer; otherwise its map is the same for all of them.
         needs: ``module:function`` that raises where a network or layer does not suit it; empty where all do.
     """
 
@@ -49,11 +50,16 @@ class Entry:
     gradient: bool = True
     rectified: bool = True
     slow: bool = False
+    layered: bool = True
     needs: str = ""
 
     def load(self) -> Method:
         """Import and return the function."""
         return cast("Method", _imported(self.location))
+
+    def place(self, layer: str) -> str:
+        """Return what the method looks at when it is asked for a layer: that, or ``input``."""
+        return layer if self.layered else INPUT
 
     def check(self, watched: Watched, layer: str) -> None:
         """Raise ModelError when the method cannot explain the network at the layer of that name."""
@@ -66,11 +72,18 @@ def _imported(location: str) -> object:
     return getattr(import_module(f"{__name__}.{module}"), function)
 
 
+INPUT = "input"
+"""What methods look at that look at no layer."""
+
 ARXIV = "https://arxiv.org/abs/"
 
 METHODS: dict[str, Entry] = {
     "gradcam": Entry("gradcam:gradcam", "feature maps weighed by the mean of their gradient", f"{ARXIV}1610.02391"),
     "gradcam++": Entry("gradcam:gradcam_pp", "positive gradients, weighed by how alone they are", f"{ARXIV}1710.11063"),
+    "smoothgradcam++": Entry(
+        "smooth:smoothgradcam_pp", "Grad-CAM++ averaged over eight noisy copies of the picture", f"{ARXIV}1908.01224",
+        gradient=False,
+    ),
     "xgradcam": Entry("gradcam:xgradcam", "gradients weighed by each place's share of its map", f"{ARXIV}2008.02312"),
     "hirescam": Entry("elementwise:hirescam", "gradient times activation, place by place", f"{ARXIV}2011.08891"),
     "layercam": Entry(
@@ -126,6 +139,22 @@ METHODS: dict[str, Entry] = {
     "iscam": Entry(
         "score:iscam", "Score-CAM over ten strengths of each mask", f"{ARXIV}2010.03023", gradient=False, slow=True
     ),
+    "gradient": Entry(
+        "pixels:gradient", "how much the score changes with each pixel of the input", f"{ARXIV}1312.6034",
+        gradient=False, rectified=False, layered=False,
+    ),
+    "smoothgrad": Entry(
+        "smooth:smoothgrad", "the same averaged over sixteen noisy copies of the picture", f"{ARXIV}1706.03825",
+        gradient=False, rectified=False, layered=False,
+    ),
+    "guided-backprop": Entry(
+        "pixels:guided_backprop", "the input's gradient, positive through every ReLU; knows little of the class",
+        f"{ARXIV}1412.6806", gradient=False, rectified=False, layered=False, needs="pixels:needs_relu",
+    ),
+    "guided-gradcam": Entry(
+        "pixels:guided_gradcam", "guided backpropagation times Grad-CAM: details where they speak for the class",
+        f"{ARXIV}1610.02391", needs="pixels:needs_relu",
+    ),
     "cam": Entry(
         "activation:cam", "the last linear layer's weights, where only pooling is in front of it",
         f"{ARXIV}1512.04150", gradient=False, needs="activation:needs_linear_head",
@@ -136,7 +165,7 @@ METHODS: dict[str, Entry] = {
 }  # fmt: skip
 """Name → method, in the order in which they are listed."""
 
-_SPELT = {name.replace("-", ""): name for name in METHODS} | {"gradcamplusplus": "gradcam++", "gradcampp": "gradcam++"}
+_SPELT = {name.replace("-", "").replace("++", plus): name for name in METHODS for plus in ("++", "pp", "plusplus")}
 """Without hyphens and as other libraries call them → the name."""
 
 ALL = "all"

@@ -1,0 +1,47 @@
+"""Guided backpropagation: which functions are ReLUs, and a backward pass that cuts negative gradients at them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch.nn import functional as F
+from torch.overrides import TorchFunctionMode
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_RELUS = {torch.relu, torch.relu_, torch.Tensor.relu, torch.Tensor.relu_, F.relu, F.relu6}
+_CLIPS = {F.hardtanh, F.hardtanh_}
+"""Called with both bounds; with 0 as the lower they are ReLUs that are cut above, as ReLU6 is."""
+
+
+def is_relu(function: object, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    """Whether a call of one of torch's functions, as a ``TorchFunctionMode`` sees it, is a ReLU; modules call these."""
+    if function in _CLIPS:
+        return bool((args[1] if len(args) > 1 else kwargs.get("min_val", -1.0)) == 0)
+    return function in _RELUS
+
+
+class Guided(TorchFunctionMode):
+    """Where a forward pass and its backward pass run within it, gradients at what ReLUs return are cut at zero.
+
+    Modules, functions and in-place calls are alike, and no module gets a hook. Source: Springenberg et al., "Striving
+    for Simplicity: The All Convolutional Net", ICLR Workshops 2015, https://arxiv.org/abs/1412.6806.
+    """
+
+    def __torch_function__(
+        self,
+        func: Any,  # noqa: ANN401
+        types: Sequence[type],
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:  # noqa: ANN401
+        result = func(*args, **(kwargs or {}))
+        if is_relu(func, args, kwargs or {}) and result.requires_grad:
+            result.register_hook(_positive)
+        return result
+
+
+def _positive(gradient: torch.Tensor) -> torch.Tensor:
+    return gradient.clamp(min=0)
