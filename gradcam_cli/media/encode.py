@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 PictureSuffix = Literal["png", "jpg", "webp"]
+FigureSuffix = Literal["png", "pdf"]
 
 _LONGEST_SIDE = {"png": 1_000_000, "jpg": 65_500, "webp": 16_383}  # libpng's, libjpeg's and the WebP format's limits
 
@@ -49,6 +50,32 @@ def encode(
             return _with_palette(_encode(pixels, suffix, quality), palette)
         pixels = _coloured(pixels, palette)
     return _encode(pixels, suffix, quality)
+
+
+def encode_figure(pixels: npt.NDArray[np.uint8], suffix: FigureSuffix, dpi: int) -> bytes:
+    """Encode a picture that is to be printed in a certain size; the same picture gives the same bytes.
+
+    Args:
+        pixels: uint8 RGB (H, W, 3).
+        suffix: ``png``, exact, with the resolution recorded; or ``pdf``, one page of the picture's printed size
+            without margins. Pillow has the choice of JPEG or JPEG 2000 in a PDF; it is JPEG of quality 95 without
+            chroma subsampling, since printers and journals know it, and type stays crisp.
+        dpi: pixels an inch.
+
+    Raises:
+        OutputError: the picture is too long or too wide for the format.
+    """
+    if suffix == "png":
+        data, per_metre = encode(pixels, "png"), round(dpi / 0.0254)
+        # Right behind the header, which always takes as many bytes; 1: the unit is the metre.
+        return data[:33] + _chunk(b"pHYs", struct.pack(">IIB", per_metre, per_metre, 1)) + data[33:]
+    side, limit = max(pixels.shape[:2]), _LONGEST_SIDE["jpg"]
+    if side > limit:
+        raise OutputError(f"a figure of {side} pixels is too long for PDF (at most {limit})", "write it as PNG")
+    buffer = io.BytesIO()
+    dateless: dict[str, Any] = {"creationDate": None, "modDate": None}  # otherwise Pillow writes the time of day
+    Image.fromarray(pixels).save(buffer, "PDF", resolution=dpi, quality=95, subsampling=0, **dateless)
+    return buffer.getvalue()
 
 
 def encode_array(array: npt.NDArray[Any]) -> bytes:

@@ -1,0 +1,123 @@
+"""Letters on pictures: how wide a text is, what of it fits into a line, and drawing it.
+
+A size is a number of pixels as OpenCV 5 understands it: capitals are three quarters of it high, and what hangs below
+the line is a quarter. OpenCV before 5 has strokes of ASCII only, drawn to the same measure; the rest becomes ``?``.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from typing import TYPE_CHECKING
+
+import cv2
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    Pixels = npt.NDArray[np.uint8]
+    Ink = tuple[int, int, int]
+
+BLACK: Ink = (0, 0, 0)
+WHITE: Ink = (255, 255, 255)
+
+REGULAR, MEDIUM, BOLD = 400, 500, 600
+"""Weights of the strokes."""
+
+CAPITALS, DESCENT = 0.75, 0.25
+"""Height of the capitals, and depth of what hangs below the line, as shares of the size."""
+
+_EM = 0.93  # capitals of three quarters of the size are 0.7 em high in this font
+
+_ENDING = re.compile(r"(?:  | · )[^·]{1,12}$| [<>]?\d[\d.]* %$")
+"""What a text that is cut keeps nevertheless: ``  81 %``."""
+
+
+def size_of(points: float, dpi: float) -> int:
+    """Return the size in pixels of type of so many points (1/72 inch) at a resolution; at least 1."""
+    return max(1, round(points / 72 * dpi * _EM))
+
+
+def fitted(text: str, largest: int, least: int, room: int, weight: int = REGULAR) -> tuple[int, str]:
+    """Return the size, and how much of the text, so that it is at most ``room`` pixels wide in one line.
+
+    It is made smaller first; what is too long at the least size is cut, with ``…`` for what is left out.
+    """
+    for size in range(largest, least - 1, -1):
+        if text_width(text, size, weight) <= room:
+            return size, text
+    size = min(largest, least)
+    return size, shortened(text, size, room, weight)
+
+
+def shortened(text: str, size: int, room: int, weight: int = REGULAR) -> str:
+    """Return the text, its middle or end left out so that it is at most ``room`` pixels wide.
+
+    A short ending after ``·`` or two spaces, or a percentage, is kept; alone, where there is no room for more.
+    """
+    if text_width(text, size, weight) <= room:
+        return text
+    found = _ENDING.search(text)
+    ending = found[0] if found and text_width(f"…{found[0]}", size, weight) <= room else ""
+    head = text[: len(text) - len(ending)]
+    fits, fails = 0, len(head)
+    while fails - fits > 1:
+        middle = (fits + fails) // 2
+        narrow = text_width(_cut(head, middle, ending), size, weight) <= room
+        fits, fails = (middle, fails) if narrow else (fits, middle)
+    return _cut(head, fits, ending) if fits else ending.strip()
+
+
+def _cut(head: str, count: int, ending: str) -> str:
+    return f"{head[:count].rstrip()}…{ending}"
+
+
+if hasattr(cv2, "FontFace"):  # OpenCV 5: outlines with nearly all of Unicode
+
+    @functools.cache
+    def _font() -> cv2.FontFace:
+        """Return the built-in font."""
+        return cv2.FontFace("sans")
+
+    def text_width(text: str, size: int, weight: int = REGULAR) -> int:
+        """Return the text's width in pixels."""
+        _, _, width, _ = cv2.getTextSize((0, 0), text, (0, 0), _font(), size, weight)
+        return int(width)
+
+    def write(
+        pixels: Pixels, text: str, origin: tuple[int, int], size: int, ink: Ink = BLACK, weight: int = REGULAR
+    ) -> None:
+        """Write a line onto a picture, uint8 RGB (H, W, 3), in place; what lies outside it is lost.
+
+        Args:
+            pixels: the ground.
+            text: without line breaks.
+            origin: (x, y) of the left end of the line that the letters stand on.
+            size: in pixels.
+            ink: RGB, 0 to 255.
+            weight: of the strokes, ``REGULAR`` to ``BOLD``.
+        """
+        cv2.putText(pixels, text, origin, ink, _font(), size, weight)
+
+else:  # strokes, for ASCII alone
+    _HERSHEY_SIZE = 30.0  # pixels at scale 1, that letters look as large as the other font's
+    _LOOKALIKES = str.maketrans({"…": "...", "·": "-", "×": "x", "−": "-", "–": "-"})
+
+    def _stroked(text: str, size: int, weight: int) -> tuple[str, int, float, int]:
+        """Return what OpenCV wants to know of a text: ASCII, font, scale, thickness."""
+        plain = text.translate(_LOOKALIKES).encode("ascii", "replace").decode()
+        thickness = max(1, round(size * weight / 7000))
+        return plain, cv2.FONT_HERSHEY_SIMPLEX, size / _HERSHEY_SIZE, thickness
+
+    def text_width(text: str, size: int, weight: int = REGULAR) -> int:
+        """Return the text's width in pixels."""
+        (width, _), _ = cv2.getTextSize(*_stroked(text, size, weight))
+        return int(width) if text else 0  # no text would be as wide as a stroke
+
+    def write(
+        pixels: Pixels, text: str, origin: tuple[int, int], size: int, ink: Ink = BLACK, weight: int = REGULAR
+    ) -> None:
+        """Write a line onto a picture, uint8 RGB (H, W, 3), in place; the arguments are the other ``write``'s."""
+        plain, font, scale, thickness = _stroked(text, size, weight)
+        cv2.putText(pixels, plain, origin, font, scale, ink, thickness, cv2.LINE_AA)
