@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -177,6 +178,19 @@ class Explainer:
         """How many threads had best explain at once: several with few cores do more than one with all."""
         on_cpu = all(parameter.device.type == "cpu" for parameter in self.network.parameters())
         return min(MOST_CONCURRENT, torch.get_num_threads()) if self._replicas is not None and on_cpu else 1
+
+    def only(self, layer: int | None, method: str) -> Explainer:
+        """Return an explainer of the same network, its copies shared, for one layer, or fused ones, and one method.
+
+        Args:
+            layer: position among ``layers``; None keeps them all.
+            method: a key of ``cam.methods.METHODS``, whose needs were checked if it is one of ``methods``.
+        """
+        single = copy.copy(self)
+        single.methods = [method]
+        if layer is not None:
+            single.layers, single.fusion = [self.layers[layer]], None
+        return single
 
     @contextlib.contextmanager
     def running(self) -> Iterator[tuple[nn.Module, list[nn.Module]]]:

@@ -20,6 +20,7 @@ COMMANDS = {
     "image": "gradcam_cli.cli.image:image",
     "video": "gradcam_cli.cli.moving:video",
     "gif": "gradcam_cli.cli.moving:gif",
+    "compare": "gradcam_cli.cli.compare:compare",
     "layers": "gradcam_cli.cli.layers:layers",
     "methods": "gradcam_cli.cli.methods:methods",
 }

@@ -14,7 +14,18 @@ from gradcam_cli.cam.methods import check_method
 from gradcam_cli.cam.targets import Target, parse_target
 from gradcam_cli.cli.sections import Checked, Function, Several, exact, option, options, rate
 from gradcam_cli.models.names import check_name
-from gradcam_cli.pipeline.settings import CODECS, FORMATS, FUSIONS, KINDS, MAX_INPUT, MIN_INPUT, MOVING_KINDS, SWEEPS
+from gradcam_cli.pipeline.settings import (
+    AXES,
+    CODECS,
+    FIGURE_FORMATS,
+    FORMATS,
+    FUSIONS,
+    KINDS,
+    MAX_INPUT,
+    MIN_INPUT,
+    MOVING_KINDS,
+    SWEEPS,
+)
 from gradcam_cli.records import FITS, NORMALIZATIONS
 from gradcam_cli.render.colormap import check_colormap
 
@@ -121,13 +132,26 @@ steady_options = options(
     ),
 )  # fmt: skip
 
-model_options = options(
+_MODEL_HELP = (
+    "A torchvision classifier by name, 'tiny' (bundled, offline), or 'auto': mobilenet_v2 if its weights are at hand "
+    "or can be fetched, otherwise tiny."
+)
+
+_one_model = options(
+    "Network",
+    option("-m", "--model", type=Checked("NAME", check_name), default="auto", show_default=True, help=_MODEL_HELP),
+)
+
+_several_models = options(
     "Network",
     option(
-        "-m", "--model", type=Checked("NAME", check_name), default="auto", show_default=True,
-        help="A torchvision classifier by name, 'tiny' (bundled, offline), or 'auto': mobilenet_v2 if its weights "
-        "are at hand or can be fetched, otherwise tiny.",
+        "-m", "--model", "models", type=Checked("NAME", check_name), multiple=True, default=("auto",),
+        help=f"{_MODEL_HELP} Repeat for several.",
     ),
+)  # fmt: skip
+
+_how_to_explain = options(
+    "Network",
     option(
         "-w", "--weights", type=FILE, metavar="FILE",
         help="Checkpoint (.pth, .pt, .ckpt, .safetensors); nothing in it is executed.",
@@ -169,6 +193,17 @@ model_options = options(
     ),
 )  # fmt: skip
 
+
+def model_options(function: Function) -> Function:
+    """Add the options for one network and how it explains."""
+    return _one_model(_how_to_explain(function))
+
+
+def models_options(function: Function) -> Function:
+    """Add the options for several networks and how they explain."""
+    return _several_models(_how_to_explain(function))
+
+
 render_options = options(
     "Looks",
     option(
@@ -183,6 +218,21 @@ render_options = options(
     option(
         "--normalize", type=click.Choice(NORMALIZATIONS), default="minmax", show_default=True,
         help="How the map is brought to 0…1.",
+    ),
+)  # fmt: skip
+
+
+compare_options = options(
+    "Figure",
+    option("--rows", type=click.Choice(AXES), help="What differs from row to row; default: the shorter of two."),
+    option("--columns", type=click.Choice(AXES), help="What differs from column to column; default: the longer."),
+    option(
+        "--format", "formats", type=Several(FIGURE_FORMATS), default="png,pdf", show_default=True,
+        help="Of the figure: png, pdf or both.",
+    ),
+    option(
+        "--width", type=click.FloatRange(40, 400), metavar="MM", default=178, show_default=True,
+        help="Of the figure, in millimetres at 300 dpi; 178 is two columns of a journal.",
     ),
 )  # fmt: skip
 

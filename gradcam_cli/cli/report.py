@@ -61,15 +61,20 @@ class Report:
             return ExitCode.OK
         return ExitCode.PARTIAL if self._done or self._plan.skipped else ExitCode.FAILED
 
-    def _explain(self, model: ModelSettings, outcomes: Outcomes, *, bar: bool) -> None:
+    def load(self, model: ModelSettings) -> Session:
+        """Load a network and say which it is."""
         from gradcam_cli.pipeline.session import Session
 
-        hold_memory()
         with self._voice.download() as progress:
             session = Session(model, progress=progress)
         session.follow(self._voice.steps)
         self._introduce(session)
-        if session.settings.parts != model.parts:  # what the layers are called is known now
+        return session
+
+    def _explain(self, model: ModelSettings, outcomes: Outcomes, *, bar: bool) -> None:
+        hold_memory()
+        session = self.load(model)
+        if self._plan.options.parts == model.parts != session.settings.parts:  # what layers are called is known now
             self._plan = self._plan.with_parts(session.settings.parts)
         jobs = self._plan.jobs
         with self._voice.progress(len(jobs) if bar else 0, "explaining") as advance:
@@ -105,8 +110,8 @@ class Report:
             self._warn_of_blank(outcome.job.name, explanation, several=len(outcome.explanations) > 1)
             if self._as_json:
                 self._voice.result(as_json(explanation.record()))
-            else:
-                self._print_paths(explanation.files.values())
+        if not self._as_json:
+            self._print_paths(dict.fromkeys(path for each in outcome.explanations for path in each.files.values()))
 
     def _warn_of_blank(self, name: str, explanation: Explanation | ClipExplanation, *, several: bool) -> None:
         if explanation.blank:

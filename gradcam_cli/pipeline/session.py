@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import time
 from dataclasses import dataclass, replace
@@ -132,6 +133,19 @@ class Session:
     def resolve(self, ranked: Ranking) -> tuple[Aim, ...]:
         """Return what the settings' targets ask for among ``ranked``, the most probable first."""
         return tuple(resolve(self.settings.targets, ranked, self.network.labels))
+
+    def only(self, layer: int | None, method: str) -> Session:
+        """Return a session with the same network that explains one layer by one method.
+
+        Args:
+            layer: position of the layer, or None to fuse all of them.
+            method: a key of ``cam.methods.METHODS``.
+        """
+        single = copy.copy(self)
+        single.explainer = self.explainer.only(layer, method)
+        layers = tuple(each.name for each in single.explainer.layers)
+        single.settings = replace(self.settings, layers=layers, methods=(method,), fusion=single.explainer.fusion)
+        return single
 
     def of_maps(self, aims: Sequence[Aim]) -> list[Aim]:
         """Return what each map of a picture is for when ``aims`` are explained: as ``Answer.maps`` are ordered."""

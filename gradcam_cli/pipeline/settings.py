@@ -40,6 +40,15 @@ Fusion = Literal["mean", "max", "product"]
 
 FUSIONS: tuple[Fusion, ...] = ("mean", "max", "product")
 
+Axis = Literal["models", "layers", "targets", "methods"]
+
+AXES: tuple[Axis, ...] = ("models", "layers", "targets", "methods")
+"""What a comparison varies."""
+
+FigureFormat = Literal["png", "pdf"]
+
+FIGURE_FORMATS: tuple[FigureFormat, ...] = ("png", "pdf")
+
 ALL_LAYERS = "all"
 """The name that stands for every layer with a grid."""
 
@@ -109,6 +118,11 @@ class ModelSettings:
         methods = self.methods if len(self.methods) > 1 else ("",)
         parts = tuple("_".join(filter(None, each)) for each in product(layers, targets, methods))
         return parts if len(parts) > 1 or several else ()
+
+    def counts(self, models: int = 1) -> dict[Axis, int]:
+        """Return how many there are of what a comparison can vary; ``all`` layers count as two until they are known."""
+        layers = 1 if self.fusion else 2 if self.layers == (ALL_LAYERS,) else len(self.layers)
+        return {"models": models, "layers": layers, "targets": len(self.targets), "methods": len(self.methods)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,3 +217,50 @@ class ClipSettings:
         if width is None or width >= size[1]:
             return size
         return max(1, round(size[0] * width / size[1])), width
+
+
+@dataclass(frozen=True, slots=True)
+class CompareSettings:
+    """How a comparison is laid out and shown.
+
+    Attributes:
+        rows: what varies from row to row, or None to have it chosen.
+        columns: what varies from column to column, or None to have it chosen.
+        width: of the figure, in millimetres.
+        fail_fast: whether the first input that fails ends the run.
+        render: how maps are shown.
+    """
+
+    rows: Axis | None = None
+    columns: Axis | None = None
+    width: float = 178
+    fail_fast: bool = False
+    render: RenderSettings = field(default_factory=RenderSettings)
+
+    def __post_init__(self) -> None:
+        if self.rows is not None and self.rows == self.columns:
+            raise UsageError(f"rows and columns are both {self.rows}", "choose two different things")
+
+
+def axes_for(counts: dict[Axis, int], rows: Axis | None, columns: Axis | None) -> tuple[Axis | None, Axis | None]:
+    """Return what varies along the rows and the columns of a figure.
+
+    Args:
+        counts: how many there are of each.
+        rows: what was asked for, or None to have the shorter of two.
+        columns: what was asked for, or None to have the longer of two.
+
+    Raises:
+        UsageError: something varies that has no place.
+    """
+    left = sorted((axis for axis in AXES if counts[axis] > 1 and axis not in (rows, columns)), key=counts.__getitem__)
+    if columns is None and left:
+        columns = left.pop()
+    if rows is None and left:
+        rows = left.pop()
+    if left:
+        raise UsageError(
+            f"a figure has rows and columns, which leaves no place for {' and '.join(left)}",
+            "give one of them only, or compare twice",
+        )
+    return rows, columns

@@ -68,7 +68,7 @@ class Figure:
         source: the picture itself, with, say, its most probable classes.
         rows: headings, one a row of cells; empty where there is nothing to say.
         columns: headings, one a column of cells.
-        cells: rows of cells.
+        cells: rows of cells, the last of which may be shorter.
         scale: text beside the colour bar; may be empty.
     """
 
@@ -173,7 +173,7 @@ def draw(figure: Figure, table: Pixels, *, dpi: int = DPI) -> Pixels:
     for cells, captions, heading, top in zip(figure.cells, plan.captions, plan.row_headings, plan.tops, strict=True):
         before = plan.lefts[1] - plan.lengths.gap - heading.height
         heading.draw_upright(canvas, before, top, max(plan.cell[0], heading.width))
-        for cell, caption, left in zip(cells, captions, plan.lefts[1:], strict=True):
+        for cell, caption, left in zip(cells, captions, plan.lefts[1:], strict=False):
             _draw_cell(canvas, cell, caption, top, left, plan)
     draw_bar(canvas, table, plan.bar_left, plan.tops[0], plan.bar_height, dpi)
     text_left = plan.bar_left + bar_width(dpi) + plan.lengths.gap
@@ -183,7 +183,8 @@ def draw(figure: Figure, table: Pixels, *, dpi: int = DPI) -> Pixels:
 
 def _check(figure: Figure) -> None:
     counts = [len(cells) for cells in figure.cells]
-    if not figure.rows or not figure.columns or counts != [len(figure.columns)] * len(figure.rows):
+    full = [len(figure.columns)] * len(figure.rows)
+    if not full or not 0 < counts[-1] <= full[-1] or counts[:-1] != full[:-1] or len(counts) != len(full):
         raise ValueError(f"{len(figure.rows)} rows and {len(figure.columns)} columns, but cells in rows of {counts}")
     sizes = {cell.pixels.shape for cells in (*figure.cells, (figure.source,)) for cell in cells}
     if len(sizes) > 1:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -246,9 +247,20 @@ def test_equal_kinds_of_text_have_equal_size():
     assert short.size == long.size < 29
 
 
+def test_the_last_row_may_be_shorter():
+    figure = figure_of(("", ""), ("", ""))
+    short = replace(figure, cells=(figure.cells[0], figure.cells[1][:1]))
+    whole, part = draw(figure, TABLE), draw(short, TABLE)
+    assert whole.shape == part.shape
+    gone = (whole != part).any(axis=2)
+    height, width = figure.source.pixels.shape[:2]
+    assert height * width * 0.5 < gone.sum() <= height * width * 1.5
+    assert (part[gone] == 255).all()
+
+
 def test_figures_that_do_not_fit_together():
     figure = figure_of(("",), ("a", "b"))
-    ragged = Figure(figure.title, figure.source, ("", ""), figure.columns, (*figure.cells, figure.cells[0][:1]), "")
+    ragged = Figure(figure.title, figure.source, ("", ""), figure.columns, (figure.cells[0][:1], *figure.cells), "")
     with pytest.raises(ValueError, match="2 rows and 2 columns"):
         draw(ragged, TABLE)
     other = Figure(figure.title, Cell(figure.source.pixels[1:]), figure.rows, figure.columns, figure.cells, "")
