@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from gradcam_cli.cam.capture import capture, differentiated, logits_of, sides
+from gradcam_cli.cam.components import first_component
 from gradcam_cli.cam.guided import Guided
 from gradcam_cli.cam.rerun import Tail
 
@@ -40,12 +41,16 @@ class Question:
         captured: what the forward pass left behind.
         aims: what is asked of each picture.
         patience: for methods that run the network many times.
+        eigen: whether the first principal component of what feature maps add to a map stands for their sum.
     """
 
-    def __init__(self, captured: Captured, aims: Sequence[Aim], patience: Patience) -> None:
+    def __init__(
+        self, captured: Captured, aims: Sequence[Aim], patience: Patience | None = None, *, eigen: bool = False
+    ) -> None:
         self.captured = captured
         self.aims = aims
-        self.patience = patience
+        self.patience = patience or Patience()
+        self.eigen = eigen
         self.shares = torch.zeros_like(sides(captured.logits.detach()), dtype=torch.float32)
         for row, aim in zip(self.shares, aims, strict=True):
             row[aim.index] = -1 if aim.negated else 1
@@ -140,7 +145,21 @@ class Evidence:
         """Ask the same of pictures in the batch's place, (N, 3, H, W): one forward pass, what is known at the layer."""
         captured = self._captured
         found = capture(captured.network, [captured.layers[self._layer]], pictures)
-        return Question(found, self.aims, self._question.patience).at(0)
+        return Question(found, self.aims, self._question.patience, eigen=self._question.eigen).at(0)
+
+    def weighed(self, weights: torch.Tensor) -> torch.Tensor:
+        """Return Σ_k α_k A_k of the layer's feature maps: weights (N, C) → (N, h, w)."""
+        if self._question.eigen:
+            return self.summed(weights[:, :, None, None] * self.activations)
+        return torch.einsum("nc,nchw->nhw", weights, self.activations)
+
+    def summed(self, parts: torch.Tensor) -> torch.Tensor:
+        """Add up what each feature map contributes, (N, C, h, w) → (N, h, w).
+
+        Smoothed, their first principal component stands for the sum, which leaves out what few feature maps see: what
+        pytorch-grad-cam calls ``eigen_smooth``, with the sign fixed and nothing centred.
+        """
+        return first_component(parts).to(parts.device) if self._question.eigen else parts.sum(dim=1)
 
     @torch.no_grad()
     def run(self, pictures: torch.Tensor) -> torch.Tensor:

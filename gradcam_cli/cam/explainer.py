@@ -5,16 +5,17 @@ from __future__ import annotations
 import contextlib
 import copy
 from dataclasses import dataclass
+from itertools import product
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from gradcam_cli.cam.capture import Captured, capture, recording, undisturbed
-from gradcam_cli.cam.diagnose import blank_reason
 from gradcam_cli.cam.evidence import Patience, Question
 from gradcam_cli.cam.fuse import fuse
 from gradcam_cli.cam.layers import TargetLayer, every_layer, find_layer, layer_named
+from gradcam_cli.cam.maps import ClassMap, Raw, raw_maps
 from gradcam_cli.cam.methods import METHODS
 from gradcam_cli.cam.replica import Replicas, fold, replica
 from gradcam_cli.cam.targets import Aim
@@ -24,11 +25,10 @@ from gradcam_cli.errors import ModelError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    import numpy.typing as npt
     from torch import nn
 
-    from gradcam_cli.cam.evidence import Evidence
     from gradcam_cli.cam.fuse import Fusion
+    from gradcam_cli.cam.smooth import Augmentation
     from gradcam_cli.cam.watch import Watched
 
     Wish = int | Aim
@@ -40,36 +40,6 @@ if TYPE_CHECKING:
 
 MOST_CONCURRENT = 4
 """Each thread that explains has a batch's activations in memory."""
-
-
-@dataclass(frozen=True, slots=True)
-class ClassMap:
-    """The class activation map of one picture for one class at one layer by one method.
-
-    Attributes:
-        layer: the target layer's dotted name, of a fused map all of them, joined by ``+``; ``input`` for methods that
-            look at no layer.
-        aim: what is explained.
-        method: a key of ``cam.methods.METHODS``.
-        values: float32 (h, w), as fine as the layer's grid or as the input, rectified where the method says so, not
-            scaled; zeros where ``blank``.
-        low: smallest value before rectification.
-        high: largest value before rectification.
-        blank: why the map shows nothing, or None.
-    """
-
-    layer: str
-    aim: Aim
-    method: str
-    values: npt.NDArray[np.float32]
-    low: float
-    high: float
-    blank: str | None
-
-    @property
-    def target(self) -> int:
-        """Index of the explained class."""
-        return self.aim.index
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +82,9 @@ class Explainer:
         optimize: whether copies run in the network's place, with batch norms folded into the convolutions in front of
             them: faster, the same maps up to rounding. The network's weights must not change meanwhile.
         patience: how long methods that run the network many times may take, and who is told how far they are.
+        augmentation: makes versions of the pictures, for whose classes the pictures' own are taken; their maps are
+            averaged. None explains the pictures alone.
+        eigen_smooth: whether the first principal component of what feature maps add to a map stands for their sum.
 
     Raises:
         CannotRunError: the network does not run on ``input_size``.
@@ -133,11 +106,15 @@ class Explainer:
         input_size: tuple[int, int] = (224, 224),
         optimize: bool = False,
         patience: Patience | None = None,
+        augmentation: Augmentation | None = None,
+        eigen_smooth: bool = False,
     ) -> None:
         wanted = [layer] if isinstance(layer, (str, torch.nn.Module)) else list(layer)
         self.network = network
         self.fusion = fusion
         self.patience = patience or Patience()
+        self.augmentation = augmentation
+        self.eigen_smooth = eigen_smooth
         self.methods = [method] if isinstance(method, str) else list(method)
         # The copy is watched, not the network, so that a module it does not run as its own is never folded.
         template = _replica_or_none(network) if optimize else None
@@ -235,23 +212,45 @@ class Explainer:
         # A picture with fewer aims than others repeats its last; what that gives is not kept.
         turns = range(max(len(each) for each in aims))
         chosen = [[each[min(turn, len(each) - 1)] for each in aims] for turn in turns]
-        questions = [Question(captured, each, self.patience) for each in chosen]
+        raws = self._raw_maps(captured, chosen)
+        if self.augmentation is not None:
+            self._average(raws, captured, chosen, self.augmentation)
         results = [Explained(row, []) for row in logits]
-        of_input: dict[tuple[int, str], list[ClassMap]] = {}
-        for position, layer in enumerate(self.layers):
-            for turn, question in enumerate(questions):
-                for name in self.methods:
-                    maps = of_input.get((turn, name)) or _class_maps(layer.name, name, question.at(position))
-                    if not METHODS[name].layered:
-                        of_input[turn, name] = maps
-                    for picture, class_map in enumerate(maps):
-                        if turn < len(aims[picture]):
-                            results[picture].maps.append(class_map)
+        for (position, turn, name), raw in raws.items():
+            for picture, class_map in enumerate(raw.judged(self.layers[position].name, name, chosen[turn])):
+                if turn < len(aims[picture]):
+                    results[picture].maps.append(class_map)
         if self.fusion is not None:
             for result in results:
                 each_layers = len(result.maps) // len(self.layers)
                 result.maps[:] = [fuse(result.maps[k::each_layers], self.fusion) for k in range(each_layers)]
         return results
+
+    def _raw_maps(self, captured: Captured, chosen: Sequence[Sequence[Aim]]) -> dict[tuple[int, int, str], Raw]:
+        """Return the maps by layer's position, turn and method."""
+        questions = [Question(captured, each, self.patience, eigen=self.eigen_smooth) for each in chosen]
+        raws: dict[tuple[int, int, str], Raw] = {}
+        for key in product(range(len(self.layers)), range(len(questions)), self.methods):
+            position, turn, name = key
+            known = None if METHODS[name].layered else raws.get((0, turn, name))  # what is the same at every layer
+            raws[key] = known or raw_maps(name, questions[turn].at(position))
+        return raws
+
+    def _average(
+        self,
+        raws: dict[tuple[int, int, str], Raw],
+        captured: Captured,
+        chosen: Sequence[Sequence[Aim]],
+        augmentation: Augmentation,
+    ) -> None:
+        """Replace maps by their mean over versions of the pictures, of which ``captured`` saw the first."""
+        versions = list(augmentation.versions(captured.batch))
+        found = [raws]
+        for pictures, flipped in versions[1:]:
+            again = self._raw_maps(capture(captured.network, captured.layers, pictures), chosen)
+            found.append({key: raw.flipped() for key, raw in again.items()} if flipped else again)
+        for key in raws:
+            raws[key] = Raw.mean([each[key] for each in found])
 
 
 def _aims_of(targets: Choose | Sequence[Wish] | Wish | None, position: int, row: list[float]) -> list[Aim]:
@@ -268,16 +267,3 @@ def _aims_of(targets: Choose | Sequence[Wish] | Wish | None, position: int, row:
     if not aims or not all(0 <= index < count for index in named):
         raise ModelError(f"the classes {named} are not the network's", f"give indices from 0 to {count - 1}")
     return aims
-
-
-def _class_maps(layer: str, method: str, evidence: Evidence) -> list[ClassMap]:
-    """Return what a method makes of the evidence: a map for each picture, judged."""
-    entry = METHODS[method]
-    found = entry.load()(evidence).cpu().numpy()
-    dead = (~evidence.gradients.flatten(1).any(1)).tolist() if entry.gradient else [False] * len(found)
-    maps = []
-    for raw, aim, is_dead in zip(found, evidence.aims, dead, strict=True):
-        blank = blank_reason(raw, gradient_is_zero=is_dead, rectified=entry.rectified, layered=entry.layered)
-        values = np.zeros_like(raw) if blank else np.maximum(raw, 0) if entry.rectified else raw
-        maps.append(ClassMap(entry.place(layer), aim, method, values, float(raw.min()), float(raw.max()), blank))
-    return maps

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from gradcam_cli.cam.explainer import ClassMap
+    from gradcam_cli.cam.maps import ClassMap
 
     Values = npt.NDArray[np.float32]
 

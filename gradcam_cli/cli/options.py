@@ -176,6 +176,14 @@ _how_to_explain = options(
         help="For a picture with faster-scorecam: as many feature maps as that allows, instead of 64.",
     ),
     option(
+        "--augment-smooth", is_flag=True,
+        help="Average the maps of six versions: flipped or not, at 0.9, 1 and 1.1 times the brightness.",
+    ),
+    option(
+        "--eigen-smooth", is_flag=True,
+        help="Keep the main component of what the feature maps add up to: less noise.",
+    ),
+    option(
         "--fit", type=click.Choice(FITS), default="whole", show_default=True,
         help="How a picture meets the input: all of it with its aspect, the training crop, stretched, or padded.",
     ),

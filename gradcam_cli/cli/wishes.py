@@ -30,6 +30,8 @@ def model_settings(chosen: Mapping[str, Any]) -> ModelSettings:
         device=chosen["device"],
         optimize=chosen["optimize"],
         budget=chosen["budget"],
+        augment_smooth=chosen["augment_smooth"],
+        eigen_smooth=chosen["eigen_smooth"],
     )
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from gradcam_cli.cam.explainer import ClassMap
+    from gradcam_cli.cam.maps import ClassMap
     from gradcam_cli.cam.targets import Aim, Ranking
     from gradcam_cli.models.preprocess import Prepared
     from gradcam_cli.pipeline.session import Answer, Session

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from gradcam_cli.cam.explainer import ClassMap
+    from gradcam_cli.cam.maps import ClassMap
     from gradcam_cli.pipeline.session import Session
     from gradcam_cli.pipeline.settings import RenderSettings
     from gradcam_cli.records import Geometry, Prediction

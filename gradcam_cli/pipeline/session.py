@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 from gradcam_cli.cam.evidence import Patience
-from gradcam_cli.cam.explainer import ClassMap, Explainer
+from gradcam_cli.cam.explainer import Explainer
+from gradcam_cli.cam.smooth import Augmentation
 from gradcam_cli.cam.targets import Aim, Ranking, class_named, predictions, resolve
 from gradcam_cli.cam.watch import CannotRunError, watch
 from gradcam_cli.errors import GradcamError, InputError, ModelError
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from gradcam_cli.cam.maps import ClassMap
     from gradcam_cli.pipeline.settings import ModelSettings
     from gradcam_cli.records import Size
 
@@ -102,6 +104,8 @@ class Session:
             return Explainer(
                 network.module, settings.layers, method=settings.methods, fusion=settings.fusion, input_size=usual,
                 optimize=settings.optimize, patience=Patience(settings.budget),
+                augmentation=Augmentation(self.preset.mean, self.preset.std) if settings.augment_smooth else None,
+                eigen_smooth=settings.eigen_smooth,
             )  # fmt: skip
         except CannotRunError:
             if self.fit != "whole" or usual[0] == usual[1]:

@@ -79,6 +79,8 @@ class ModelSettings:
         device: ``auto``, ``cpu``, ``cuda``, ``mps`` or another of torch's names.
         optimize: whether the network runs in its fastest form.
         budget: seconds for a picture, for methods that may leave feature maps out; None is their own choice.
+        augment_smooth: whether maps of flipped, darker and brighter versions of a picture are averaged.
+        eigen_smooth: whether the first principal component of what feature maps add stands for their sum.
     """
 
     model: str = "auto"
@@ -93,6 +95,8 @@ class ModelSettings:
     device: str = "auto"
     optimize: bool = True
     budget: float | None = None
+    augment_smooth: bool = False
+    eigen_smooth: bool = False
 
     def __post_init__(self) -> None:
         for method in self.methods:

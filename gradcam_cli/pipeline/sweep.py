@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from gradcam_cli.cam.explainer import ClassMap
+    from gradcam_cli.cam.maps import ClassMap
     from gradcam_cli.models.preprocess import Prepared
     from gradcam_cli.pipeline.session import Answer, Session
     from gradcam_cli.pipeline.settings import ClipSettings, Sweep

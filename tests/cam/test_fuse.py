@@ -8,9 +8,10 @@ import pytest
 import torch
 import torchvision
 
-from gradcam_cli.cam.explainer import ClassMap, Explainer
+from gradcam_cli.cam.explainer import Explainer
 from gradcam_cli.cam.fuse import fuse
 from gradcam_cli.cam.layers import every_layer
+from gradcam_cli.cam.maps import ClassMap
 from gradcam_cli.cam.targets import Aim
 from gradcam_cli.cam.watch import watch
 

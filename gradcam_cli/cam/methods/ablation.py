@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from gradcam_cli.cam.methods.gradcam import weighed
-
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -35,7 +33,7 @@ def ablationcam(evidence: Evidence) -> Tensor:
         rows.append((score - evidence.score(ablated, picture)) / score.abs().clamp(min=torch.finfo(torch.float32).tiny))
         evidence.told(picture + 1, len(evidence.aims))
     weights = torch.stack(rows)
-    return weighed(evidence.activations, weights.to(evidence.activations.device))
+    return evidence.weighed(weights.to(evidence.activations.device))
 
 
 @torch.no_grad()

@@ -8,7 +8,6 @@ import torch
 from torch import nn
 
 from gradcam_cli.cam.capture import sides
-from gradcam_cli.cam.methods.gradcam import weighed
 from gradcam_cli.errors import ModelError
 
 if TYPE_CHECKING:
@@ -33,14 +32,14 @@ def fem(evidence: Evidence) -> Tensor:
     """
     maps = evidence.activations
     threshold = maps.mean(dim=(2, 3), keepdim=True) + RARE * maps.std(dim=(2, 3), keepdim=True, correction=0)
-    return weighed(maps, (maps > threshold).float().mean(dim=(2, 3)))
+    return evidence.weighed((maps > threshold).float().mean(dim=(2, 3)))
 
 
 def random_weights(evidence: Evidence) -> Tensor:
     """Weigh the feature maps by numbers from U(-1, 1), the same for every picture and class; seeded."""
     count = evidence.activations.shape[1]
     weights = torch.rand(count, generator=torch.Generator().manual_seed(SEED)) * 2 - 1
-    return weighed(evidence.activations, weights.to(evidence.activations.device).expand(len(evidence.aims), count))
+    return evidence.weighed(weights.to(evidence.activations.device).expand(len(evidence.aims), count))
 
 
 def cam(evidence: Evidence) -> Tensor:
@@ -61,7 +60,7 @@ def cam(evidence: Evidence) -> Tensor:
     scores = sides(nn.functional.linear(means, head.weight.detach(), head.bias).float())
     if not torch.allclose(scores, evidence.logits, rtol=1e-2, atol=1e-2 * float(evidence.logits.abs().max())):
         raise _other_head()
-    return weighed(evidence.activations, evidence.shares @ sides(head.weight.detach().float().T).T)
+    return evidence.weighed(evidence.shares @ sides(head.weight.detach().float().T).T)
 
 
 def needs_linear_head(watched: Watched, layer: str) -> None:

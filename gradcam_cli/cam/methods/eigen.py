@@ -1,10 +1,12 @@
-"""Principal components over the places of a grid; computed in float64, signs fixed."""
+"""Principal components over the places of a grid."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 import torch
+
+from gradcam_cli.cam.components import agreeing, first_component, points_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -22,7 +24,7 @@ def eigencam(evidence: Evidence) -> Tensor:
     Source: Muhammad and Yeasin, "Eigen-CAM: Class Activation Map using Principal Components", IJCNN 2020,
     https://arxiv.org/abs/2008.00299.
     """
-    return _first_component(evidence.activations)
+    return first_component(evidence.activations)
 
 
 def eigengradcam(evidence: Evidence) -> Tensor:
@@ -30,7 +32,7 @@ def eigengradcam(evidence: Evidence) -> Tensor:
 
     Known from pytorch-grad-cam, which centres and leaves the sign to chance here too.
     """
-    return _first_component(evidence.gradients * evidence.activations)
+    return first_component(evidence.gradients * evidence.activations)
 
 
 def kpca_cam(evidence: Evidence) -> Tensor:
@@ -42,33 +44,10 @@ def kpca_cam(evidence: Evidence) -> Tensor:
     https://arxiv.org/abs/2410.00267.
     """
     maps = evidence.activations
-    points = _points(maps)
+    points = points_of(maps)
     centred = points - points.mean(dim=1, keepdim=True)
     kernel = torch.tanh(centred @ centred.transpose(1, 2) / maps.shape[1] + 1)
     rows = kernel.mean(dim=1, keepdim=True)
     kernel = kernel - rows - rows.transpose(1, 2) + rows.mean(dim=2, keepdim=True)
     values, vectors = torch.linalg.eigh(kernel)
-    return _agreeing(vectors[:, :, -1] * values[:, -1:].clamp(min=0).sqrt(), maps)
-
-
-def _points(maps: Tensor) -> Tensor:
-    """(N, C, h, w) → float64 (N, hw, C), on the processor, since not every device has float64."""
-    return maps.cpu().double().flatten(2).transpose(1, 2)
-
-
-def _first_component(maps: Tensor) -> Tensor:
-    points = _points(maps)
-    if points.shape[1] <= points.shape[2]:  # the smaller of the two Gram matrices has the same components
-        values, vectors = torch.linalg.eigh(points @ points.transpose(1, 2))
-        projected = vectors[:, :, -1] * values[:, -1:].clamp(min=0).sqrt()
-    else:
-        _, vectors = torch.linalg.eigh(points.transpose(1, 2) @ points)
-        projected = (points @ vectors[:, :, -1:])[:, :, 0]
-    return _agreeing(projected, maps)
-
-
-def _agreeing(projected: Tensor, maps: Tensor) -> Tensor:
-    """Turn the sign of (N, hw) so that it agrees with the sum of the feature maps; return float32 (N, h, w)."""
-    total = maps.cpu().double().sum(dim=1).flatten(1)
-    sign = torch.where((projected * total).sum(dim=1, keepdim=True) < 0, -1.0, 1.0)
-    return (projected * sign).float().view(-1, *maps.shape[2:])
+    return agreeing(vectors[:, :, -1] * values[:, -1:].clamp(min=0).sqrt(), maps)

@@ -16,7 +16,7 @@ def hirescam(evidence: Evidence) -> Tensor:
     Source: Draelos and Carin, "Use HiResCAM instead of Grad-CAM for faithful explanations of convolutional neural
     networks", 2020, https://arxiv.org/abs/2011.08891.
     """
-    return (evidence.gradients * evidence.activations).sum(dim=1)
+    return evidence.summed(evidence.gradients * evidence.activations)
 
 
 def layercam(evidence: Evidence) -> Tensor:
@@ -25,9 +25,9 @@ def layercam(evidence: Evidence) -> Tensor:
     Source: Jiang et al., "LayerCAM: Exploring Hierarchical Class Activation Maps for Localization", IEEE Transactions
     on Image Processing 30, 2021, https://doi.org/10.1109/TIP.2021.3089943.
     """
-    return (evidence.gradients.clamp(min=0) * evidence.activations).sum(dim=1)
+    return evidence.summed(evidence.gradients.clamp(min=0) * evidence.activations)
 
 
 def gradcam_elementwise(evidence: Evidence) -> Tensor:
     r"""Return :math:`\sum_k \mathrm{relu}(g_k A_k)`; known from pytorch-grad-cam, not from a paper."""
-    return (evidence.gradients * evidence.activations).clamp(min=0).sum(dim=1)
+    return evidence.summed((evidence.gradients * evidence.activations).clamp(min=0))

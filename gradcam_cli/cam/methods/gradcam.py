@@ -18,11 +18,6 @@ TINY = 1e-6
 """A sum below this share of its parts' size is rounding."""
 
 
-def weighed(activations: Tensor, weights: Tensor) -> Tensor:
-    """Return Σ_k α_k A_k: feature maps (N, C, h, w), weights (N, C) → (N, h, w)."""
-    return torch.einsum("nc,nchw->nhw", weights, activations)
-
-
 def gradcam(evidence: Evidence) -> Tensor:
     r"""Weigh every feature map by the mean of its gradient and add them up.
 
@@ -36,7 +31,7 @@ def gradcam(evidence: Evidence) -> Tensor:
     Source: Selvaraju et al., "Grad-CAM: Visual Explanations from Deep Networks via Gradient-based Localization",
     ICCV 2017, https://arxiv.org/abs/1610.02391, equations 1 and 2.
     """
-    return weighed(evidence.activations, evidence.gradients.mean(dim=(2, 3)))
+    return evidence.weighed(evidence.gradients.mean(dim=(2, 3)))
 
 
 def gradcam_pp(evidence: Evidence) -> Tensor:
@@ -56,7 +51,7 @@ def gradcam_pp(evidence: Evidence) -> Tensor:
     denominator = 2 + second
     sound = (gradients > 0) & (denominator.abs() > TINY * (2 + second.abs()))
     coefficients = torch.where(sound, 1 / torch.where(sound, denominator, 1.0), 0.0)
-    return weighed(evidence.activations, (coefficients * gradients.clamp(min=0)).sum(dim=(2, 3)))
+    return evidence.weighed((coefficients * gradients.clamp(min=0)).sum(dim=(2, 3)))
 
 
 def xgradcam(evidence: Evidence) -> Tensor:
@@ -72,7 +67,7 @@ def xgradcam(evidence: Evidence) -> Tensor:
     total = activations.sum(dim=(2, 3))
     sound = total.abs() > TINY * activations.abs().sum(dim=(2, 3))
     weights = (evidence.gradients * activations).sum(dim=(2, 3)) / torch.where(sound, total, 1.0)
-    return weighed(activations, torch.where(sound, weights, 0.0))
+    return evidence.weighed(torch.where(sound, weights, 0.0))
 
 
 def shapleycam(evidence: Evidence) -> Tensor:
@@ -85,7 +80,7 @@ def shapleycam(evidence: Evidence) -> Tensor:
 
     Source: Cai, "CAMs as Shapley Value-based Explainers", 2025, https://arxiv.org/abs/2501.06261.
     """
-    return weighed(evidence.activations, (evidence.gradients - evidence.curvature / 2).mean(dim=(2, 3)))
+    return evidence.weighed((evidence.gradients - evidence.curvature / 2).mean(dim=(2, 3)))
 
 
 def finercam(evidence: Evidence) -> Tensor:
@@ -109,7 +104,7 @@ def finercam(evidence: Evidence) -> Tensor:
         shares[nearest] = own[aim.index] / max(1, len(nearest))
     if compared.any():
         gradients = gradients - evidence.gradients_of(compared)
-    return weighed(evidence.activations, gradients.mean(dim=(2, 3)))
+    return evidence.weighed(gradients.mean(dim=(2, 3)))
 
 
 def guided_weights(evidence: Evidence) -> Tensor:
@@ -120,4 +115,4 @@ def guided_weights(evidence: Evidence) -> Tensor:
     What Keras tutorials call Grad-CAM with guided gradients; they do not rectify the sum.
     """
     active = (evidence.activations > 0) * evidence.gradients.clamp(min=0)
-    return weighed(evidence.activations, active.mean(dim=(2, 3)))
+    return evidence.weighed(active.mean(dim=(2, 3)))

@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING
 import torch
 from torch.nn import functional as F
 
-from gradcam_cli.cam.methods.gradcam import weighed
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -162,7 +160,7 @@ def _weighed(
         if versions:
             mean = torch.stack(versions).mean(dim=0)
             weights[picture, channels[: len(mean)]] = torch.softmax(mean, dim=0) if softmax else mean
-    return weighed(maps, weights)
+    return evidence.weighed(weights)
 
 
 def _chosen(planes: Tensor, *, few: bool, budget: float | None) -> Tensor:

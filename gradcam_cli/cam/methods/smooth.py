@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from gradcam_cli.cam.methods.gradcam import TINY, weighed
+from gradcam_cli.cam.methods.gradcam import TINY
 from gradcam_cli.cam.methods.pixels import strongest_colour
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def smoothgradcam_pp(evidence: Evidence) -> Tensor:
     alone, crowd = 2 * second, third * maps.sum(dim=(2, 3), keepdim=True)
     sound = (alone + crowd).abs() > TINY * (alone + crowd.abs())
     coefficients = torch.where(sound, second / torch.where(sound, alone + crowd, 1.0), 0.0)
-    return weighed(maps, (coefficients * first.clamp(min=0)).sum(dim=(2, 3)))
+    return evidence.weighed((coefficients * first.clamp(min=0)).sum(dim=(2, 3)))
 
 
 def _noisy(evidence: Evidence, copies: int) -> Iterator[Tensor]:

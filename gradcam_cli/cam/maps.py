@@ -1,0 +1,90 @@
+"""Class activation maps: what methods return for a batch, and what becomes of it for each picture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gradcam_cli.cam.diagnose import blank_reason
+from gradcam_cli.cam.methods import METHODS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy.typing as npt
+
+    from gradcam_cli.cam.evidence import Evidence
+    from gradcam_cli.cam.targets import Aim
+
+
+@dataclass(frozen=True, slots=True)
+class ClassMap:
+    """The class activation map of one picture for one class at one layer by one method.
+
+    Attributes:
+        layer: the target layer's dotted name, of a fused map all of them, joined by ``+``; ``input`` for methods that
+            look at no layer.
+        aim: what is explained.
+        method: a key of ``cam.methods.METHODS``.
+        values: float32 (h, w), as fine as the layer's grid or as the input, rectified where the method says so, not
+            scaled; zeros where ``blank``.
+        low: smallest value before rectification.
+        high: largest value before rectification.
+        blank: why the map shows nothing, or None.
+    """
+
+    layer: str
+    aim: Aim
+    method: str
+    values: npt.NDArray[np.float32]
+    low: float
+    high: float
+    blank: str | None
+
+    @property
+    def target(self) -> int:
+        """Index of the explained class."""
+        return self.aim.index
+
+
+@dataclass(frozen=True, slots=True)
+class Raw:
+    """What a method makes of a batch, before it is judged.
+
+    Attributes:
+        values: float32 (N, h, w), not rectified.
+        dead: bool (N,), whether the score does not change with what the method looks at.
+    """
+
+    values: npt.NDArray[np.float32]
+    dead: npt.NDArray[np.bool_]
+
+    def flipped(self) -> Raw:
+        """Return the maps of pictures that were flipped left to right, turned back."""
+        return Raw(self.values[:, :, ::-1], self.dead)
+
+    @staticmethod
+    def mean(several: Sequence[Raw]) -> Raw:
+        """Average maps of versions of the same pictures; dead where all are."""
+        values = sum(each.values for each in several) / np.float32(len(several))
+        return Raw(np.asarray(values, np.float32), np.logical_and.reduce([each.dead for each in several]))
+
+    def judged(self, layer: str, method: str, aims: Sequence[Aim]) -> list[ClassMap]:
+        """Return a map for each picture, rectified where the method says so, blank ones with the reason."""
+        entry = METHODS[method]
+        maps = []
+        for raw, aim, is_dead in zip(self.values, aims, self.dead, strict=True):
+            blank = blank_reason(raw, gradient_is_zero=bool(is_dead), rectified=entry.rectified, layered=entry.layered)
+            values = np.zeros_like(raw) if blank else np.maximum(raw, 0) if entry.rectified else raw
+            maps.append(ClassMap(entry.place(layer), aim, method, values, float(raw.min()), float(raw.max()), blank))
+        return maps
+
+
+def raw_maps(method: str, evidence: Evidence) -> Raw:
+    """Return what a method makes of the evidence."""
+    entry = METHODS[method]
+    values = entry.load()(evidence).cpu().numpy()
+    dead = ~evidence.gradients.flatten(1).any(1).cpu().numpy() if entry.gradient else np.zeros(len(values), np.bool_)
+    return Raw(values, dead)

@@ -1,0 +1,43 @@
+"""Smoothing over versions of a picture: flips and changes of brightness, which should not change what is seen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import product
+from typing import TYPE_CHECKING
+
+import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+BRIGHTNESS = (1.0, 0.9, 1.1)
+"""Factors on the pixels' values."""
+
+
+@dataclass(frozen=True, slots=True)
+class Augmentation:
+    """Makes the versions of a batch whose maps are averaged, as pytorch-grad-cam's ``aug_smooth`` does.
+
+    There the normalised tensor is scaled, which changes contrast around the training pictures' mean; here the pixels
+    are, and stay between black and white.
+
+    Attributes:
+        mean: per channel, what normalisation subtracts, in units of the [0, 1] range.
+        std: per channel, what it divides by.
+    """
+
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+    def versions(self, batch: torch.Tensor) -> Iterator[tuple[torch.Tensor, bool]]:
+        """Yield normalised pictures (N, 3, H, W) and whether they are flipped left to right; first those given.
+
+        Six in all: as they are and flipped, at 1, 0.9 and 1.1 times their brightness.
+        """
+        mean, std = (torch.tensor(values).to(batch).view(3, 1, 1) for values in (self.mean, self.std))
+        for factor, flipped in product(BRIGHTNESS, (False, True)):
+            version = batch
+            if factor != 1:
+                version = (((batch * std + mean) * factor).clamp(0, 1) - mean) / std
+            yield (version.flip(3) if flipped else version), flipped
