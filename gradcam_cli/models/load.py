@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -81,6 +81,7 @@ class Network:
         labels: names of its classes, or None when they are not known.
         weights: where its weights came from.
         notes: what a user should know about how it was loaded, one line each.
+        kept: what is made of the network once and used again, for as long as it lives.
     """
 
     module: nn.Module
@@ -90,6 +91,13 @@ class Network:
     labels: tuple[str, ...] | None
     weights: Weights
     notes: tuple[str, ...] = ()
+    kept: dict[object, Any] = field(default_factory=dict, repr=False)
+
+    @property
+    def state(self) -> int:
+        """A number that changes when weights are replaced or changed in place, as by an optimizer's step."""
+        tensors = (*self.module.parameters(), *self.module.buffers())
+        return hash(tuple((id(each), each.data_ptr(), 0 if each.is_inference() else each._version) for each in tensors))
 
 
 def load_model(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -89,7 +91,7 @@ def explain(
         colormap=check_colormap(colormap), alpha=alpha, by_intensity=alpha_by_intensity, normalize=normalize
     )
     name, pixels = _pixels(picture)
-    session = Session(settings, loaded)
+    session = Session(settings) if loaded is None else _session(settings, loaded)
     prepared = session.prepare(pixels)
     answer = session.ask([prepared])[0]
     if isinstance(answer, InputError):
@@ -98,6 +100,21 @@ def explain(
         name, pixels, session, answer.maps[0], prepared.geometry, answer.targets[0], answer.predictions[:TOP], render,
         {"explain": answer.seconds},
     )  # fmt: skip
+
+
+def _session(settings: ModelSettings, network: Network) -> Session:
+    """Return a session with a loaded network, made of the last one unless the network has changed since.
+
+    To watch, copy and fold a network takes as long as to explain a picture or two.
+    """
+    key = replace(settings, targets=()), network.state
+    known, session = network.kept.get("session", (None, None))
+    if known != key:
+        session = Session(settings, network)
+        network.kept["session"] = key, session
+    same = copy.copy(cast("Session", session))
+    same.settings = replace(settings, layers=same.settings.layers)
+    return same
 
 
 def _pixels(picture: str | os.PathLike[str] | bytes | npt.NDArray[np.uint8]) -> tuple[str, npt.NDArray[np.uint8]]:

@@ -12,6 +12,10 @@ from PIL import Image
 import gradcam_cli
 from gradcam_cli.cli.main import run
 from gradcam_cli.errors import GradcamError, InputError
+from gradcam_cli.media.image import read_picture
+from gradcam_cli.models.preprocess import collate
+from gradcam_cli.pipeline.session import Session
+from gradcam_cli.pipeline.settings import ModelSettings
 
 
 @pytest.fixture
@@ -51,6 +55,35 @@ def test_explain_equals_the_command(path, tmp_path):
     assert explanation.map.shape == explanation.pixels.shape[:2]
     assert explanation.target.label == "cat"
     assert len(explanation.predictions) == 5
+
+
+def test_a_loaded_network_is_made_ready_once(path, monkeypatch):
+    made = []
+    ready = Session.__init__
+    monkeypatch.setattr(Session, "__init__", lambda self, *args: made.append(1) or ready(self, *args))
+    network = gradcam_cli.load_model("tiny")
+    first = gradcam_cli.explain(path, model=network, target="cat").map
+    other = gradcam_cli.explain(path, model=network, target="dog")
+    assert (other.target.label, len(made)) == ("dog", 1)
+    np.testing.assert_array_equal(gradcam_cli.explain(path, model=network, target="cat").map, first)
+    assert not np.array_equal(other.map, first)
+    gradcam_cli.explain(path, model=network, target="cat", layer="stage2")
+    assert len(made) == 2
+
+
+def test_a_network_that_was_changed_is_made_ready_anew(path):
+    """The copies that run in its place share its tensors, but not what was folded of them."""
+    network = gradcam_cli.load_model("tiny")
+    before = gradcam_cli.explain(path, model=network, target="cat").predictions
+    with torch.no_grad():
+        for parameter in network.module.parameters():
+            parameter.mul_(0.7)
+    after = gradcam_cli.explain(path, model=network, target="cat").predictions
+    with torch.no_grad():
+        prepared = Session(ModelSettings(model="tiny")).prepare(read_picture(path, "it").pixels)
+        truth = torch.softmax(network.module(collate([prepared]))[0], 0)
+    assert after != before
+    assert [each.probability for each in after] == pytest.approx([float(truth[each.index]) for each in after], abs=1e-4)
 
 
 def test_pixels_bytes_and_paths_are_the_same(path, photo):

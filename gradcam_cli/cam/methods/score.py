@@ -51,7 +51,9 @@ def scorecam_paper(evidence: Evidence) -> Tensor:
 
     Source: https://arxiv.org/abs/1910.01279, algorithm 1.
     """
-    blank = evidence.run(torch.zeros_like(evidence.pictures[:1]))
+    if "blank" not in evidence.memory:
+        evidence.memory["blank"] = evidence.run(torch.zeros_like(evidence.pictures[:1]))
+    blank: Tensor = evidence.memory["blank"]
 
     def gained(logits: Tensor, picture: int) -> Tensor:
         return evidence.score(logits, picture) - evidence.score(blank, picture)
