@@ -27,6 +27,16 @@ def shared_data() -> Path:
     return SHARED
 
 
+@pytest.fixture(scope="session")
+def squeezenet(shared_data: Path) -> nn.Module:
+    """Return the real network, in eval mode; to be left as it is."""
+    import torchvision
+
+    net = torchvision.models.squeezenet1_0()
+    net.load_state_dict(torch.load(shared_data / "weights" / "squeezenet1_0_imagenet.pth", weights_only=True))
+    return net.eval()
+
+
 def corpus_rows(*kinds: str) -> list[dict[str, str]]:
     """Return the rows of the shared corpus' table that are of these kinds; none where there is no corpus."""
     if not (CORPUS / "manifest.csv").is_file():

@@ -1,8 +1,13 @@
-"""The methods' formulas in float64 NumPy, on gradients by central differences: no autograd, nothing of ours."""
+"""The methods' formulas in float64 NumPy, and what they need of the small network: no autograd, nothing of ours.
+
+Decompositions are torch's, which keep to one core; NumPy's stall where others are busy.
+"""
 
 from __future__ import annotations
 
 import copy
+from functools import lru_cache
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -10,8 +15,43 @@ from torch import nn
 from torch.nn import functional as F
 
 
+class Truth(Protocol):
+    """What the formulas need to know of one picture, a network and one of its layers; all of it float64.
+
+    Attributes:
+        picture: as the network takes it, (3, H, W).
+        activations: of the layer, (C, h, w).
+    """
+
+    picture: np.ndarray
+    activations: np.ndarray
+
+    def logits(self) -> np.ndarray: ...
+
+    def logits_of(self, pictures: np.ndarray) -> np.ndarray:
+        """Logits of other pictures, (N, 3, H, W) → (N, K)."""
+
+    def without(self, channel: int) -> np.ndarray:
+        """Logits without a feature map."""
+
+    def gradient(self, target: int) -> np.ndarray:
+        """∂logit/∂activation, (C, h, w)."""
+
+    def curvature(self, target: int) -> np.ndarray:
+        """Its Hessian times the activation, (C, h, w)."""
+
+    def input_gradient(self, target: int) -> np.ndarray:
+        """∂logit/∂picture, (3, H, W)."""
+
+    def sent_back(self, target: int, *, guided: bool) -> np.ndarray:
+        """Write the same out layer by layer; ``guided`` cuts what is negative at ReLUs."""
+
+    def at(self, picture: np.ndarray) -> Truth:
+        """Return what is true of another picture."""
+
+
 class Oracle:
-    """What is true of one picture at one layer of the small network.
+    """The truth of the small network, with gradients by central differences.
 
     Args:
         net: of ``conftest.SmallNet``.
@@ -33,16 +73,14 @@ class Oracle:
         with torch.no_grad():
             return self._net.head(self._last(self._maps if maps is None else maps))[0].numpy()
 
-    def logits_of(self, picture: np.ndarray) -> np.ndarray:
+    def logits_of(self, pictures: np.ndarray) -> np.ndarray:
         with torch.no_grad():
-            return self._net(torch.from_numpy(picture)[None])[0].numpy()
+            return self._net(torch.from_numpy(pictures)).numpy()
 
     def at(self, picture: np.ndarray) -> Oracle:
-        """Return what is true of another picture."""
         return Oracle(self._net, torch.from_numpy(picture), self._layer)
 
     def input_gradient(self, target: int, step: float = 1e-6) -> np.ndarray:
-        """∂logit/∂picture, (3, H, W)."""
         flat = torch.from_numpy(self.picture).flatten()
         columns = []
         for positions in torch.arange(len(flat)).split(480):
@@ -54,7 +92,6 @@ class Oracle:
         return torch.cat(columns).view(self.picture.shape).numpy()
 
     def sent_back(self, target: int, *, guided: bool) -> np.ndarray:
-        """∂logit/∂picture, (3, H, W), written out layer by layer; ``guided`` cuts what is negative at ReLUs."""
         first, relu, second, norm, _ = self._net.features
         mix, weights = self._net.tail[0], self._net.classifier.weight[target]
         picture = torch.from_numpy(self.picture)[None]
@@ -73,11 +110,17 @@ class Oracle:
         return back[0].numpy()
 
     def without(self, channel: int) -> np.ndarray:
-        """Logits without a feature map."""
         maps = self._maps.clone()
         maps[:, channel] = 0
         return self.logits(maps)
 
+    def gradient(self, target: int) -> np.ndarray:
+        return self.gradients()[target]
+
+    def curvature(self, target: int) -> np.ndarray:
+        return (self.gradients(1 + 1e-4)[target] - self.gradients(1 - 1e-4)[target]) / 2e-4
+
+    @lru_cache(maxsize=4)  # noqa: B019  (a few small oracles outlive their test)
     def gradients(self, scale: float = 1.0) -> np.ndarray:
         """∂logit/∂activation for all classes, (K, C, h, w), at ``scale`` times the activation."""
         flat = self._maps.flatten() * scale
@@ -109,7 +152,7 @@ def xgradcam(a: np.ndarray, g: np.ndarray) -> np.ndarray:
 
 def component(x: np.ndarray, sign_of: np.ndarray) -> np.ndarray:
     """Project the columns of ``x`` (C, h, w) on its first left singular vector, uncentred."""
-    u, _, _ = np.linalg.svd(x.reshape(len(x), -1), full_matrices=False)
+    u = torch.linalg.svd(torch.from_numpy(x).flatten(1), full_matrices=False)[0].numpy()
     projected = weighed(u[:, 0], x)
     return projected if (projected * sign_of.sum(0)).sum() >= 0 else -projected
 
@@ -120,8 +163,8 @@ def kernel_component(a: np.ndarray) -> np.ndarray:
     kernel = np.tanh(points @ points.T / len(a) + 1)
     n = len(kernel)
     centring = np.eye(n) - np.ones((n, n)) / n
-    values, vectors = np.linalg.eigh(centring @ kernel @ centring)
-    projected = (vectors[:, -1] * np.sqrt(values[-1])).reshape(a.shape[1:])
+    values, vectors = torch.linalg.eigh(torch.from_numpy(centring @ kernel @ centring))
+    projected = (vectors[:, -1] * values[-1].sqrt()).numpy().reshape(a.shape[1:])
     return projected if (projected * a.sum(0)).sum() >= 0 else -projected
 
 
@@ -145,45 +188,63 @@ def softmax(values: np.ndarray) -> np.ndarray:
     return powers / powers.sum()
 
 
-def score_weights(method: str, truth: Oracle, target: int) -> np.ndarray:
-    """Score-CAM's weights; a flat feature map has none."""
-    a = truth.activations
-    uneven = [k for k in range(len(a)) if np.ptp(a[k]) > 0]
+@lru_cache(maxsize=4)
+def masks_of(truth: Truth) -> dict[int, np.ndarray]:
+    """Score-CAM's masks (H, W) by feature map; one that is flat has none."""
     masks = {}
-    for k in uneven:
-        mask = upsampled(a[k], truth.picture.shape[1:])
-        masks[k] = (mask - mask.min()) / (mask.max() - mask.min())
+    for k, plane in enumerate(truth.activations):
+        if np.ptp(plane) > 0:
+            mask = upsampled(plane, truth.picture.shape[1:])
+            masks[k] = (mask - mask.min()) / (mask.max() - mask.min())
+    return masks
 
-    def logits(change) -> np.ndarray:
-        return np.stack([truth.logits_of(truth.picture * change(masks[k])) for k in uneven])
 
-    whole = logits(lambda mask: mask)
-    if method in ("scorecam", "faster-scorecam"):
-        found = [softmax(row)[target] for row in whole]
-    elif method == "scorecam-paper":
-        found = softmax(whole[:, target] - truth.logits_of(np.zeros_like(truth.picture))[target])
-    elif method == "scorecam-logits":
-        found = softmax(whole[:, target])
-    elif method == "iscam":
-        found = softmax(np.mean([logits(lambda mask, i=i: mask * i / 10)[:, target] for i in range(1, 11)], axis=0))
-    else:
+@lru_cache(maxsize=32)
+def masked(truth: Truth, strength: float = 1.0, copy: int | None = None) -> np.ndarray:
+    """Logits under each mask, (masks, K): under a share of it, or its noisy copy of that number."""
+    noise = 0.0
+    if copy is not None:
         generator = torch.Generator().manual_seed(0)
         shape = (1, 1, *truth.picture.shape[1:])
-        noises = [torch.randn(shape, generator=generator).double().numpy()[0, 0] * 2 for _ in range(8)]
-        found = softmax(np.mean([logits(lambda mask, n=n: mask + n)[:, target] for n in noises], axis=0))
-    weights = np.zeros(len(a))
-    weights[uneven] = found
+        noise = [torch.randn(shape, generator=generator).double().numpy()[0, 0] * 2 for _ in range(copy + 1)][-1]
+    return truth.logits_of(np.stack([truth.picture * (m * strength + noise) for m in masks_of(truth).values()]))
+
+
+def score_weights(method: str, truth: Truth, target: int) -> np.ndarray:
+    """Score-CAM's weights; a flat feature map has none."""
+    if method == "scorecam":
+        found = [softmax(row)[target] for row in masked(truth)]
+    elif method == "faster-scorecam":
+        varied = np.argsort([-truth.activations[k].var() for k in masks_of(truth)])[:64]
+        found = [softmax(row)[target] if k in varied else 0.0 for k, row in enumerate(masked(truth))]
+    elif method == "scorecam-paper":
+        blank = truth.logits_of(np.zeros_like(truth.picture)[None])[0]
+        found = softmax(masked(truth)[:, target] - blank[target])
+    elif method == "scorecam-logits":
+        found = softmax(masked(truth)[:, target])
+    elif method == "iscam":
+        found = softmax(np.mean([masked(truth, i / 10)[:, target] for i in range(1, 11)], axis=0))
+    else:
+        found = softmax(np.mean([masked(truth, copy=n)[:, target] for n in range(8)], axis=0))
+    weights = np.zeros(len(truth.activations))
+    weights[list(masks_of(truth))] = found
     return weights
 
 
 def noisy(picture: np.ndarray, copies: int) -> list[np.ndarray]:
     generator = torch.Generator().manual_seed(0)
-    noises = [torch.randn(picture.shape, generator=generator).double().numpy() for _ in range(copies)]
-    return [picture + 0.15 * (picture.max() - picture.min()) * noise for noise in noises]
+    noises = [torch.randn(picture.shape, generator=generator).numpy() for _ in range(copies)]
+    spread = picture.dtype.type(0.15) * (picture.max() - picture.min())
+    return [picture + spread * noise for noise in noises]
 
 
-def smoothgradcam_pp(truth: Oracle, target: int) -> np.ndarray:
-    gradients = np.stack([truth.at(copy).gradients()[target] for copy in noisy(truth.picture, 8)])
+@lru_cache(maxsize=4)
+def noised(truth: Truth, copies: int) -> list[Truth]:
+    return [truth.at(picture) for picture in noisy(truth.picture, copies)]
+
+
+def smoothgradcam_pp(truth: Truth, target: int) -> np.ndarray:
+    gradients = np.stack([each.gradient(target) for each in noised(truth, 8)])
     first, second, third = (np.mean(gradients**power, axis=0) for power in (1, 2, 3))
     weights = np.zeros(len(first))
     for k, plane in enumerate(truth.activations):
@@ -193,40 +254,39 @@ def smoothgradcam_pp(truth: Oracle, target: int) -> np.ndarray:
     return weighed(weights, truth.activations)
 
 
-def of_input(method: str, truth: Oracle, target: int) -> np.ndarray:
+def of_input(method: str, truth: Truth, target: int) -> np.ndarray:
     """Return the map (H, W) of a method that shows the pixels' gradient."""
     if method == "gradient":
         found = truth.input_gradient(target)
     elif method == "smoothgrad":
-        found = np.mean([truth.at(copy).sent_back(target, guided=False) for copy in noisy(truth.picture, 16)], axis=0)
+        found = np.mean([each.sent_back(target, guided=False) for each in noised(truth, 16)], axis=0)
     else:
         found = truth.sent_back(target, guided=True)
     if method == "guided-gradcam":
-        coarse = weighed(truth.gradients()[target].mean((1, 2)), truth.activations)
+        coarse = weighed(truth.gradient(target).mean((1, 2)), truth.activations)
         found = found * upsampled(np.maximum(coarse, 0), truth.picture.shape[1:])
     return np.abs(found).max(axis=0)
 
 
-def expected(method: str, truth: Oracle, target: int) -> np.ndarray:
+def expected(method: str, truth: Truth, target: int) -> np.ndarray:
     """Return the method's map (h, w), not rectified."""
     if method in ("gradient", "smoothgrad", "guided-backprop", "guided-gradcam"):
         return of_input(method, truth, target)
     if method == "smoothgradcam++":
         return smoothgradcam_pp(truth, target)
-    a, everyone = truth.activations, truth.gradients()
-    g = everyone[target]
-    if method == "finercam":
-        logits = truth.logits()
-        nearest = sorted((abs(logits[k] - logits[target]), k) for k in range(len(logits)) if k != target)[:3]
-        return weighed((g - np.mean([everyone[k] for _, k in nearest], axis=0)).mean((1, 2)), a)
-    if method == "shapleycam":
-        curvature = (truth.gradients(1 + 1e-4)[target] - truth.gradients(1 - 1e-4)[target]) / 2e-4
-        return weighed((g - curvature / 2).mean((1, 2)), a)
+    a = truth.activations
     if "score" in method or method in ("iscam", "sscam"):
         return weighed(score_weights(method, truth, target), a)
     if method == "ablationcam":
         y = truth.logits()[target]
         return weighed(np.array([(y - truth.without(k)[target]) / abs(y) for k in range(len(a))]), a)
+    g = truth.gradient(target)
+    if method == "finercam":
+        logits = truth.logits()
+        nearest = sorted((abs(logits[k] - logits[target]), k) for k in range(len(logits)) if k != target)[:3]
+        return weighed((g - np.mean([truth.gradient(k) for _, k in nearest], axis=0)).mean((1, 2)), a)
+    if method == "shapleycam":
+        return weighed((g - truth.curvature(target) / 2).mean((1, 2)), a)
     formulas = {
         "gradcam": lambda: weighed(g.mean((1, 2)), a),
         "gradcam++": lambda: gradcam_pp(a, g),

@@ -223,6 +223,19 @@ def test_dead_feature_maps_give_numbers(batch, method):
     assert not found.values.any()
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+@pytest.mark.parametrize("method", METHODS)
+def test_networks_of_any_precision(batch, method, dtype):
+    torch.manual_seed(3)
+    net = nn.Sequential(nn.Conv2d(3, 5, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(5, 3)).eval()
+    expected = Explainer(net, "1", method=method)(batch[:1], 1)[0].maps[0].values
+    found = Explainer(net.to(dtype), "1", method=method)(batch[:1], 1)[0].maps[0].values
+    assert found.dtype == np.float32
+    assert expected.max() > 0
+    cosine = (found * expected).sum() / np.linalg.norm(found) / np.linalg.norm(expected)
+    assert cosine > (0.99999 if dtype == torch.float64 else 0.98)
+
+
 def test_names():
     assert check_method("GradCAM++") == "gradcam++"
     assert check_method("GradCAMPlusPlus") == "gradcam++"

@@ -105,6 +105,21 @@ def test_awkward_networks(kind):
         torch.testing.assert_close(tail(tail.activation * 2), expected)
 
 
+def test_one_relu_for_all_of_a_network():
+    """It runs before the layer, within it and behind it; its outputs differ in shape."""
+    torch.manual_seed(3)
+    relu = nn.ReLU()
+    block = nn.Sequential(nn.Conv2d(5, 6, 3), relu)
+    net = nn.Sequential(
+        nn.Conv2d(3, 5, 3), relu, block, nn.Conv2d(6, 4, 1), relu, nn.AdaptiveAvgPool2d(1), nn.Flatten()
+    )
+    picture = torch.randn(1, 3, 12, 12)
+    with torch.no_grad():
+        tail = Tail(net, block, picture)
+        others = torch.cat([tail.activation, tail.activation * 0.5])
+        torch.testing.assert_close(tail(others), net[3:](others))
+
+
 def test_ablation_of_a_tokens_network_is_what_it_says():
     torch.manual_seed(2)
     net = torchvision.models.vision_transformer.VisionTransformer(

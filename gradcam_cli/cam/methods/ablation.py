@@ -21,24 +21,25 @@ def ablationcam(evidence: Evidence) -> Tensor:
     .. math:: \alpha_k = \frac{y - y_{A_k = 0}}{|y|}
 
     |y| instead of the paper's y, so that a negative logit does not turn the map round. Only the part of the network
-    behind the layer is run again.
+    behind the layer is run again. The difference is small beside y: both logits come from one pass, so that they are
+    rounded alike.
 
     Source: Desai and Ramaswamy, "Ablation-CAM: Visual Explanations for Deep Convolutional Network via Gradient-free
     Localization", WACV 2020, https://doi.org/10.1109/WACV45572.2020.9093360, equation 3.
     """
     rows = []
     for picture in range(len(evidence.aims)):
-        whole, ablated = _logits(evidence, picture)
-        score = evidence.score(whole, picture)
-        rows.append((score - evidence.score(ablated, picture)) / score.abs().clamp(min=torch.finfo(torch.float32).tiny))
+        whole, lost = _logits(evidence, picture)
+        score = evidence.score(whole, picture).abs().clamp(min=torch.finfo(torch.float32).tiny)
+        rows.append(evidence.score(lost, picture) / score)
         evidence.told(picture + 1, len(evidence.aims))
     weights = torch.stack(rows)
-    return evidence.weighed(weights.to(evidence.activations.device))
+    return evidence.weighed(weights.to(evidence.activations))
 
 
 @torch.no_grad()
 def _logits(evidence: Evidence, picture: int) -> tuple[Tensor, Tensor]:
-    """Return the logits of one picture of the batch, (1, K), and those without each feature map, (C, K).
+    """Return the logits of one picture of the batch, (1, K), and what they lose without each feature map, (C, K).
 
     They are kept: the classes to come need the same.
     """
@@ -47,14 +48,16 @@ def _logits(evidence: Evidence, picture: int) -> tuple[Tensor, Tensor]:
         tail = evidence.tail(picture)
         whole, dim = tail.activation, evidence.channel_dim
         channels = whole.shape[dim]
-        at_once = max(1, min(channels, NUMBERS // whole.numel()))
+        at_once = max(1, min(channels, NUMBERS // whole.numel() - 1))
         found = []
         for first in range(0, channels, at_once):
             some = range(first, min(first + at_once, channels))
-            outputs = whole.repeat(len(some), *[1] * (whole.ndim - 1))
+            outputs = whole.repeat(len(some) + 1, *[1] * (whole.ndim - 1))
             for row, channel in enumerate(some):
                 outputs[row].select(dim - 1, channel).zero_()
-            found.append(tail(outputs))
-        evidence.memory[key] = tail(whole), torch.cat(found)
+            logits = tail(outputs)
+            logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+            found.append(logits[-1:] - logits[:-1])
+        evidence.memory[key] = logits[-1:], torch.cat(found)
     kept: tuple[Tensor, Tensor] = evidence.memory[key]
     return kept

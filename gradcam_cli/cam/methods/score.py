@@ -87,7 +87,8 @@ def iscam(evidence: Evidence) -> Tensor:
 
     .. math:: \alpha = \mathrm{softmax}_k\left(\frac{1}{n} \sum_{i=1}^{n} f(x \circ \tfrac{i}{n} M_k)_c\right)
 
-    with n = 10.
+    with n = 10. In torch-cam 0.5.0 the strength is a running total of i/n, up to 5.5, and masks are scaled before they
+    are upsampled.
 
     Source: Naidu et al., "IS-CAM: Integrated Score-CAM for axiomatic-based explanations", 2020,
     https://arxiv.org/abs/2010.03023.
@@ -102,7 +103,8 @@ def sscam(evidence: Evidence) -> Tensor:
 
     .. math:: \alpha = \mathrm{softmax}_k\left(\frac{1}{n} \sum_{i=1}^{n} f(x \circ (M_k + \delta_i))_c\right)
 
-    with n = 8 and δ ~ N(0, 2²) at every pixel, the same for all feature maps; seeded.
+    with n = 8 and δ ~ N(0, 2²) at every pixel, the same for all feature maps; seeded. torch-cam 0.5.0 draws new noise
+    for each feature map, unseeded.
 
     Source: Wang et al., "SS-CAM: Smoothed Score-CAM for Sharper Visual Feature Localization", 2020,
     https://arxiv.org/abs/2006.14255.

@@ -77,7 +77,8 @@ def smoothgradcam_pp(evidence: Evidence) -> Tensor:
 def _noisy(evidence: Evidence, copies: int) -> Iterator[Tensor]:
     """Yield noisy copies of the batch, one at a time, so that memory does not grow with their number."""
     pictures = evidence.pictures
-    plain = pictures.float()
+    # Half precision is too coarse for noise; float64 is kept, where rounding would open other gates.
+    plain = pictures.to(torch.promote_types(pictures.dtype, torch.float32))
     spread = SHARE * (plain.amax(dim=(1, 2, 3), keepdim=True) - plain.amin(dim=(1, 2, 3), keepdim=True))
     generator = torch.Generator().manual_seed(SEED)
     for copy in range(copies):
