@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import copy
-import os
 import time
 from functools import partial
 from typing import TYPE_CHECKING
@@ -24,8 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from torch import nn
-
-os.environ["TQDM_DISABLE"] = "1"  # the peer's bars
 
 METHODS = ("gradcam", "scorecam", "faster-scorecam", "ablationcam")
 PEER = "pytorch-grad-cam's "
