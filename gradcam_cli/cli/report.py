@@ -67,7 +67,7 @@ class Report:
 
         with self._voice.download() as progress:
             session = Session(model, progress=progress)
-        session.follow(self._voice.steps)
+        session.follow(self._voice.steps, self._voice.warn)
         self._introduce(session)
         return session
 

@@ -24,3 +24,13 @@ def find_device(name: str) -> torch.device:
     except (RuntimeError, AssertionError, NotImplementedError, TypeError) as error:
         raise UsageError(f"device {quoted(name)} cannot be used here", "use --device auto or --device cpu") from error
     return device
+
+
+def out_of_memory(error: Exception) -> bool:
+    """Whether an error says that memory is full, the device's or the machine's; what torch keeps is given back."""
+    text = str(error).lower()
+    full = isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "out of memory" in text
+    full = full or (isinstance(error, RuntimeError) and "allocate memory" in text)
+    if full and torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    return full

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import sys
 import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
@@ -14,6 +15,7 @@ from gradcam_cli.cam.smooth import Augmentation
 from gradcam_cli.cam.targets import Aim, Ranking, class_named, predictions, resolve
 from gradcam_cli.cam.watch import CannotRunError, watch
 from gradcam_cli.errors import GradcamError, InputError, ModelError
+from gradcam_cli.models.device import out_of_memory
 from gradcam_cli.models.load import Network, load_model
 from gradcam_cli.models.preprocess import Prepared, collate, plan_geometry, prepare, to_tensor
 from gradcam_cli.pipeline.settings import ALL_LAYERS
@@ -61,6 +63,10 @@ class Answer:
     seconds: float
 
 
+class _FullMemoryError(ModelError):
+    """A batch that memory has no room for."""
+
+
 class Session:
     """One network, asked as the settings say.
 
@@ -84,6 +90,8 @@ class Session:
             settings.model, weights=settings.weights, labels=settings.labels, device=settings.device, progress=progress
         )
         self.notes = list(self.network.notes)
+        self.warn: Callable[[str], None] = lambda text: None
+        self._most = sys.maxsize
         self.preset = self._preset()
         for target in settings.targets:
             for side in (target, target.against):
@@ -115,8 +123,14 @@ class Session:
         self.notes.append(f"{network.name} takes {side}×{side} pictures only: the whole picture is stretched to that")
         return self._explainer()
 
-    def follow(self, progress: Callable[[int, int], None]) -> None:
-        """Have methods that run the network many times tell ``progress`` (passes done, passes in all) for a batch."""
+    def follow(self, progress: Callable[[int, int], None], warn: Callable[[str], None]) -> None:
+        """Have somebody told of what happens while pictures are explained.
+
+        Args:
+            progress: by methods that run the network many times (passes done, passes in all) for a batch.
+            warn: of what a user should know.
+        """
+        self.warn = warn
         self.explainer.patience = Patience(self.settings.budget, progress)
 
     def _preset(self) -> Preset:
@@ -157,7 +171,7 @@ class Session:
         return [aim for _ in range(layers) for aim in aims for _ in self.settings.methods]
 
     def ask(self, pictures: Sequence[Prepared], aims: Sequence[Aim] | None = None) -> list[Answer | InputError]:
-        """Explain pictures of one input size in one forward pass.
+        """Explain pictures of one input size in one forward pass, or in several where memory is short.
 
         Args:
             pictures: prepared.
@@ -167,8 +181,24 @@ class Session:
             One entry a picture, in order; an error where the network's scores are not finite.
 
         Raises:
-            ModelError: the network cannot take the pictures, or lacks a class that was asked for.
+            ModelError: the network cannot take the pictures, not even one at a time, or lacks a class that was asked
+                for.
         """
+        most = min(len(pictures), self._most)
+        try:
+            return [
+                answer
+                for start in range(0, len(pictures), most)
+                for answer in self._ask(pictures[start : start + most], aims)
+            ]
+        except _FullMemoryError:
+            if most == 1:
+                raise
+            self._most = most // 2
+            self.warn(f"memory is short: {most} pictures at once are too many, going on with {self._most}")
+            return self.ask(pictures, aims)
+
+    def _ask(self, pictures: Sequence[Prepared], aims: Sequence[Aim] | None) -> list[Answer | InputError]:
         started = time.perf_counter()
         ranked: list[Ranking] = []
 
@@ -181,8 +211,14 @@ class Session:
         except GradcamError:
             raise
         except Exception as error:  # the network is foreign code and may raise anything
-            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
             height, width = pictures[0].geometry.input
+            if out_of_memory(error):
+                how_many = "one picture" if len(pictures) == 1 else f"{len(pictures)} pictures"
+                raise _FullMemoryError(
+                    f"there is not enough memory for {self.network.name} with {how_many} of {width}×{height}",
+                    "try a smaller --input-size, fewer layers, or --device cpu",
+                ) from error
+            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
             raise ModelError(
                 f"{self.network.name} failed on a {width}×{height} input: {reason}",
                 "try another --fit, --input-size or a smaller --batch-size",

@@ -1,0 +1,52 @@
+"""A session when memory is short."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from gradcam_cli.errors import ModelError
+from gradcam_cli.pipeline.session import Session
+from gradcam_cli.pipeline.settings import ModelSettings
+
+
+def full(text: str) -> Exception:
+    return RuntimeError(
+        f"[enforce fail at alloc_cpu.cpp:121] . DefaultCPUAllocator: {text}: you tried to allocate 9 bytes"
+    )
+
+
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA out of memory."), full("can't allocate memory")])
+def test_batches_are_halved_until_they_fit(photo, monkeypatch, error):
+    session = Session(ModelSettings(model="tiny"))
+    prepared = [session.prepare(photo)] * 7
+    expected = session.ask(prepared)
+    explain, sizes, told = session.explainer, [], []
+    session.follow(lambda done, total: None, told.append)
+
+    def short(batch, targets):
+        sizes.append(len(batch))
+        if len(batch) > 2:
+            raise error
+        return explain(batch, targets)
+
+    monkeypatch.setattr(session, "explainer", short)
+    answers = session.ask(prepared)
+    assert sizes == [7, 3, 1, 1, 1, 1, 1, 1, 1]
+    assert [answer.maps[0].high for answer in answers] == pytest.approx([a.maps[0].high for a in expected], rel=1e-5)
+    assert len(told) == 2
+    assert all("memory is short" in line for line in told)
+    sizes.clear()
+    session.ask(prepared)
+    assert max(sizes) == 1, "what did not fit is not tried again"
+
+
+def test_one_picture_that_does_not_fit_is_an_error_that_names_the_size(photo, monkeypatch):
+    session = Session(ModelSettings(model="tiny", input_size=64, fit="stretch"))
+
+    def never(batch, targets):
+        raise MemoryError
+
+    monkeypatch.setattr(session, "explainer", never)
+    with pytest.raises(ModelError, match="one picture of 64×64"):
+        session.ask([session.prepare(photo)])
