@@ -19,6 +19,9 @@ Size = tuple[int, int]
 Fit = Literal["whole", "crop", "stretch", "pad"]
 Normalization = Literal["minmax", "max", "none"]
 
+Precision = Literal["float32", "bfloat16", "float16"]
+
+PRECISIONS: tuple[Precision, ...] = ("float32", "bfloat16", "float16")
 FITS: tuple[Fit, ...] = ("whole", "crop", "stretch", "pad")
 NORMALIZATIONS: tuple[Normalization, ...] = ("minmax", "max", "none")
 

@@ -26,7 +26,7 @@ from gradcam_cli.pipeline.settings import (
     MOVING_KINDS,
     SWEEPS,
 )
-from gradcam_cli.records import FITS, NORMALIZATIONS
+from gradcam_cli.records import FITS, NORMALIZATIONS, PRECISIONS
 from gradcam_cli.render.colormap import check_colormap
 
 if TYPE_CHECKING:
@@ -194,6 +194,10 @@ _how_to_explain = options(
     option(
         "--device", metavar="NAME", default="auto", show_default=True,
         help="cpu, cuda, cuda:1, mps; auto takes a GPU if there is one.",
+    ),
+    option(
+        "--precision", type=click.Choice(PRECISIONS), default="float32", show_default=True,
+        help="Of the network's numbers; the lower ones are faster on machines that have them, and maps differ a little.",
     ),
     option(
         "--no-optimize", "optimize", is_flag=True, flag_value=False, default=True,

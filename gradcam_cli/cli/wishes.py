@@ -28,6 +28,7 @@ def model_settings(chosen: Mapping[str, Any]) -> ModelSettings:
         fit=chosen["fit"],
         input_size=chosen["input_size"],
         device=chosen["device"],
+        precision=chosen["precision"],
         optimize=chosen["optimize"],
         budget=chosen["budget"],
         augment_smooth=chosen["augment_smooth"],

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 
 from gradcam_cli.errors import UsageError
 from gradcam_cli.text import quoted
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from gradcam_cli.records import Precision
 
 
 def find_device(name: str) -> torch.device:
@@ -24,6 +31,12 @@ def find_device(name: str) -> torch.device:
     except (RuntimeError, AssertionError, NotImplementedError, TypeError) as error:
         raise UsageError(f"device {quoted(name)} cannot be used here", "use --device auto or --device cpu") from error
     return device
+
+
+def lower_precision(network: nn.Module, precision: Precision) -> None:
+    """Bring a network's parameters and buffers to a lower precision, in place; ``float32`` leaves them alone."""
+    if precision != "float32":
+        network.to(getattr(torch, precision))
 
 
 def out_of_memory(error: Exception) -> bool:

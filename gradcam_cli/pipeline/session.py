@@ -15,7 +15,7 @@ from gradcam_cli.cam.smooth import Augmentation
 from gradcam_cli.cam.targets import Aim, Ranking, class_named, predictions, resolve
 from gradcam_cli.cam.watch import CannotRunError, watch
 from gradcam_cli.errors import GradcamError, InputError, ModelError
-from gradcam_cli.models.device import out_of_memory
+from gradcam_cli.models.device import lower_precision, out_of_memory
 from gradcam_cli.models.load import Network, load_model
 from gradcam_cli.models.preprocess import Prepared, collate, plan_geometry, prepare, to_tensor
 from gradcam_cli.pipeline.settings import ALL_LAYERS
@@ -89,6 +89,8 @@ class Session:
         self.network = network or load_model(
             settings.model, weights=settings.weights, labels=settings.labels, device=settings.device, progress=progress
         )
+        if network is None:
+            lower_precision(self.network.module, settings.precision)
         self.notes = list(self.network.notes)
         self.warn: Callable[[str], None] = lambda text: None
         self._most = sys.maxsize

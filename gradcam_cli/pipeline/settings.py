@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Literal
 from gradcam_cli.cam.methods import METHODS
 from gradcam_cli.cam.targets import TOP, Target
 from gradcam_cli.errors import UsageError
-from gradcam_cli.records import FITS, NORMALIZATIONS
+from gradcam_cli.records import FITS, NORMALIZATIONS, PRECISIONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from fractions import Fraction
     from pathlib import Path
 
-    from gradcam_cli.records import Fit, Normalization, Size
+    from gradcam_cli.records import Fit, Normalization, Precision, Size
 
 PictureFormat = Literal["png", "jpg", "webp"]
 
@@ -77,6 +77,7 @@ class ModelSettings:
         fit: how a picture meets the network's input.
         input_size: side in pixels that overrides the preset's sizes.
         device: ``auto``, ``cpu``, ``cuda``, ``mps`` or another of torch's names.
+        precision: of the network's numbers; maps are float32 whatever it is.
         optimize: whether the network runs in its fastest form.
         budget: seconds for a picture, for methods that may leave feature maps out; None is their own choice.
         augment_smooth: whether maps of flipped, darker and brighter versions of a picture are averaged.
@@ -93,6 +94,7 @@ class ModelSettings:
     fit: Fit = "whole"
     input_size: int | None = None
     device: str = "auto"
+    precision: Precision = "float32"
     optimize: bool = True
     budget: float | None = None
     augment_smooth: bool = False
@@ -102,6 +104,7 @@ class ModelSettings:
         for method in self.methods:
             _require("method", method, METHODS)
         _require("fit", self.fit, FITS)
+        _require("precision", self.precision, PRECISIONS)
         if self.fusion is not None and len(self.layers) == 1 and self.layers[0] != ALL_LAYERS:
             raise UsageError("there is one layer, which leaves nothing to fuse", "add --layer all, or several --layer")
         side = self.input_size

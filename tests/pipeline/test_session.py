@@ -1,7 +1,8 @@
-"""A session when memory is short."""
+"""A session when memory is short, and in lower precision."""
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
@@ -50,3 +51,14 @@ def test_one_picture_that_does_not_fit_is_an_error_that_names_the_size(photo, mo
     monkeypatch.setattr(session, "explainer", never)
     with pytest.raises(ModelError, match="one picture of 64×64"):
         session.ask([session.prepare(photo)])
+
+
+@pytest.mark.parametrize(("precision", "deviation"), [("bfloat16", 5e-2), ("float16", 1e-2)])
+def test_lower_precision_gives_about_the_same_map(photo, precision, deviation):
+    maps = []
+    for each in ("float32", precision):
+        session = Session(ModelSettings(model="tiny", precision=each))
+        assert next(session.network.module.parameters()).dtype == getattr(torch, each)
+        maps.append(session.ask([session.prepare(photo)])[0].maps[0].values)
+    assert maps[1].dtype == np.float32
+    assert 0 < np.abs(maps[1] - maps[0]).max() <= deviation * maps[0].max()
