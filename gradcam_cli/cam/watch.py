@@ -117,7 +117,8 @@ def _watch(network: nn.Module, input_size: Size) -> Watched:
                 blank = torch.empty(shape, dtype=dtype, device="meta")
                 nothing = {name: tensor.detach().to("meta") for name, tensor in state.items()}
                 with notes.reads:
-                    output = functional_call(network, nothing, (blank,))
+                    # With ties, a module that is in two places would get its meta tensors back instead of its own.
+                    output = functional_call(network, nothing, (blank,), tie_weights=False)
             else:
                 blank = torch.zeros(shape, dtype=dtype, device=some.device)
                 with notes.reads:
@@ -232,7 +233,8 @@ class _Notes:
             given = first_tensor(args, (2, 3, 4))
             same = given is not None and (tensor is given or _is_view_of(tensor, given))
             rearranged = plain and same and tensor._version == version  # an in-place activation counts the version up
-            layout = layout_of(tensor.shape, self._input_size)
+            # The picture is one: an output of several is of windows or patches, each on its own.
+            layout = layout_of(tensor.shape, self._input_size) if tensor.shape[0] == 1 else None
             self.calls.append(Call(name, module, tensor, layout, id(tensor) in self._pooled, rearranged))
 
         return before, after
