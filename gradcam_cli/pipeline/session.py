@@ -79,8 +79,9 @@ class Session:
     ) -> None:
         self.settings = settings
         self.network = network or load_model(
-            settings.model, weights=settings.weights, labels=settings.labels, device=settings.device, progress=progress
-        )
+            settings.model, weights=settings.weights, labels=settings.labels, device=settings.device, progress=progress,
+            arguments=dict(settings.arguments),
+        )  # fmt: skip
         self.notes = list(self.network.notes)
         self.preset = self._preset()
         for target in settings.targets:
