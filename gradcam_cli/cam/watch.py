@@ -113,9 +113,8 @@ def _watch(network: nn.Module, input_size: Size) -> Watched:
         notes = _Notes(network, input_size)
         try:
             if meta:
-                state = {**dict(network.named_parameters()), **dict(network.named_buffers())}
                 blank = torch.empty(shape, dtype=dtype, device="meta")
-                nothing = {name: tensor.detach().to("meta") for name, tensor in state.items()}
+                nothing = _valueless(network)
                 with notes.reads:
                     # With ties, a module that is in two places would get its meta tensors back instead of its own.
                     output = functional_call(network, nothing, (blank,), tie_weights=False)
@@ -136,6 +135,22 @@ def _watch(network: nn.Module, input_size: Size) -> Watched:
             raise
         except Exception:  # a network may do anything, reading values among it
             return run(meta=False)
+
+
+def _valueless(network: nn.Module) -> dict[str, torch.Tensor]:
+    """Return a meta tensor for every place of a parameter or buffer, one for all places of the same tensor.
+
+    A module that is in two places counts once.
+    """
+    made: dict[int, torch.Tensor] = {}
+    places: dict[str, torch.Tensor] = {}
+    for prefix, module in network.named_modules():
+        for name, tensor in (
+            *module.named_parameters(prefix, recurse=False, remove_duplicate=False),
+            *module.named_buffers(prefix, recurse=False, remove_duplicate=False),
+        ):
+            places[name] = made.setdefault(id(tensor), tensor.detach().to("meta"))
+    return places
 
 
 def _meta_pays(network: nn.Module) -> bool:

@@ -135,8 +135,10 @@ def load_model(
     network.notes = (*notes, *network.notes)
     if labels is not None:
         network.labels = read_labels(Path(labels), max(2, network.num_classes))  # one score has two sides
-    # Channels-last is the fastest layout for convolutions, on processors as on GPUs.
-    network.module.to(device=place, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network.module.to(device=place)
+    # Channels-last is the fastest layout for convolutions, on processors as on GPUs; five dimensions cannot have it.
+    if not any(parameter.ndim == 5 for parameter in network.module.parameters()):
+        network.module.to(memory_format=torch.channels_last)
     return network
 
 

@@ -167,6 +167,13 @@ def test_a_network_without_values(tmp_path):
         load_model(f"{tmp_path}/m.py:build")
 
 
+def test_parameters_of_five_dimensions(tmp_path):
+    source = "import torch\nfrom torch import nn\nclass Net(nn.Conv2d):\n    def __init__(self):\n"
+    source += "        super().__init__(3, 2, 1)\n        self.places = nn.Parameter(torch.ones(1, 1, 3, 2, 2))\n"
+    (tmp_path / "five.py").write_text(source)
+    assert load_model(f"{tmp_path}/five.py:Net").module.places.ndim == 5
+
+
 def test_an_outline_is_built_as_the_code_does(net):
     assert not next(outline(f"{net}:flat").module.parameters()).is_meta
 
