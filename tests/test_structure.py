@@ -23,6 +23,8 @@ ALLOWED = {
 LIBRARIES = {
     "torch": {"models", "cam"},
     "torchvision": {"models"},
+    "timm": {"models"},
+    "huggingface_hub": {"models"},
     "safetensors": {"models"},
     "click": {"cli"},
     "rich": {"cli"},
@@ -81,7 +83,7 @@ def imported_by(code: str, *, status: int = 0) -> set[str]:
     return set(done.stdout.splitlines()[-1].split()[1:])
 
 
-HEAVY = {"torch", "torchvision", "cv2", "numpy", "PIL", "av"}
+HEAVY = {"torch", "torchvision", "timm", "cv2", "numpy", "PIL", "av"}
 
 
 @pytest.mark.parametrize(
@@ -96,6 +98,10 @@ HEAVY = {"torch", "torchvision", "cv2", "numpy", "PIL", "av"}
         (["gif", "no/such/file.gif"], 2),
         (["image", "x.jpg", "--colormap", "virdis"], 2),
         (["image", "x.jpg", "--model", "resnet55"], 2),
+        (["image", "x.jpg", "--model", "no/such/net.py:build"], 2),
+        (["image", "no/such/file.jpg", "--model", "package.module:Class"], 2),
+        (["image", "no/such/file.jpg", "--model", "timm:resnet18"], 2),
+        (["models", "--help"], 0),
         (["image", "x.jpg", "--target", "top:0"], 2),
         (["image", "x.jpg", "--save", "overly"], 2),
         (["image", "x.jpg", "--alpha", "2"], 2),

@@ -47,8 +47,8 @@ def find_layer(network: nn.Module, watched: Watched) -> TargetLayer:
 
     Passed over are layers that make no features (pooling, dropout, rearrangement) and maps of class scores. Where the
     classifier reads a class token alone, the grid's tokens no longer reach the score behind the last attention; then
-    it is the last layer from which they do. Of modules that return the same tensor, the innermost block is named,
-    not the ``nn.Sequential`` around it.
+    it is the last layer from which they do, projections aside. Of modules that return the same tensor, the innermost
+    block is named, not the ``nn.Sequential`` around it.
 
     Args:
         network: maps (N, 3, H, W) to class scores.
@@ -68,13 +68,24 @@ def find_layer(network: nn.Module, watched: Watched) -> TargetLayer:
             "use a convolutional network or a transformer with image patches",
         )
     last = features[-1]
-    if last.layout is not None and last.layout.prefix:
-        return _last_reaching(
-            network, features[-_LATEST_TOKEN_LAYERS:], _learned_behind(calls, last), watched.input_size
-        )
-    same = [call for call in features if call.output is last.output]
-    chosen = next((call for call in reversed(same) if type(call.module) is not nn.Sequential), last)
+    if last.layout is not None and (last.layout.prefix or _class_token_behind(calls, last)):
+        # Queries, keys and values are what attention compares and adds up, not what the tokens are.
+        tokens = [call for call in features if not isinstance(call.module, nn.Linear)] or features
+        return _last_reaching(network, tokens[-_LATEST_TOKEN_LAYERS:], _learned_behind(calls, last), watched.input_size)
+    chosen = _innermost(features, last)
     return TargetLayer(chosen.name, chosen.module, f"the last layer with a grid, {_size(chosen)}")
+
+
+def _innermost(features: list[Call], call: Call) -> Call:
+    """Return, of the layers that return the same tensor as ``call``, the innermost block."""
+    same = [each for each in features if each.output is call.output]
+    return next((each for each in reversed(same) if type(each.module) is not nn.Sequential), call)
+
+
+def _class_token_behind(calls: list[Call], call: Call) -> bool:
+    """Whether a token that is alone runs behind ``call``: then the classifier may read nothing of the grid."""
+    behind = calls[calls.index(call) + 1 :]
+    return any(each.layout is not None and each.layout.kind == "tokens" and not each.layout.has_grid for each in behind)
 
 
 def _size(call: Call) -> str:
@@ -93,8 +104,8 @@ def _last_reaching(
 
     def hook_for(position: int) -> Any:  # noqa: ANN401
         def hook(_: nn.Module, args: tuple[Any, ...], output: Any) -> None:  # noqa: ANN401
-            tensor = first_tensor(output, (3,))
-            if tensor is not None:
+            tensor = first_tensor(output, (2, 3, 4))  # the one that was watched, not a class token beside the grid
+            if tensor is not None and tensor.ndim == 3:
                 outputs[position] = tensor if tensor.requires_grad else tensor.requires_grad_(True)
 
         return hook
@@ -118,6 +129,7 @@ def _last_reaching(
     for position, gradient in reversed(list(zip(positions, gradients, strict=True))):
         call = candidates[position]
         if gradient is not None and call.layout is not None and bool(gradient[:, call.layout.prefix :].any()):
+            call = _innermost(candidates, call)
             reason = f"the last layer from which the patches reach the score, {_size(call)}"
             return TargetLayer(call.name, call.module, reason)
     raise ModelError("no layer's patches reach the class score", "name a layer with --layer")

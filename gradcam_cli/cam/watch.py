@@ -113,11 +113,11 @@ def _watch(network: nn.Module, input_size: Size) -> Watched:
         notes = _Notes(network, input_size)
         try:
             if meta:
-                state = {**dict(network.named_parameters()), **dict(network.named_buffers())}
                 blank = torch.empty(shape, dtype=dtype, device="meta")
-                nothing = {name: tensor.detach().to("meta") for name, tensor in state.items()}
+                nothing = _valueless(network)
                 with notes.reads:
-                    output = functional_call(network, nothing, (blank,))
+                    # With ties, a module that is in two places would get its meta tensors back instead of its own.
+                    output = functional_call(network, nothing, (blank,), tie_weights=False)
             else:
                 blank = torch.zeros(shape, dtype=dtype, device=some.device)
                 with notes.reads:
@@ -135,6 +135,22 @@ def _watch(network: nn.Module, input_size: Size) -> Watched:
             raise
         except Exception:  # a network may do anything, reading values among it
             return run(meta=False)
+
+
+def _valueless(network: nn.Module) -> dict[str, torch.Tensor]:
+    """Return a meta tensor for every place of a parameter or buffer, one for all places of the same tensor.
+
+    A module that is in two places counts once.
+    """
+    made: dict[int, torch.Tensor] = {}
+    places: dict[str, torch.Tensor] = {}
+    for prefix, module in network.named_modules():
+        for name, tensor in (
+            *module.named_parameters(prefix, recurse=False, remove_duplicate=False),
+            *module.named_buffers(prefix, recurse=False, remove_duplicate=False),
+        ):
+            places[name] = made.setdefault(id(tensor), tensor.detach().to("meta"))
+    return places
 
 
 def _meta_pays(network: nn.Module) -> bool:
@@ -232,7 +248,8 @@ class _Notes:
             given = first_tensor(args, (2, 3, 4))
             same = given is not None and (tensor is given or _is_view_of(tensor, given))
             rearranged = plain and same and tensor._version == version  # an in-place activation counts the version up
-            layout = layout_of(tensor.shape, self._input_size)
+            # The picture is one: an output of several is of windows or patches, each on its own.
+            layout = layout_of(tensor.shape, self._input_size) if tensor.shape[0] == 1 else None
             self.calls.append(Call(name, module, tensor, layout, id(tensor) in self._pooled, rearranged))
 
         return before, after

@@ -83,11 +83,13 @@ def _models(chosen: dict[str, Any]) -> list[ModelSettings]:
     """Return what is asked of each network.
 
     Raises:
-        UsageError: a checkpoint is given for several.
+        UsageError: a checkpoint or arguments are given for several.
     """
     names = tuple(dict.fromkeys(chosen["models"]))
     if len(names) > 1 and chosen["weights"] is not None:
         raise UsageError("--weights belongs to one network, and several are compared", "give one --model with it")
+    if len(names) > 1 and chosen["arguments"]:
+        raise UsageError("--model-arg belongs to one network, and several are compared", "give one --model with it")
     first = model_settings({**chosen, "model": names[0]})
     several = max(first.counts(len(names)).values()) > 1
     given = click.get_current_context().get_parameter_source("methods") is click.core.ParameterSource.COMMANDLINE

@@ -11,6 +11,7 @@ import click
 
 from gradcam_cli.cli.console import print_result
 from gradcam_cli.cli.sections import Checked
+from gradcam_cli.models.code import parse_argument
 from gradcam_cli.models.names import check_name
 from gradcam_cli.pipeline.settings import MAX_INPUT, MIN_INPUT
 
@@ -21,6 +22,7 @@ EPILOG = """\b
 Examples:
   gradcam layers resnet50
   gradcam layers vit_b_16 --depth 3
+  gradcam layers net.py:build --model-arg depth=18
 """
 
 
@@ -29,17 +31,28 @@ Examples:
 @click.option(
     "--depth", type=click.IntRange(1), metavar="N", default=2, show_default=True, help="How far into blocks to look."
 )
+@click.option(
+    "--model-arg",
+    "arguments",
+    type=Checked("NAME=VALUE", parse_argument),
+    multiple=True,
+    help="Argument for code of your own; repeat for several.",
+)
 @click.option("--input-size", type=click.IntRange(MIN_INPUT, MAX_INPUT), metavar="PIXELS", help="Side of the input.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
-def layers(model: str, depth: int, input_size: int | None, *, as_json: bool) -> None:
+def layers(
+    model: str, depth: int, arguments: tuple[tuple[str, object], ...], input_size: int | None, *, as_json: bool
+) -> None:
     """List the layers of a network that have a grid, for --layer: feature maps, grid, parameters.
+
+    MODEL is a name that 'gradcam models' lists, timm:NAME, FILE.py:FUNCTION or package.module:CLASS.
 
     The one that --layer auto takes is marked, and shown however deep it is. No weights are needed. On a pipe the
     columns are separated by tabs.
     """
     from gradcam_cli.pipeline.listing import list_layers
 
-    listing = list_layers(model, input_size)
+    listing = list_layers(model, input_size, dict(arguments))
     shown = [each for each in listing.layers if each.name.count(".") < depth or each.name == listing.auto]
     if as_json:
         for each in shown:

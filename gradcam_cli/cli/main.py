@@ -21,6 +21,7 @@ COMMANDS = {
     "video": "gradcam_cli.cli.moving:video",
     "gif": "gradcam_cli.cli.moving:gif",
     "compare": "gradcam_cli.cli.compare:compare",
+    "models": "gradcam_cli.cli.models:models",
     "layers": "gradcam_cli.cli.layers:layers",
     "methods": "gradcam_cli.cli.methods:methods",
 }

@@ -13,6 +13,7 @@ import click
 from gradcam_cli.cam.methods import check_method
 from gradcam_cli.cam.targets import Target, parse_target
 from gradcam_cli.cli.sections import Checked, Function, Several, exact, option, options, rate
+from gradcam_cli.models.code import parse_argument
 from gradcam_cli.models.names import check_name
 from gradcam_cli.pipeline.settings import (
     AXES,
@@ -133,8 +134,8 @@ steady_options = options(
 )  # fmt: skip
 
 _MODEL_HELP = (
-    "A torchvision classifier by name, 'tiny' (bundled, offline), or 'auto': mobilenet_v2 if its weights are at hand "
-    "or can be fetched, otherwise tiny."
+    "A name that 'gradcam models' lists, timm:NAME, code of your own (FILE.py:FUNCTION, package.module:CLASS), or "
+    "'auto': mobilenet_v2 if its weights are at hand or can be fetched, otherwise 'tiny' (bundled, offline)."
 )
 
 _one_model = options(
@@ -152,6 +153,10 @@ _several_models = options(
 
 _how_to_explain = options(
     "Network",
+    option(
+        "--model-arg", "arguments", type=Checked("NAME=VALUE", parse_argument), multiple=True,
+        help="Argument for code of your own; repeat for several.",
+    ),
     option(
         "-w", "--weights", type=FILE, metavar="FILE",
         help="Checkpoint (.pth, .pt, .ckpt, .safetensors); nothing in it is executed.",
@@ -197,7 +202,7 @@ _how_to_explain = options(
     ),
     option(
         "--precision", type=click.Choice(PRECISIONS), default="float32", show_default=True,
-        help="Of the network's numbers; the lower ones are faster on machines that have them, and maps differ a little.",
+        help="Of the network's numbers; the lower ones are faster where machines have them.",
     ),
     option(
         "--no-optimize", "optimize", is_flag=True, flag_value=False, default=True,

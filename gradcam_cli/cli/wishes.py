@@ -19,6 +19,7 @@ def model_settings(chosen: Mapping[str, Any]) -> ModelSettings:
     """Return what the options about the network say."""
     return ModelSettings(
         model=chosen["model"],
+        arguments=tuple(chosen["arguments"]),
         weights=chosen["weights"],
         labels=chosen["labels"],
         layers=(ALL_LAYERS,) if ALL_LAYERS in chosen["layers"] else tuple(dict.fromkeys(chosen["layers"])),

@@ -68,8 +68,14 @@ class _Hollow(TorchFunctionMode):
 
 
 def hollow(build: Callable[[], nn.Module]) -> nn.Module:
-    """Build a network whose parameters have shapes and no values, in milliseconds."""
-    with _Hollow():
+    """Build a network whose parameters have shapes and no values, in milliseconds.
+
+    One that cannot be built so, because its constructor computes with them, has values.
+    """
+    try:
+        with _Hollow():
+            return build()
+    except (RuntimeError, NotImplementedError):
         return build()
 
 
@@ -128,7 +134,7 @@ def _plan_for(architecture: Architecture, recipe: Recipe, tensors: Mapping[str, 
     def build() -> nn.Module:
         return architecture.build(num_classes=num_classes, **recipe.options)
 
-    module = hollow(build)
+    module = hollow(build) if architecture.hollow else build()
     own = module.state_dict()
     matched, foreign = _own_names(tensors, own, architecture.own_key)
     return _Plan(

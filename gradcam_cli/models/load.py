@@ -14,6 +14,7 @@ import torch
 from gradcam_cli.errors import ModelError, UsageError
 from gradcam_cli.models import names
 from gradcam_cli.models.checkpoint import read_state_dict
+from gradcam_cli.models.code import is_code
 from gradcam_cli.models.device import find_device
 from gradcam_cli.models.download import Progress, fetch
 from gradcam_cli.models.fit import Fitted, fit, hollow
@@ -21,7 +22,7 @@ from gradcam_cli.models.labels import read_labels
 from gradcam_cli.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from torch import nn
 
@@ -36,6 +37,8 @@ AUTO_DIGEST = "7ebf99e0"
 SOURCES: tuple[tuple[Callable[[str], bool], str], ...] = (
     (lambda name: name == names.TINY, "gradcam_cli.models.tiny"),
     (lambda name: name in names.TORCHVISION, "gradcam_cli.models.torchvision"),
+    (names.is_timm, "gradcam_cli.models.timm"),
+    (is_code, "gradcam_cli.models.factory"),
 )
 """Which module describes which names; it is imported when one of them is asked for."""
 
@@ -46,18 +49,20 @@ class Weights:
 
     Attributes:
         source: ``bundled``, ``torchvision IMAGENET1K_V1``, or the checkpoint's path as it was given.
-        path: the file.
+        path: the file; None where code of the user's own has set them.
     """
 
     source: str
-    path: Path
+    path: Path | None
 
     def sha256(self) -> str | None:
-        """Return the file's SHA-256 in hexadecimal, computed once; None when the file is no longer readable."""
+        """Return the file's SHA-256 in hexadecimal, computed once; None when there is no file, or not any more."""
         return self._digest
 
     @cached_property
     def _digest(self) -> str | None:
+        if self.path is None:
+            return None
         digest = hashlib.sha256()
         try:
             with open(self.path, "rb") as file:
@@ -107,22 +112,24 @@ def load_model(
     labels: Path | str | None = None,
     device: str = "cpu",
     progress: Progress | None = None,
+    arguments: Mapping[str, object] | None = None,
 ) -> Network:
-    """Return the network called ``spec`` with trained weights; never with random ones.
+    """Return the network called ``spec`` with trained weights; never with random ones unless its own code does so.
 
     ``auto`` is mobilenet_v2 with ImageNet weights where they are cached or can be downloaded, and otherwise the
     bundled ``tiny``, which a note then says.
 
     Args:
-        spec: one of ``names.NAMES``.
+        spec: one of ``names.NAMES``, ``timm:NAME``, ``FILE.py:FUNCTION`` or ``package.module:CLASS``.
         weights: a checkpoint for that architecture, of any number of classes; default: the published weights.
         labels: a file with the names of the classes; default: those that belong to the weights.
         device: ``auto``, ``cpu``, ``cuda`` or another of torch's names.
         progress: told (bytes done, bytes in all) of a download.
+        arguments: what the function or class is called with.
 
     Raises:
-        UsageError: no such model or device, or weights without a model's name.
-        ModelError: weights or labels cannot be read, downloaded or brought together.
+        UsageError: no such model or device, weights without a model's name, or arguments for what takes none.
+        ModelError: weights or labels cannot be read, downloaded or brought together, or the code fails.
     """
     name, notes = names.check_name(spec), tuple[str, ...]()
     place = find_device(device)
@@ -132,12 +139,14 @@ def load_model(
                 "--weights needs the name of the network they are for", "add --model NAME, for example --model resnet50"
             )
         name, notes = _choose(progress)
-    network = _published(name, progress) if weights is None else _from_checkpoint(name, weights)
+    network = _published(name, progress, arguments) if weights is None else _from_checkpoint(name, weights, arguments)
     network.notes = (*notes, *network.notes)
     if labels is not None:
-        network.labels = read_labels(Path(labels), network.num_classes)
-    # Channels-last is the fastest layout for convolutions, on processors as on GPUs.
-    network.module.to(device=place, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        network.labels = read_labels(Path(labels), max(2, network.num_classes))  # one score has two sides
+    network.module.to(device=place)
+    # Channels-last is the fastest layout for convolutions, on processors as on GPUs; five dimensions cannot have it.
+    if not any(parameter.ndim == 5 for parameter in network.module.parameters()):
+        network.module.to(memory_format=torch.channels_last)
     return network
 
 
@@ -149,24 +158,27 @@ class Outline:
     preset: Preset
 
 
-def outline(spec: str, *, filled: bool = False) -> Outline:
+def outline(spec: str, *, filled: bool = False, arguments: Mapping[str, object] | None = None) -> Outline:
     """Return a network without trained weights.
 
     Args:
-        spec: one of ``names.NAMES``; ``auto`` is the network that it stands for where weights can be had.
-        filled: whether the parameters hold random values; otherwise the network is on the meta device, without any.
+        spec: as ``load_model`` takes it; ``auto`` is the network that it stands for where weights can be had.
+        filled: whether the parameters hold random values; otherwise the network is on the meta device, without any,
+            unless it is made by code of the user's own.
+        arguments: what the function or class is called with.
 
     Raises:
         UsageError: no such model.
+        ModelError: its code fails.
     """
     name = names.check_name(spec)
-    architecture = describe(AUTO_MODEL if name == names.AUTO else name)
+    architecture = describe(AUTO_MODEL if name == names.AUTO else name, arguments)
     recipe = architecture.default
 
     def build() -> nn.Module:
         return architecture.build(num_classes=architecture.num_classes, **recipe.options)
 
-    module = build() if filled else hollow(build).to("meta")
+    module = build() if filled or not architecture.hollow else hollow(build).to("meta")
     return Outline(module.eval(), recipe.preset)
 
 
@@ -175,10 +187,16 @@ def versions() -> dict[str, str]:
     return {"torch": torch.__version__}
 
 
-def describe(name: str) -> Architecture:
-    """Return the description of the model called ``name``, which ``names.check_name`` has passed."""
+def describe(name: str, arguments: Mapping[str, object] | None = None) -> Architecture:
+    """Return the description of the model called ``name``, which ``names.check_name`` has passed.
+
+    Raises:
+        UsageError: no such model, or arguments for what takes none.
+        ModelError: its code fails.
+    """
+    names.check_arguments(name, arguments or ())
     module = next(module for takes, module in SOURCES if takes(name))
-    architecture: Architecture = import_module(module).architecture(name)
+    architecture: Architecture = import_module(module).architecture(name, **(arguments or {}))
     return architecture
 
 
@@ -193,9 +211,13 @@ def _choose(progress: Progress | None) -> tuple[str, tuple[str, ...]]:
     return AUTO_MODEL, ()
 
 
-def _published(name: str, progress: Progress | None) -> Network:
-    architecture = describe(name)
+def _published(name: str, progress: Progress | None, arguments: Mapping[str, object] | None) -> Network:
+    architecture = describe(name, arguments)
     recipe = architecture.default
+    if architecture.ready is not None:
+        fitted, file = architecture.ready(progress)
+        return _network(architecture, fitted, Weights(recipe.source, file))
+    assert recipe.location is not None
     if isinstance(recipe.location, Path):
         path = recipe.location
     else:
@@ -209,10 +231,10 @@ def _published(name: str, progress: Progress | None) -> Network:
     return _network(architecture, fitted, Weights(recipe.source, path))
 
 
-def _from_checkpoint(name: str, weights: Path | str) -> Network:
+def _from_checkpoint(name: str, weights: Path | str, arguments: Mapping[str, object] | None) -> Network:
     path = Path(weights)
     tensors = read_state_dict(path)
-    architecture = describe(name)
+    architecture = describe(name, arguments)
     fitted = fit(architecture, _likeliest_first(architecture.recipes, path), tensors, path)
     return _network(architecture, fitted, Weights(printable(weights), path))
 

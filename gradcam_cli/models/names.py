@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import difflib
+import importlib.util
+from typing import TYPE_CHECKING
 
 from gradcam_cli.errors import UsageError
+from gradcam_cli.models.code import check_code, is_code
 from gradcam_cli.text import quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
 
 AUTO = "auto"
 TINY = "tiny"
+TIMM = "timm:"
+"""What the names of timm's networks begin with."""
 
 # Written out because asking torchvision takes seconds; a test compares it with the installed torchvision.
 TORCHVISION: tuple[str, ...] = (
@@ -95,18 +103,63 @@ TORCHVISION: tuple[str, ...] = (
 )
 
 NAMES: tuple[str, ...] = (AUTO, TINY, *TORCHVISION)
-"""Every name that ``--model`` takes, in the order of a listing."""
+"""Every name that ``--model`` takes besides timm's and code, in the order of a listing."""
 
 
 def check_name(spec: str) -> str:
     """Return the model's name as it is spelled here; upper case is forgiven.
 
+    Of ``timm:NAME`` no more is checked than that timm is there, of ``FILE.py:FUNCTION`` and ``package.module:CLASS``
+    what can be known without running them.
+
     Raises:
         UsageError: no such model; the hint has the names that look alike.
     """
-    name = spec.strip().lower()
-    if name in NAMES:
-        return name
-    close = difflib.get_close_matches(name.replace("-", "_"), NAMES, n=3, cutoff=0.6)
-    hint = f"did you mean {' or '.join(close)}?" if close else "give auto, tiny or a torchvision name such as resnet50"
+    name = spec.strip()
+    if is_timm(name):
+        require_timm()
+        return name.lower()
+    if name.lower() in NAMES:
+        return name.lower()
+    if is_code(name):
+        return check_code(name)
+    hint = close_to(name, NAMES) or "give auto, tiny or one that 'gradcam models' lists, such as resnet50"
     raise UsageError(f"unknown model {quoted(spec)}", hint)
+
+
+def close_to(name: str, known: Sequence[str], prefix: str = "") -> str:
+    """Return a hint with the names that look like ``name``, ``prefix`` put in front; empty when none does."""
+    close = difflib.get_close_matches(name.lower().replace("-", "_"), known, n=3, cutoff=0.6)
+    return f"did you mean {' or '.join(f'{prefix}{each}' for each in close)}?" if close else ""
+
+
+def is_timm(name: str) -> bool:
+    """Whether a model's name, or a pattern of names, is meant for timm."""
+    return name.lower().startswith(TIMM)
+
+
+def has_timm() -> bool:
+    """Whether timm is installed; it is not imported."""
+    return importlib.util.find_spec("timm") is not None
+
+
+def require_timm() -> None:
+    """Check that timm is installed.
+
+    Raises:
+        UsageError: it is not.
+    """
+    if not has_timm():
+        raise UsageError("timm is not installed", "pip install timm, or choose a model that 'gradcam models' lists")
+
+
+def check_arguments(spec: str, arguments: Iterable[object]) -> None:
+    """Check that arguments are given to code alone.
+
+    Raises:
+        UsageError: the model is known by its name and takes none.
+    """
+    if list(arguments) and (is_timm(spec) or not is_code(spec)):
+        raise UsageError(
+            f"model {quoted(spec)} takes no --model-arg", "give them to code of your own: --model FILE.py:FUNCTION"
+        )

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import re
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torchvision import models
 
-from gradcam_cli.models.source import Architecture, Recipe
+from gradcam_cli.models.download import cache_path
+from gradcam_cli.models.names import TORCHVISION
+from gradcam_cli.models.source import Architecture, Entry, Recipe
 from gradcam_cli.records import Preset
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 # The Inception networks come as torchvision makes them with weights: the input is brought from ImageNet's statistics
 # to the ones they were trained with. A checkpoint does not record this; one that was fine-tuned from the published
@@ -67,4 +72,25 @@ def architecture(name: str) -> Architecture:
         default=_recipe(name, entries.DEFAULT),
         recipes=tuple(_recipe(name, entry) for entry in entries),
         own_key=_own_key,
+    )
+
+
+def entries(wanted: Callable[[str], bool]) -> list[Entry]:
+    """List torchvision's classifiers with what it says of their default weights.
+
+    Args:
+        wanted: tells of a name whether it is to be listed.
+    """
+    return [_entry(name, models.get_model_weights(name).DEFAULT) for name in TORCHVISION if wanted(name)]
+
+
+def _entry(name: str, weights: Any) -> Entry:  # noqa: ANN401 (torchvision's enum has no types)
+    meta = weights.meta
+    return Entry(
+        name=name,
+        mebibytes=meta["_file_size"],
+        parameters=meta["num_params"],
+        accuracy=meta["_metrics"]["ImageNet-1K"]["acc@1"],
+        input=weights.transforms().crop_size[0],
+        cached=cache_path(weights.url).is_file(),
     )

@@ -12,6 +12,8 @@ from gradcam_cli.models.preprocess import plan_geometry
 from gradcam_cli.pipeline.session import USUAL_PICTURE
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from gradcam_cli.records import Size
 
 
@@ -30,23 +32,24 @@ class Listing:
     auto: str
 
 
-def list_layers(spec: str, input_size: int | None = None) -> Listing:
+def list_layers(spec: str, input_size: int | None = None, arguments: Mapping[str, object] | None = None) -> Listing:
     """List a network's layers.
 
     Args:
         spec: its name.
         input_size: side of the input in pixels, instead of the network's own.
+        arguments: what code of the user's own is called with.
 
     Raises:
-        UsageError: there is no such network.
-        ModelError: it cannot be run on that size.
+        UsageError: there is no such network, or it takes no such arguments.
+        ModelError: it cannot be made, or cannot be run on that size.
     """
-    network = outline(spec)
+    network = outline(spec, arguments=arguments)
     watched = _watched(network, input_size)
     try:
         auto = find_layer(network.module, watched).name
     except (NotImplementedError, RuntimeError):  # whether tokens reach the score takes values to see
-        network = outline(spec, filled=True)
+        network = outline(spec, filled=True, arguments=arguments)
         watched = _watched(network, input_size)
         auto = find_layer(network.module, watched).name
     return Listing(watched.input_size, candidates(network.module, watched), auto)

@@ -87,8 +87,9 @@ class Session:
     ) -> None:
         self.settings = settings
         self.network = network or load_model(
-            settings.model, weights=settings.weights, labels=settings.labels, device=settings.device, progress=progress
-        )
+            settings.model, weights=settings.weights, labels=settings.labels, device=settings.device, progress=progress,
+            arguments=dict(settings.arguments),
+        )  # fmt: skip
         if network is None:
             lower_precision(self.network.module, settings.precision)
         self.notes = list(self.network.notes)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from gradcam_cli.cam.methods import METHODS
 from gradcam_cli.cam.targets import TOP, Target
 from gradcam_cli.errors import UsageError
+from gradcam_cli.models.names import check_arguments
 from gradcam_cli.records import FITS, NORMALIZATIONS, PRECISIONS
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ class ModelSettings:
 
     Attributes:
         model: name of the network.
+        arguments: (name, value) of what code of the user's own is called with.
         weights: checkpoint file, or None for the network's own weights.
         labels: labels file, or None for the network's own.
         layers: dotted names, ``auto``, or ``all`` alone.
@@ -85,6 +87,7 @@ class ModelSettings:
     """
 
     model: str = "auto"
+    arguments: tuple[tuple[str, object], ...] = ()
     weights: Path | None = None
     labels: Path | None = None
     layers: tuple[str, ...] = ("auto",)
@@ -101,6 +104,7 @@ class ModelSettings:
     eigen_smooth: bool = False
 
     def __post_init__(self) -> None:
+        check_arguments(self.model, self.arguments)
         for method in self.methods:
             _require("method", method, METHODS)
         _require("fit", self.fit, FITS)

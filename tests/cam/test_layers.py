@@ -235,3 +235,57 @@ def test_token_grid(length, size, expected):
 def test_layout(shape, kind, grid):
     layout = layout_of(shape, (224, 224) if grid[0] == grid[1] else (256, 352))
     assert (layout.kind, layout.grid) == (kind, grid)
+
+
+class InTwoPlaces(nn.Module):
+    """Has one convolution under two names."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(3, 3, 3, padding=1)
+        self.again = nn.ModuleList([self.first])
+        self.head = nn.Linear(3, 4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(self.again[0](self.first(x)).mean((2, 3)))
+
+
+def test_a_module_in_two_places_keeps_its_values(monkeypatch):
+    monkeypatch.setattr(watching, "_meta_pays", lambda network: True)
+    net = InTwoPlaces().eval()
+    watch(net, (32, 32))
+    assert not any(parameter.is_meta for parameter in net.parameters())
+
+
+class Attention(nn.Module):
+    """A class token asks the patches, by projections of its own, as timm's transformers do."""
+
+    def __init__(self, *, apart: bool) -> None:
+        super().__init__()
+        self.patch = nn.Conv2d(3, 8, 8, stride=8)
+        self.inside = nn.Linear(8, 8)
+        self.norm1 = nn.LayerNorm(8)
+        self.qkv = nn.Linear(8, 24)
+        self.norm = nn.LayerNorm(8)
+        self.head = nn.Linear(8, 4)
+        self.apart = apart
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        patches = self.patch(x)
+        self.inside(patches.flatten(2).transpose(1, 2).reshape(-1, 1, 8))  # each patch on its own, as a batch
+        tokens = torch.cat([torch.ones(1, 1, 8, device=x.device), patches.flatten(2).transpose(1, 2)], 1)
+        q, k, v = self.qkv(self.norm1(tokens)).chunk(3, -1)
+        read = tokens + (q[:, :1] @ k.transpose(1, 2)).softmax(-1) @ v
+        return self.head(self.norm(read[:, :1] if self.apart else read)[:, 0])
+
+
+@pytest.mark.parametrize("apart", [True, False])
+def test_projections_within_attention_are_passed_over(apart):
+    """Also where the class token goes on alone."""
+    torch.manual_seed(0)
+    assert found_in(Attention(apart=apart).eval(), (32, 32)).name == "norm1"
+
+
+def test_an_output_of_another_batch_has_no_grid():
+    watched = watch(Attention(apart=False).eval(), (32, 32))
+    assert next(call.layout for call in watched.calls if call.name == "inside") is None

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 from gradcam_cli.records import Preset
 
 if TYPE_CHECKING:
-    from gradcam_cli.models.source import Architecture
+    from collections.abc import Callable
+
+    from gradcam_cli.models.source import Architecture, Entry
 
 WEIGHTS = Path(__file__).with_name("tiny.safetensors")
 """Filters and matrices as float16, the rest as float32, without the counters of batches that training keeps."""
@@ -22,3 +24,19 @@ def architecture(name: str) -> Architecture:
     preset = Preset(resize=32, crop=32, mean=MEAN, std=STD, interpolation="bilinear", multiple=32)
     bundled = Recipe("bundled", WEIGHTS, preset, CLASSES)
     return Architecture(name, len(CLASSES), TinyNet, default=bundled, recipes=(bundled,))
+
+
+def entries(wanted: Callable[[str], bool]) -> list[Entry]:
+    """List the bundled network.
+
+    Args:
+        wanted: tells of its name whether it is to be listed.
+    """
+    from gradcam_cli.models.names import TINY
+    from gradcam_cli.models.source import Entry
+
+    if not wanted(TINY):
+        return []
+    described = architecture(TINY)
+    count = sum(parameter.numel() for parameter in described.build(described.num_classes).parameters())
+    return [Entry(TINY, WEIGHTS.stat().st_size / (1 << 20), count, None, described.default.preset.crop, cached=True)]
