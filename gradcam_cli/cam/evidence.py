@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from gradcam_cli.cam.capture import Captured
     from gradcam_cli.cam.targets import Aim
+    from gradcam_cli.records import Activation
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +41,14 @@ class Question:
         captured: what the forward pass left behind.
         aims: what is asked of each picture.
         patience: for methods that run the network many times.
+        activation: what makes the logits probabilities.
     """
 
-    def __init__(self, captured: Captured, aims: Sequence[Aim], patience: Patience) -> None:
+    def __init__(
+        self, captured: Captured, aims: Sequence[Aim], patience: Patience, activation: Activation = "auto"
+    ) -> None:
         self.captured = captured
+        self.activation = activation
         self.aims = aims
         self.patience = patience
         self.shares = torch.zeros_like(sides(captured.logits.detach()), dtype=torch.float32)
@@ -157,11 +162,13 @@ class Evidence:
         Held against another class, it is that of the two; negated, that of all others.
         """
         aim = self.aims[picture]
-        if logits.shape[1] == 1:
+        single = logits.shape[1] == 1
+        if single:
             logits = torch.cat([torch.zeros_like(logits), logits], dim=1)
         if aim.against is not None:
             return torch.sigmoid(logits[:, aim.index] - logits[:, aim.against])
-        found = torch.softmax(logits, dim=1)[:, aim.index]
+        each_alone = self._question.activation == "sigmoid" and not single
+        found = (torch.sigmoid(logits) if each_alone else torch.softmax(logits, dim=1))[:, aim.index]
         return 1 - found if aim.negated else found
 
     @torch.no_grad()

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Literal
 from gradcam_cli.cam.methods import METHODS
 from gradcam_cli.cam.targets import TOP, Target
 from gradcam_cli.errors import UsageError
-from gradcam_cli.records import FITS, NORMALIZATIONS
+from gradcam_cli.records import ACTIVATIONS, FITS, NORMALIZATIONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from fractions import Fraction
     from pathlib import Path
 
-    from gradcam_cli.records import Fit, Normalization, Size
+    from gradcam_cli.records import Activation, Fit, Normalization, Numbers, Size
 
 PictureFormat = Literal["png", "jpg", "webp"]
 
@@ -76,6 +76,10 @@ class ModelSettings:
         fusion: how several layers' maps become one, or None for a result each.
         fit: how a picture meets the network's input.
         input_size: side in pixels that overrides the preset's sizes.
+        mean: one number or one a channel that overrides the preset's, after scaling; so with ``std``.
+        std: what values are divided by.
+        scale_255: whether the network takes values from 0 to 255.
+        activation: what makes the network's scores probabilities.
         device: ``auto``, ``cpu``, ``cuda``, ``mps`` or another of torch's names.
         optimize: whether the network runs in its fastest form.
         budget: seconds for a picture, for methods that may leave feature maps out; None is their own choice.
@@ -90,6 +94,10 @@ class ModelSettings:
     fusion: Fusion | None = None
     fit: Fit = "whole"
     input_size: int | None = None
+    mean: Numbers | None = None
+    std: Numbers | None = None
+    scale_255: bool = False
+    activation: Activation = "auto"
     device: str = "auto"
     optimize: bool = True
     budget: float | None = None
@@ -98,6 +106,11 @@ class ModelSettings:
         for method in self.methods:
             _require("method", method, METHODS)
         _require("fit", self.fit, FITS)
+        _require("activation", self.activation, ACTIVATIONS)
+        if self.std is not None and not all(number > 0 for number in self.std):
+            raise UsageError(
+                f"a standard deviation of {min(self.std):g} is not possible", "give one or three positive numbers"
+            )
         if self.fusion is not None and len(self.layers) == 1 and self.layers[0] != ALL_LAYERS:
             raise UsageError("there is one layer, which leaves nothing to fuse", "add --layer all, or several --layer")
         side = self.input_size
