@@ -18,33 +18,40 @@ if TYPE_CHECKING:
 Size = tuple[int, int]
 Fit = Literal["whole", "crop", "stretch", "pad"]
 Normalization = Literal["minmax", "max", "none"]
+Activation = Literal["auto", "softmax", "sigmoid"]
+Numbers = tuple[float, ...]
 
 Precision = Literal["float32", "bfloat16", "float16"]
 
 PRECISIONS: tuple[Precision, ...] = ("float32", "bfloat16", "float16")
 FITS: tuple[Fit, ...] = ("whole", "crop", "stretch", "pad")
 NORMALIZATIONS: tuple[Normalization, ...] = ("minmax", "max", "none")
+ACTIVATIONS: tuple[Activation, ...] = ("auto", "softmax", "sigmoid")
 
 
 @dataclass(frozen=True, slots=True)
 class Preset:
-    """How a network wants its pictures: sizes in pixels, statistics in units of the [0, 1] range, RGB.
+    """How a network wants its pictures: sizes in pixels, statistics in units of the scaled range, RGB or luma.
 
     Attributes:
         resize: length that a picture's short side is brought to.
         crop: side of the square that the network was trained on.
-        mean: per channel, subtracted after scaling to [0, 1].
+        mean: per channel, subtracted after scaling.
         std: per channel, divided by.
         interpolation: of the resize, always with antialiasing.
         multiple: sides of a whole picture are rounded to multiples of this, so that batches form.
+        channels: 3 for RGB, 1 for luma.
+        scale: what white is scaled to, 1 or 255; black is 0.
     """
 
     resize: int = 256
     crop: int = 224
-    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
-    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    mean: Numbers = (0.485, 0.456, 0.406)
+    std: Numbers = (0.229, 0.224, 0.225)
     interpolation: Literal["bilinear", "bicubic"] = "bilinear"
     multiple: int = 32
+    channels: int = 3
+    scale: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,6 +105,8 @@ HEAVY = {"torch", "torchvision", "timm", "cv2", "numpy", "PIL", "av"}
         (["image", "x.jpg", "--target", "top:0"], 2),
         (["image", "x.jpg", "--save", "overly"], 2),
         (["image", "x.jpg", "--alpha", "2"], 2),
+        (["image", "x.jpg", "--mean", "1,2"], 2),
+        (["image", "x.jpg", "--activation", "relu"], 2),
         (["imge", "x.jpg"], 2),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else str(value),

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from gradcam_cli.cam.capture import Captured
     from gradcam_cli.cam.targets import Aim
+    from gradcam_cli.records import Activation
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +42,21 @@ class Question:
         captured: what the forward pass left behind.
         aims: what is asked of each picture.
         patience: for methods that run the network many times.
+        activation: what makes the logits probabilities.
         eigen: whether the first principal component of what feature maps add to a map stands for their sum.
     """
 
     def __init__(
-        self, captured: Captured, aims: Sequence[Aim], patience: Patience | None = None, *, eigen: bool = False
+        self,
+        captured: Captured,
+        aims: Sequence[Aim],
+        patience: Patience | None = None,
+        activation: Activation = "auto",
+        *,
+        eigen: bool = False,
     ) -> None:
         self.captured = captured
+        self.activation = activation
         self.aims = aims
         self.patience = patience or Patience()
         self.eigen = eigen
@@ -145,7 +154,8 @@ class Evidence:
         """Ask the same of pictures in the batch's place, (N, 3, H, W): one forward pass, what is known at the layer."""
         captured = self._captured
         found = capture(captured.network, [captured.layers[self._layer]], pictures)
-        return Question(found, self.aims, self._question.patience, eigen=self._question.eigen).at(0)
+        asked = self._question
+        return Question(found, self.aims, asked.patience, asked.activation, eigen=asked.eigen).at(0)
 
     def weighed(self, weights: torch.Tensor) -> torch.Tensor:
         """Return Σ_k α_k A_k of the layer's feature maps: weights (N, C) → (N, h, w)."""
@@ -176,11 +186,13 @@ class Evidence:
         Held against another class, it is that of the two; negated, that of all others.
         """
         aim = self.aims[picture]
-        if logits.shape[1] == 1:
+        single = logits.shape[1] == 1
+        if single:
             logits = torch.cat([torch.zeros_like(logits), logits], dim=1)
         if aim.against is not None:
             return torch.sigmoid(logits[:, aim.index] - logits[:, aim.against])
-        found = torch.softmax(logits, dim=1)[:, aim.index]
+        each_alone = self._question.activation == "sigmoid" and not single
+        found = (torch.sigmoid(logits) if each_alone else torch.softmax(logits, dim=1))[:, aim.index]
         return 1 - found if aim.negated else found
 
     @torch.no_grad()

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from gradcam_cli.cam.fuse import Fusion
     from gradcam_cli.cam.smooth import Augmentation
     from gradcam_cli.cam.watch import Watched
+    from gradcam_cli.records import Activation
 
     Wish = int | Aim
     """A class by its index, or more than that."""
@@ -73,12 +74,15 @@ class Explainer:
     Threads may explain with one network at once; without ``optimize`` their forward passes take turns.
 
     Args:
-        network: any module that maps (N, 3, H, W) to class scores: a tensor, tuple, dict or object with ``.logits``.
+        network: any module that maps (N, C, H, W) to class scores: a tensor, tuple, dict or object with ``.logits``.
         layer: dotted name, a module of the network, ``auto`` for the last layer with a grid, ``all`` for every layer
             with one, or several of them.
         method: a key of ``cam.methods.METHODS``, or several of them.
         fusion: how the layers' maps become one, ``mean``, ``max`` or ``product``; None leaves each its own.
         input_size: (H, W) that the network is watched on, for ``auto`` and for ``optimize``.
+        channels: C.
+        activation: what makes the logits probabilities, for methods that ask for these: ``softmax``, ``sigmoid`` or
+            ``auto``, which is sigmoid for one logit.
         optimize: whether copies run in the network's place, with batch norms folded into the convolutions in front of
             them: faster, the same maps up to rounding. The network's weights must not change meanwhile.
         patience: how long methods that run the network many times may take, and who is told how far they are.
@@ -104,6 +108,8 @@ class Explainer:
         method: str | Sequence[str] = "gradcam",
         fusion: Fusion | None = None,
         input_size: tuple[int, int] = (224, 224),
+        channels: int = 3,
+        activation: Activation = "auto",
         optimize: bool = False,
         patience: Patience | None = None,
         augmentation: Augmentation | None = None,
@@ -112,6 +118,8 @@ class Explainer:
         wanted = [layer] if isinstance(layer, (str, torch.nn.Module)) else list(layer)
         self.network = network
         self.fusion = fusion
+        self.channels = channels
+        self.activation: Activation = activation
         self.patience = patience or Patience()
         self.augmentation = augmentation
         self.eigen_smooth = eigen_smooth
@@ -121,7 +129,7 @@ class Explainer:
         watched = None
         found = {"auto", "all"} & {each for each in wanted if isinstance(each, str)}
         if template is not None or found or any(METHODS[name].needs for name in self.methods):
-            watched = watch(template or network, input_size)
+            watched = watch(template or network, input_size, channels)
         self.layers: list[TargetLayer] = []
         for each in wanted:
             self.layers += self._resolve(each, watched, template)
@@ -184,7 +192,7 @@ class Explainer:
         """Explain a batch.
 
         Args:
-            batch: normalised pictures (N, 3, H, W); brought to the network's dtype and device.
+            batch: normalised pictures (N, C, H, W); brought to the network's dtype and device.
             targets: one class for all, one class a picture, a function from a picture's logits to its classes, or
                 None for each picture's top class. A network with one logit has the classes 0 and 1. Instead of a
                 class's index an ``Aim`` may hold it against another or negate it.
@@ -228,7 +236,9 @@ class Explainer:
 
     def _raw_maps(self, captured: Captured, chosen: Sequence[Sequence[Aim]]) -> dict[tuple[int, int, str], Raw]:
         """Return the maps by layer's position, turn and method."""
-        questions = [Question(captured, each, self.patience, eigen=self.eigen_smooth) for each in chosen]
+        questions = [
+            Question(captured, each, self.patience, self.activation, eigen=self.eigen_smooth) for each in chosen
+        ]
         raws: dict[tuple[int, int, str], Raw] = {}
         for key in product(range(len(self.layers)), range(len(questions)), self.methods):
             position, turn, name = key

@@ -51,7 +51,7 @@ def find_layer(network: nn.Module, watched: Watched) -> TargetLayer:
     block is named, not the ``nn.Sequential`` around it.
 
     Args:
-        network: maps (N, 3, H, W) to class scores.
+        network: maps (N, C, H, W) to class scores.
         watched: what ``watch`` saw of it.
 
     Raises:
@@ -71,7 +71,8 @@ def find_layer(network: nn.Module, watched: Watched) -> TargetLayer:
     if last.layout is not None and (last.layout.prefix or _class_token_behind(calls, last)):
         # Queries, keys and values are what attention compares and adds up, not what the tokens are.
         tokens = [call for call in features if not isinstance(call.module, nn.Linear)] or features
-        return _last_reaching(network, tokens[-_LATEST_TOKEN_LAYERS:], _learned_behind(calls, last), watched.input_size)
+        shape = (1, watched.channels, *watched.input_size)
+        return _last_reaching(network, tokens[-_LATEST_TOKEN_LAYERS:], _learned_behind(calls, last), shape)
     chosen = _innermost(features, last)
     return TargetLayer(chosen.name, chosen.module, f"the last layer with a grid, {_size(chosen)}")
 
@@ -95,7 +96,7 @@ def _size(call: Call) -> str:
 
 
 def _last_reaching(
-    network: nn.Module, candidates: list[Call], classifier: list[nn.Module], input_size: Size
+    network: nn.Module, candidates: list[Call], classifier: list[nn.Module], shape: tuple[int, ...]
 ) -> TargetLayer:
     """Return the last candidate from which the grid's tokens, not the class token alone, reach the classifier."""
     some = next(network.parameters())
@@ -117,7 +118,7 @@ def _last_reaching(
     handles += [module.register_forward_pre_hook(note_input) for module in classifier[:1]]
     try:
         with undisturbed(network), torch.enable_grad():
-            noise = torch.randn((1, 3, *input_size), generator=torch.Generator().manual_seed(0))
+            noise = torch.randn(shape, generator=torch.Generator().manual_seed(0))
             logits = logits_of(network(noise.to(some.device, some.dtype)))
         # What the classifier reads says more than a logit, which an untrained classifier may hold at zero.
         score = (read[0] if read else logits).float().square().sum()

@@ -23,21 +23,23 @@ class Augmentation:
     are, and stay between black and white.
 
     Attributes:
-        mean: per channel, what normalisation subtracts, in units of the [0, 1] range.
+        mean: per channel, what normalisation subtracts from pixels, once they are scaled.
         std: per channel, what it divides by.
+        white: what pixels are scaled to, from 0 on.
     """
 
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    white: float = 1
 
     def versions(self, batch: torch.Tensor) -> Iterator[tuple[torch.Tensor, bool]]:
-        """Yield normalised pictures (N, 3, H, W) and whether they are flipped left to right; first those given.
+        """Yield normalised pictures (N, C, H, W) and whether they are flipped left to right; first those given.
 
         Six in all: as they are and flipped, at 1, 0.9 and 1.1 times their brightness.
         """
-        mean, std = (torch.tensor(values).to(batch).view(3, 1, 1) for values in (self.mean, self.std))
+        mean, std = (torch.tensor(values).to(batch).view(-1, 1, 1) for values in (self.mean, self.std))
         for factor, flipped in product(BRIGHTNESS, (False, True)):
             version = batch
             if factor != 1:
-                version = (((batch * std + mean) * factor).clamp(0, 1) - mean) / std
+                version = (((batch * std + mean) * factor).clamp(0, self.white) - mean) / std
             yield (version.flip(3) if flipped else version), flipped

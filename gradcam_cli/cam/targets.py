@@ -14,7 +14,7 @@ from functools import cached_property
 from typing import overload
 
 from gradcam_cli.errors import ModelError, UsageError
-from gradcam_cli.records import Prediction
+from gradcam_cli.records import Activation, Prediction
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,13 +119,31 @@ def class_named(label: str, labels: Sequence[str] | None) -> int:
     raise ModelError(f"no class is called '{label}'", f"did you mean {near}?" if near else "give a class index instead")
 
 
-def probabilities(logits: Sequence[float]) -> list[float]:
-    """Return the classes' probabilities: softmax, or for a single logit (1 − sigmoid, sigmoid)."""
+def activation_for(count: int, wanted: Activation) -> Activation:
+    """Return what makes ``count`` logits probabilities, ``softmax`` or ``sigmoid``; one logit takes the latter."""
+    return "sigmoid" if count == 1 or wanted == "sigmoid" else "softmax"
+
+
+def probabilities(logits: Sequence[float], activation: Activation = "auto") -> list[float]:
+    """Return the classes' probabilities.
+
+    Args:
+        logits: of one picture.
+        activation: ``sigmoid`` gives each class its own, independent of the others; otherwise they sum to one. For a
+            single logit they are (1 − sigmoid, sigmoid) in any case.
+    """
+    if activation == "sigmoid" and len(logits) > 1:
+        return [_sigmoid(logit) for logit in logits]
     scores = [0.0, logits[0]] if len(logits) == 1 else list(logits)
     highest = max(scores)
     powers = [math.exp(score - highest) for score in scores]
     total = sum(powers)
     return [power / total for power in powers]
+
+
+def _sigmoid(logit: float) -> float:
+    power = math.exp(-abs(logit))
+    return 1 / (1 + power) if logit >= 0 else power / (1 + power)
 
 
 def label_of(index: int, labels: Sequence[str] | None) -> str:
@@ -177,9 +195,9 @@ class Ranking(Sequence[Prediction]):
         return replace(plain, label=f"not {plain.label}") if aim.negated else plain
 
 
-def predictions(logits: Sequence[float], labels: Sequence[str] | None) -> Ranking:
-    """Return what the network gives to every class."""
-    return Ranking(probabilities(logits), labels)
+def predictions(logits: Sequence[float], labels: Sequence[str] | None, activation: Activation = "auto") -> Ranking:
+    """Return what the network gives to every class; ``activation`` as ``probabilities`` takes it."""
+    return Ranking(probabilities(logits, activation), labels)
 
 
 def resolve(targets: Sequence[Target], ranked: Ranking, labels: Sequence[str] | None) -> list[Aim]:

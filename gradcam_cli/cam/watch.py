@@ -64,6 +64,7 @@ class Watched:
 
     Attributes:
         input_size: (H, W) of the picture.
+        channels: of the picture.
         calls: every module's returns, in the order of completion.
         classes: number of class scores.
         normalised: names of (convolution, batch norm) where the one's output goes to the other and nowhere else,
@@ -72,25 +73,27 @@ class Watched:
     """
 
     input_size: Size
+    channels: int
     calls: list[Call]
     classes: int
     normalised: list[tuple[str, str]]
     rectifies: bool
 
 
-def watch(network: nn.Module, input_size: Size) -> Watched:
+def watch(network: nn.Module, input_size: Size, channels: int = 3) -> Watched:
     """Run the network once on a blank picture and note what its modules do.
 
     Args:
-        network: maps (N, 3, H, W) to class scores.
+        network: maps (N, C, H, W) to class scores.
         input_size: (H, W) it is to be run on.
+        channels: C.
 
     Raises:
         CannotRunError: the network raises on a picture of that size.
         ModelError: what it returns is no class scores.
     """
     try:
-        return _watch(network, input_size)
+        return _watch(network, input_size, channels)
     except ModelError:
         raise
     except Exception as error:
@@ -103,10 +106,10 @@ def watch(network: nn.Module, input_size: Size) -> Watched:
 
 
 @torch.no_grad()
-def _watch(network: nn.Module, input_size: Size) -> Watched:
+def _watch(network: nn.Module, input_size: Size, channels: int) -> Watched:
     """Run the network on the meta device, or for real where it cannot run there."""
     some = next(iter(network.parameters()), torch.empty(0))
-    shape = (1, 3, *input_size)
+    shape = (1, channels, *input_size)
     dtype = some.dtype if some.is_floating_point() else torch.float32
 
     def run(*, meta: bool) -> Watched:
@@ -124,7 +127,8 @@ def _watch(network: nn.Module, input_size: Size) -> Watched:
                     output = network(blank)
         finally:
             notes.remove()
-        return Watched(input_size, notes.calls, logits_of(output).shape[1], notes.normalised(), notes.reads.rectifies)
+        classes, rectifies = logits_of(output).shape[1], notes.reads.rectifies
+        return Watched(input_size, channels, notes.calls, classes, notes.normalised(), rectifies)
 
     with undisturbed(network):
         if not _meta_pays(network):

@@ -12,7 +12,7 @@ import click
 
 from gradcam_cli.cam.methods import check_method
 from gradcam_cli.cam.targets import Target, parse_target
-from gradcam_cli.cli.sections import Checked, Function, Several, exact, option, options, rate
+from gradcam_cli.cli.sections import Checked, Function, Several, exact, numbers, option, options, rate
 from gradcam_cli.models.code import parse_argument
 from gradcam_cli.models.names import check_name
 from gradcam_cli.pipeline.settings import (
@@ -27,7 +27,7 @@ from gradcam_cli.pipeline.settings import (
     MOVING_KINDS,
     SWEEPS,
 )
-from gradcam_cli.records import FITS, NORMALIZATIONS, PRECISIONS
+from gradcam_cli.records import ACTIVATIONS, FITS, NORMALIZATIONS, PRECISIONS
 from gradcam_cli.render.colormap import check_colormap
 
 if TYPE_CHECKING:
@@ -135,7 +135,8 @@ steady_options = options(
 
 _MODEL_HELP = (
     "A name that 'gradcam models' lists, timm:NAME, code of your own (FILE.py:FUNCTION, package.module:CLASS), or "
-    "'auto': mobilenet_v2 if its weights are at hand or can be fetched, otherwise 'tiny' (bundled, offline)."
+    "'auto': the one that --weights are for; without them mobilenet_v2 if its weights are at hand or can be fetched, "
+    "otherwise 'tiny' (bundled, offline)."
 )
 
 _one_model = options(
@@ -159,7 +160,7 @@ _how_to_explain = options(
     ),
     option(
         "-w", "--weights", type=FILE, metavar="FILE",
-        help="Checkpoint (.pth, .pt, .ckpt, .safetensors); nothing in it is executed.",
+        help="Checkpoint (.pth, .pt, .ckpt, .safetensors) or exported network (.pt2); nothing in it is executed.",
     ),
     option("--labels", type=FILE, metavar="FILE", help="Class names: a text file, one a line, or JSON."),
     option(
@@ -195,6 +196,23 @@ _how_to_explain = options(
     option(
         "--input-size", type=click.IntRange(MIN_INPUT, MAX_INPUT), metavar="PIXELS",
         help="Side of the input, for a network of your own.",
+    ),
+    option(
+        "--mean", type=Checked("A,B,C", numbers), metavar="A,B,C",
+        help="Subtracted from values of 0…1, per channel or one number; default: the network's.",
+    ),
+    option(
+        "--std", type=Checked("A,B,C", numbers), metavar="A,B,C",
+        help="Divided by after that; default: the network's.",
+    ),
+    option(
+        "--scale-255", is_flag=True,
+        help="The network takes values of 0…255; --mean and --std are then in such units, 0 and 1 by default.",
+    ),
+    option(
+        "--activation", type=click.Choice(ACTIVATIONS), default="auto", show_default=True,
+        help="What makes scores probabilities: sigmoid for a network of several labels at once. auto: softmax, or "
+        "sigmoid for one score.",
     ),
     option(
         "--device", metavar="NAME", default="auto", show_default=True,

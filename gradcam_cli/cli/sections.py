@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from fractions import Fraction
 from typing import Any, TypeVar
@@ -98,6 +99,23 @@ def rate(text: str) -> Fraction:
     if not (number := exact(text)):
         raise UsageError("no frame per second is no rate", "give one such as 10 or 30000/1001")
     return number
+
+
+def numbers(text: str) -> tuple[float, ...]:
+    """Read one number or three, comma-separated: ``0.5``, ``0.485,0.456,0.406``.
+
+    Raises:
+        UsageError: they are none, or another number of them.
+    """
+    try:
+        found = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        found = ()
+    if len(found) not in (1, 3) or not all(map(math.isfinite, found)):
+        raise UsageError(
+            f"'{text}' is not one number or three", "give one for every channel, or three: 0.485,0.456,0.406"
+        )
+    return found
 
 
 def options(section: str, *declared: tuple[tuple[str, ...], dict[str, Any]]) -> Callable[[Function], Function]:

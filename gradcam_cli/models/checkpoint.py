@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
 import pickle
 import re
 import warnings
 import zipfile
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -14,6 +14,8 @@ from torch import Tensor
 
 from gradcam_cli.errors import ModelError
 from gradcam_cli.models.files import require_regular, unreadable
+from gradcam_cli.models.plain import allowed
+from gradcam_cli.models.sayings import Sayings, from_metadata, listen
 from gradcam_cli.text import printable, quoted
 
 if TYPE_CHECKING:
@@ -43,8 +45,21 @@ _PICKLE = b"\x80"
 _REFUSED_CLASS = re.compile(r"GLOBAL (\S+)")
 
 
-def read_state_dict(path: Path) -> dict[str, Tensor]:
-    """Return the tensors of a ``.pth``, ``.pt``, ``.ckpt`` or ``.safetensors`` file by name, on the CPU.
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a file holds.
+
+    Attributes:
+        tensors: by name, on the CPU.
+        sayings: what the file says of itself besides.
+    """
+
+    tensors: dict[str, Tensor]
+    sayings: Sayings
+
+
+def read_checkpoint(path: Path) -> Checkpoint:
+    """Return the tensors of a ``.pth``, ``.pt``, ``.ckpt`` or ``.safetensors`` file, and what it says of itself.
 
     The kind is told by the content, not by the suffix. Zip checkpoints are mapped into memory, not copied, so the file
     must not be rewritten in place while its tensors are in use. Wrappers around the state dict are taken off; prefixes
@@ -59,24 +74,31 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
             head = file.read(512)
     except OSError as error:
         raise unreadable(path, "weights", error) from error
-    return _tensors(path, _unwrap(_read(path, head)))
+    content, sayings = _read(path, head)
+    layers = _unwrapped(content)
+    return Checkpoint(_tensors(path, layers[-1]), sayings or listen(*layers))
+
+
+def read_state_dict(path: Path) -> dict[str, Tensor]:
+    """Return the tensors alone of what ``read_checkpoint`` reads, with the same errors."""
+    return read_checkpoint(path).tensors
 
 
 def _error(path: Path, problem: str, hint: str) -> ModelError:
     return ModelError(f"weights {quoted(path)}: {problem}", hint)
 
 
-def _read(path: Path, head: bytes) -> object:
-    """Return what the file holds, read by the reader that its first bytes call for."""
+def _read(path: Path, head: bytes) -> tuple[object, Sayings | None]:
+    """Return what the file holds, read by the reader that its first bytes call for, and what it says elsewhere."""
     if head.startswith(_ZIP):
         _check_archive(path)
-        return _read_torch(path, mmap=True)
+        return _read_torch(path, mmap=True), None
     if not head:
         raise _error(path, "the file is empty", AGAIN)
     if _is_safetensors(head):  # before pickles, as the low byte of the header's length can look like one
         return _read_safetensors(path)
     if head.startswith(_PICKLE):
-        return _read_torch(path, mmap=False)
+        return _read_torch(path, mmap=False), None
     if head.startswith(b"version https://git-lfs"):
         raise _error(path, "a Git LFS pointer, not the file itself", "fetch the file with: git lfs pull")
     if head.lstrip().startswith(b"<"):
@@ -107,8 +129,7 @@ def _check_archive(path: Path) -> None:
 
 
 def _read_torch(path: Path, *, mmap: bool) -> object:
-    # argparse.Namespace, which training scripts like to save beside the weights, is a plain bag of attributes.
-    with torch.serialization.safe_globals([argparse.Namespace]), warnings.catch_warnings():
+    with torch.serialization.safe_globals(allowed()), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
             return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
@@ -122,23 +143,28 @@ def _read_torch(path: Path, *, mmap: bool) -> object:
             raise _error(path, "the file is damaged or incomplete", AGAIN) from error
 
 
-def _read_safetensors(path: Path) -> object:
+def _read_safetensors(path: Path) -> tuple[object, Sayings]:
+    from safetensors import safe_open
     from safetensors.torch import load_file
 
     try:
-        return load_file(path)
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+        return load_file(path), from_metadata(metadata)
     except Exception as error:  # the reader's own type is not public in every version, and KeyError means a new dtype
         raise _error(path, "not a whole safetensors file", AGAIN) from error
 
 
-def _unwrap(content: object) -> object:
-    """Return the state dict within the dictionaries that training scripts put around it."""
+def _unwrapped(content: object) -> list[object]:
+    """Return the dictionaries that training scripts put around the state dict, the outermost first, and that itself."""
+    layers = [content]
     while isinstance(content, dict):
         inner = next((content[key] for key in WRAPPERS if isinstance(content.get(key), dict) and content[key]), None)
         if inner is None:
             break
         content = inner
-    return content
+        layers.append(content)
+    return layers
 
 
 def _tensors(path: Path, content: object) -> dict[str, Tensor]:
@@ -147,7 +173,7 @@ def _tensors(path: Path, content: object) -> dict[str, Tensor]:
     tensors = {key: value for key, value in content.items() if isinstance(key, str) and isinstance(value, Tensor)}
     # An entry that is no tensor is bookkeeping (an epoch, …) unless it has the name of a parameter.
     wrong = [key for key in content if key not in tensors and (not tensors or "." in str(key))]
-    wrong += [key for key, tensor in tensors.items() if not _is_plain(tensor)]
+    wrong += [key for key, tensor in tensors.items() if not is_plain(tensor)]
     if wrong:
         found = ", ".join(f"{quoted(key)} ({_kind(content[key])})" for key in wrong[:3])
         raise _error(path, f"holds no state dict, but {found}{', …' if len(wrong) > 3 else ''}", RESAVE)
@@ -156,7 +182,7 @@ def _tensors(path: Path, content: object) -> dict[str, Tensor]:
     return tensors
 
 
-def _is_plain(tensor: Tensor) -> bool:
+def is_plain(tensor: Tensor) -> bool:
     """Whether the tensor is ordinary, and no larger than what the file has of it (``expand`` can promise any size)."""
     if tensor.layout != torch.strided or tensor.device.type != "cpu" or tensor.is_quantized:
         return False

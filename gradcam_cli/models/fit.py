@@ -11,10 +11,11 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from gradcam_cli.errors import ModelError
+from gradcam_cli.models.channels import RGB, first_convolution, with_one_channel
 from gradcam_cli.text import printable, quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from gradcam_cli.models.source import Architecture, Recipe
@@ -102,8 +103,9 @@ def fit(architecture: Architecture, recipes: Sequence[Recipe], tensors: Mapping[
     """Return the network with the checkpoint's tensors in it.
 
     Prefixes that wrappers put before names (``module.``, ``model.``, ``_orig_mod.``) are taken off; the network is
-    built for as many classes as the checkpoint's head has; half and double precision become float32. Where recipes
-    differ in the network they need, the first one that fits is taken.
+    built for as many classes as the checkpoint's head has, and for one channel where its first convolution reads one;
+    half and double precision become float32. Where recipes differ in the network they need, the first one that fits is
+    taken.
 
     Args:
         architecture: what to build.
@@ -114,25 +116,53 @@ def fit(architecture: Architecture, recipes: Sequence[Recipe], tensors: Mapping[
     Raises:
         ModelError: names or shapes do not match; the message has the first few of them.
     """
-    plans: list[_Plan] = []
+    first = None
+    for plan in _plans(architecture, recipes, tensors):
+        if plan.fits:
+            return _filled(plan, path)
+        first = first or plan
+    assert first is not None
+    raise _mismatch(architecture, first, path)
+
+
+def fits(architecture: Architecture, tensors: Mapping[str, Tensor]) -> bool:
+    """Whether ``fit`` would take the tensors for one of the architecture's recipes; nothing is filled."""
+    return any(plan.fits for plan in _plans(architecture, architecture.recipes, tensors))
+
+
+def _plans(architecture: Architecture, recipes: Sequence[Recipe], tensors: Mapping[str, Tensor]) -> Iterator[_Plan]:
+    """Try the recipes one after another; of those that build the same network the first."""
+    tried: list[Mapping[str, Any]] = []
     for recipe in recipes:
-        if any(dict(plan.recipe.options) == dict(recipe.options) for plan in plans):
-            continue
-        plans.append(_plan(architecture, recipe, tensors))
-        if plans[-1].fits:
-            return _filled(plans[-1], path)
-    raise _mismatch(architecture, plans[0], path)
+        if recipe.options not in tried:
+            tried.append(recipe.options)
+            yield _plan(architecture, recipe, tensors)
+
+
+def without_wrappers(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Take torch.compile's marker out of names: it wraps whole networks or blocks, so it can be anywhere in one."""
+    return {key.replace("_orig_mod.", ""): tensor for key, tensor in tensors.items()}
 
 
 def _plan(architecture: Architecture, recipe: Recipe, tensors: Mapping[str, Tensor]) -> _Plan:
     plan = _plan_for(architecture, recipe, tensors, architecture.num_classes)
-    classes = _classes_of_head(architecture, plan)
-    return plan if classes is None else _plan_for(architecture, recipe, tensors, classes)
+    classes, one_channel = _classes_of_head(architecture, plan), _takes_one_channel(plan)
+    if classes is None and not one_channel:
+        return plan
+    return _plan_for(architecture, recipe, tensors, classes or architecture.num_classes, one_channel=one_channel)
 
 
-def _plan_for(architecture: Architecture, recipe: Recipe, tensors: Mapping[str, Tensor], num_classes: int) -> _Plan:
+def _plan_for(
+    architecture: Architecture,
+    recipe: Recipe,
+    tensors: Mapping[str, Tensor],
+    num_classes: int,
+    *,
+    one_channel: bool = False,
+) -> _Plan:
     def build() -> nn.Module:
-        return architecture.build(num_classes=num_classes, **recipe.options)
+        module = architecture.build(num_classes=num_classes, **recipe.options)
+        return with_one_channel(module) if one_channel else module
 
     module = hollow(build) if architecture.hollow else build()
     own = module.state_dict()
@@ -165,6 +195,15 @@ def _classes_of_head(architecture: Architecture, plan: _Plan) -> int | None:
     return found.pop() if len(found) == 1 else None
 
 
+def _takes_one_channel(plan: _Plan) -> bool:
+    """Whether the checkpoint's first convolution reads one channel where the network's reads three."""
+    first = first_convolution(plan.module)
+    theirs = None if first is None else plan.tensors.get(f"{first[0]}.weight")
+    if first is None or theirs is None or first[1].in_channels != RGB:
+        return False
+    return theirs.shape == (first[1].out_channels, 1, *first[1].kernel_size)
+
+
 def _own_names(
     tensors: Mapping[str, Tensor], own: Mapping[str, Tensor], own_key: Callable[[str], str | None]
 ) -> tuple[dict[str, Tensor], list[str]]:
@@ -172,8 +211,7 @@ def _own_names(
 
     What is beside the network in a checkpoint (the weights of a loss) has a top-level name that the network has not.
     """
-    # torch.compile wraps whole networks or single blocks, so that its marker can be anywhere in a name.
-    tensors = {key.replace("_orig_mod.", ""): tensor for key, tensor in tensors.items()}
+    tensors = without_wrappers(tensors)
     prefix = _common_prefix(tensors, own)
     tops = {key.partition(".")[0] for key in own}
     matched, foreign = {}, []

@@ -6,7 +6,7 @@ import ast
 import codecs
 import json
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gradcam_cli.errors import ModelError
 from gradcam_cli.models.files import require_regular, unreadable
@@ -64,6 +64,24 @@ def read_labels(path: Path, num_classes: int) -> tuple[str, ...]:
     if all(_WORDNET_ID.match(name) for name in names):
         names = [_WORDNET_ID.sub("", name, count=1) for name in names]
     return tuple(printable(name) for name in names)
+
+
+def labels_in(content: list[Any] | dict[Any, Any], num_classes: int) -> tuple[str, ...] | None:
+    """Return the names of the classes among what a checkpoint holds, in the order of their indices.
+
+    Args:
+        content: the names in order, or a dict of index → name or name → index.
+        num_classes: how many names there must be.
+
+    Returns:
+        The names, printable; None where there is not one for each class.
+    """
+    if isinstance(content, dict):
+        content = {str(key): value for key, value in content.items()}
+    try:
+        return tuple(printable(name) for name in _names(content, num_classes))
+    except _UnreadableError:
+        return None
 
 
 def _decode(data: bytes) -> str:

@@ -11,15 +11,19 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from gradcam_cli.errors import ModelError, UsageError
+from gradcam_cli.errors import ModelError
 from gradcam_cli.models import names
-from gradcam_cli.models.checkpoint import read_state_dict
+from gradcam_cli.models.channels import input_channels
+from gradcam_cli.models.checkpoint import read_checkpoint, read_state_dict
 from gradcam_cli.models.code import is_code
 from gradcam_cli.models.device import find_device
 from gradcam_cli.models.download import Progress, fetch
+from gradcam_cli.models.exported import is_exported, load_exported
 from gradcam_cli.models.fit import Fitted, fit, hollow
-from gradcam_cli.models.labels import read_labels
-from gradcam_cli.text import printable
+from gradcam_cli.models.identify import identify
+from gradcam_cli.models.labels import labels_in, read_labels
+from gradcam_cli.models.preprocess import for_channels
+from gradcam_cli.text import printable, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -78,14 +82,15 @@ class Network:
     """A network that is ready to be explained.
 
     Attributes:
-        module: maps float32 (N, 3, H, W) to logits (N, ``num_classes``); in evaluation mode, float32, no
-            parameter requires a gradient.
+        module: maps float32 (N, C, H, W), C = ``preset.channels``, to logits (N, ``num_classes``); in evaluation mode,
+            float32, no parameter requires a gradient.
         name: of its architecture.
         num_classes: how many scores it gives.
         preset: how it wants its pictures.
         labels: names of its classes, or None when they are not known.
         weights: where its weights came from.
         notes: what a user should know about how it was loaded, one line each.
+        one_by_one: whether it takes one picture at a time only.
         kept: what is made of the network once and used again, for as long as it lives.
     """
 
@@ -96,7 +101,13 @@ class Network:
     labels: tuple[str, ...] | None
     weights: Weights
     notes: tuple[str, ...] = ()
+    one_by_one: bool = False
     kept: dict[object, Any] = field(default_factory=dict, repr=False)
+
+    @property
+    def sides(self) -> int:
+        """How many classes there are names for: one score has two sides, the negative one first."""
+        return max(2, self.num_classes)
 
     @property
     def state(self) -> int:
@@ -116,33 +127,31 @@ def load_model(
 ) -> Network:
     """Return the network called ``spec`` with trained weights; never with random ones unless its own code does so.
 
-    ``auto`` is mobilenet_v2 with ImageNet weights where they are cached or can be downloaded, and otherwise the
-    bundled ``tiny``, which a note then says.
+    ``auto`` is the network that ``weights`` are recognised to be for; without them mobilenet_v2 with ImageNet weights
+    where they are cached or can be downloaded, and otherwise the bundled ``tiny``, which a note then says.
 
     Args:
         spec: one of ``names.NAMES``, ``timm:NAME``, ``FILE.py:FUNCTION`` or ``package.module:CLASS``.
         weights: a checkpoint for that architecture, of any number of classes; default: the published weights.
-        labels: a file with the names of the classes; default: those that belong to the weights.
+        labels: a file with the names of the classes; default: those in the checkpoint, or that belong to the weights.
         device: ``auto``, ``cpu``, ``cuda`` or another of torch's names.
         progress: told (bytes done, bytes in all) of a download.
         arguments: what the function or class is called with.
 
     Raises:
-        UsageError: no such model or device, weights without a model's name, or arguments for what takes none.
+        UsageError: no such model or device, or arguments for what takes none.
         ModelError: weights or labels cannot be read, downloaded or brought together, or the code fails.
     """
     name, notes = names.check_name(spec), tuple[str, ...]()
     place = find_device(device)
-    if name == names.AUTO:
-        if weights is not None:
-            raise UsageError(
-                "--weights needs the name of the network they are for", "add --model NAME, for example --model resnet50"
-            )
+    if name == names.AUTO and weights is None:
         name, notes = _choose(progress)
     network = _published(name, progress, arguments) if weights is None else _from_checkpoint(name, weights, arguments)
     network.notes = (*notes, *network.notes)
+    channels = input_channels(network.module) or network.preset.channels
+    network.preset = for_channels(network.preset, channels)
     if labels is not None:
-        network.labels = read_labels(Path(labels), max(2, network.num_classes))  # one score has two sides
+        network.labels = read_labels(Path(labels), network.sides)
     network.module.to(device=place)
     # Channels-last is the fastest layout for convolutions, on processors as on GPUs; five dimensions cannot have it.
     if not any(parameter.ndim == 5 for parameter in network.module.parameters()):
@@ -232,11 +241,38 @@ def _published(name: str, progress: Progress | None, arguments: Mapping[str, obj
 
 
 def _from_checkpoint(name: str, weights: Path | str, arguments: Mapping[str, object] | None) -> Network:
-    path = Path(weights)
-    tensors = read_state_dict(path)
+    """Return the network called ``name`` with a checkpoint's weights; ``auto`` is the one that they are for."""
+    path, notes = Path(weights), tuple[str, ...]()
+    if is_exported(path):
+        return _from_archive(name, weights)
+    checkpoint = read_checkpoint(path)
+    if name == names.AUTO:
+        found = identify(checkpoint, path, describe)
+        name, notes = found.name, (found.note,)
     architecture = describe(name, arguments)
-    fitted = fit(architecture, _likeliest_first(architecture.recipes, path), tensors, path)
-    return _network(architecture, fitted, Weights(printable(weights), path))
+    fitted = fit(architecture, _likeliest_first(architecture.recipes, path), checkpoint.tensors, path)
+    network = _network(architecture, fitted, Weights(printable(weights), path))
+    said = checkpoint.sayings.class_names
+    if said is not None:
+        own = labels_in(said, network.sides)
+        network.labels = own or network.labels
+        if own is None:
+            notes += (f"the class names in the checkpoint are not used: not one for each of {network.sides}",)
+    network.notes = (*notes, *network.notes)
+    return network
+
+
+def _from_archive(name: str, weights: Path | str) -> Network:
+    if name != names.AUTO:
+        raise ModelError(
+            f"weights {quoted(str(weights))}: a torch.export archive is a whole network, not weights for {name}",
+            "leave --model out",
+        )
+    exported = load_exported(Path(weights))
+    return Network(
+        exported.module, "exported network", exported.num_classes, exported.preset, None,
+        Weights(printable(weights), Path(weights)), exported.notes, exported.one_by_one,
+    )  # fmt: skip
 
 
 def _likeliest_first(recipes: tuple[Recipe, ...], path: Path) -> list[Recipe]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
 from torch.nn import functional as F
 
-from gradcam_cli.records import Fit, Geometry, Preset, Size
+from gradcam_cli.errors import UsageError
+from gradcam_cli.records import Fit, Geometry, Numbers, Preset, Size
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,13 +21,16 @@ if TYPE_CHECKING:
 LONGEST = 4
 """A whole picture's long side is at most this many times the preset's resize size; longer strips are squeezed."""
 
+LUMA = (0.299, 0.587, 0.114)
+"""What red, green and blue add to a grey value, by ITU-R BT.601."""
+
 # Decoded pictures are read-only and only ever read here.
 warnings.filterwarnings("ignore", message="The given NumPy array is not writable", category=UserWarning)
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A picture as the network sees it: float32 (3, h, w), normalised, and where that lies in the picture."""
+    """A picture as the network sees it: float32 (C, h, w), normalised, and where that lies in the picture."""
 
     tensor: torch.Tensor
     geometry: Geometry
@@ -36,6 +40,56 @@ def prepare(pixels: npt.NDArray[np.uint8], preset: Preset, fit: Fit) -> Prepared
     """Bring a picture, uint8 RGB (H, W, 3), to a network's input."""
     geometry = plan_geometry((pixels.shape[0], pixels.shape[1]), preset, fit)
     return Prepared(to_tensor(pixels, geometry, preset), geometry)
+
+
+def for_channels(preset: Preset, channels: int) -> Preset:
+    """Return the preset for a network that reads ``channels`` channels, one or three.
+
+    Three statistics of colours become one of their luma; one serves for every channel.
+    """
+    return replace(
+        preset, channels=channels, mean=_statistics(preset.mean, channels), std=_statistics(preset.std, channels)
+    )
+
+
+def adapted(preset: Preset, *, side: int | None, mean: Numbers | None, std: Numbers | None, scale_255: bool) -> Preset:
+    """Return the preset as a user wants it.
+
+    Args:
+        preset: the network's.
+        side: of its input in pixels, instead of the preset's sizes.
+        mean: one number or one for each channel, subtracted after scaling, instead of the preset's.
+        std: one number or one for each channel, divided by, instead of the preset's.
+        scale_255: whether the network takes values from 0 to 255; then those statistics are in such units and, where
+            they are not given, 0 and 1.
+
+    Raises:
+        UsageError: three numbers for a network of one channel.
+    """
+    if side is not None:
+        preset = replace(preset, resize=side, crop=side)
+    if scale_255:
+        preset = replace(preset, scale=255, mean=(0.0,) * preset.channels, std=(1.0,) * preset.channels)
+    for option, numbers in (("mean", mean), ("std", std)):
+        if numbers is not None and len(numbers) not in (1, preset.channels):
+            raise UsageError(
+                f"--{option} has {len(numbers)} numbers for a network of {preset.channels} channel"
+                f"{'s' if preset.channels > 1 else ''}",
+                "give one number, or one for each channel",
+            )
+    return replace(
+        preset,
+        mean=_statistics(mean or preset.mean, preset.channels),
+        std=_statistics(std or preset.std, preset.channels),
+    )
+
+
+def _statistics(numbers: Numbers, channels: int) -> Numbers:
+    if len(numbers) == channels:
+        return numbers
+    if channels == 1:
+        return (round(sum(share * number for share, number in zip(LUMA, numbers, strict=True)), 6),)
+    return numbers * channels
 
 
 def plan_geometry(source: Size, preset: Preset, fit: Fit) -> Geometry:
@@ -85,17 +139,20 @@ def to_tensor(pixels: npt.NDArray[np.uint8], geometry: Geometry, preset: Preset)
         preset: the network's.
 
     Returns:
-        float32 (3, h, w), with (h, w) = ``geometry.input``.
+        float32 (C, h, w), with C = ``preset.channels`` and (h, w) = ``geometry.input``.
     """
     # A (1, 3, H, W) view of interleaved pixels is what torch calls channels-last: resized in uint8, without a copy.
     picture = torch.from_numpy(pixels).permute(2, 0, 1)[None]
     if picture.shape[2:] != geometry.resized:
         picture = F.interpolate(picture, geometry.resized, mode=preset.interpolation, antialias=True)
-    mean = torch.tensor(preset.mean).view(1, 3, 1, 1)
-    std = torch.tensor(preset.std).view(1, 3, 1, 1)
+    mean = torch.tensor(preset.mean).view(1, -1, 1, 1)
+    std = torch.tensor(preset.std).view(1, -1, 1, 1)
     (top, left), (height, width) = geometry.offset, geometry.input
     window = picture[:, :, max(0, top) : max(0, top) + height, max(0, left) : max(0, left) + width]
-    tensor = (window.float() / 255 - mean) / std
+    values = window.float() / (255 / preset.scale)
+    if preset.channels == 1:
+        values = (values * torch.tensor(LUMA).view(1, 3, 1, 1)).sum(1, keepdim=True)
+    tensor = (values - mean) / std
     if tensor.shape[2:] != geometry.input:
         before, above = max(0, -left), max(0, -top)
         after, below = width - before - tensor.shape[3], height - above - tensor.shape[2]
@@ -104,5 +161,5 @@ def to_tensor(pixels: npt.NDArray[np.uint8], geometry: Geometry, preset: Preset)
 
 
 def collate(pictures: Sequence[Prepared]) -> torch.Tensor:
-    """Stack pictures of one input size into a batch (N, 3, h, w), channels-last in memory, as convolutions like it."""
+    """Stack pictures of one input size into a batch (N, C, h, w), channels-last in memory, as convolutions like it."""
     return torch.stack([picture.tensor for picture in pictures]).contiguous(memory_format=torch.channels_last)

@@ -19,11 +19,12 @@ from gradcam_cli.render.colormap import check_colormap
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Sequence
 
     import numpy.typing as npt
 
     from gradcam_cli.models.load import Network
-    from gradcam_cli.records import Fit, Normalization
+    from gradcam_cli.records import Activation, Fit, Normalization
 
 
 def explain(
@@ -37,6 +38,10 @@ def explain(
     method: str = "gradcam",
     fit: Fit = "whole",
     input_size: int | None = None,
+    mean: float | Sequence[float] | None = None,
+    std: float | Sequence[float] | None = None,
+    scale_255: bool = False,
+    activation: Activation = "auto",
     device: str = "auto",
     colormap: str = "jet",
     alpha: float = 0.5,
@@ -55,6 +60,11 @@ def explain(
         method: name of the method, as ``gradcam methods`` lists them.
         fit: ``whole``, ``crop``, ``stretch`` or ``pad``.
         input_size: side in pixels that overrides the network's preset.
+        mean: subtracted from values of 0…1, one number or one a channel; default: the preset's.
+        std: divided by after that; default: the preset's.
+        scale_255: whether the network takes values of 0…255; ``mean`` and ``std`` are then in such units, 0 and 1 by
+            default.
+        activation: ``softmax``, ``sigmoid`` (each class has its own probability), or ``auto``.
         device: where the network runs.
         colormap: name of the colormap.
         alpha: the heatmap's weight in the overlay, in [0, 1].
@@ -85,6 +95,10 @@ def explain(
         methods=(method,),
         fit=fit,
         input_size=input_size,
+        mean=_numbers(mean),
+        std=_numbers(std),
+        scale_255=scale_255,
+        activation=activation,
         device=device,
     )
     render = RenderSettings(
@@ -115,6 +129,12 @@ def _session(settings: ModelSettings, network: Network) -> Session:
     same = copy.copy(cast("Session", session))
     same.settings = replace(settings, layers=same.settings.layers)
     return same
+
+
+def _numbers(given: float | Sequence[float] | None) -> tuple[float, ...] | None:
+    if given is None:
+        return None
+    return (float(given),) if isinstance(given, (int, float)) else tuple(map(float, given))
 
 
 def _pixels(picture: str | os.PathLike[str] | bytes | npt.NDArray[np.uint8]) -> tuple[str, npt.NDArray[np.uint8]]:

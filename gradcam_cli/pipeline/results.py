@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from gradcam_cli._version import __version__
+from gradcam_cli.cam.targets import activation_for
 from gradcam_cli.media.encode import encode, encode_array
 from gradcam_cli.models.load import versions
 from gradcam_cli.render.colormap import colormap
@@ -110,12 +111,21 @@ class Explanation:
 
     def record(self) -> dict[str, Any]:
         """Return the explanation as plain values, ready for JSON."""
-        network = self.session.network
+        network, preset = self.session.network, self.session.preset
         low, high = (float(f"{value:.9g}") for value in (self.class_map.low, self.class_map.high))
         return {
             "input": self.input,
             "model": network.name,
             "weights": {"source": network.weights.source, "sha256": network.weights.sha256()},
+            "preprocessing": {
+                "fit": self.geometry.fit,
+                "size": list(self.geometry.input),
+                "channels": preset.channels,
+                "scale": preset.scale,
+                "mean": list(preset.mean),
+                "std": list(preset.std),
+            },
+            "activation": activation_for(network.num_classes, self.session.settings.activation),
             "layer": self.layer,
             "method": self.method,
             "target": {"index": self.target.index, "label": self.target.label, "probability": self.target.probability},

@@ -17,9 +17,8 @@ from gradcam_cli.cam.watch import CannotRunError, watch
 from gradcam_cli.errors import GradcamError, InputError, ModelError
 from gradcam_cli.models.device import lower_precision, out_of_memory
 from gradcam_cli.models.load import Network, load_model
-from gradcam_cli.models.preprocess import Prepared, collate, plan_geometry, prepare, to_tensor
+from gradcam_cli.models.preprocess import Prepared, adapted, collate, plan_geometry, prepare, to_tensor
 from gradcam_cli.pipeline.settings import ALL_LAYERS
-from gradcam_cli.records import Prediction, Preset
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
 
     from gradcam_cli.cam.maps import ClassMap
     from gradcam_cli.pipeline.settings import ModelSettings
-    from gradcam_cli.records import Size
+    from gradcam_cli.records import Prediction, Preset, Size
 
 USUAL_PICTURE = (480, 640)
 """Size of the picture that stands for all of them when a network is tried out before the first is read."""
@@ -111,12 +110,12 @@ class Session:
         usual = plan_geometry(USUAL_PICTURE, self.preset, self.fit).input
         try:
             if not settings.optimize:
-                watch(network.module, usual)
+                watch(network.module, usual, self.preset.channels)
             return Explainer(
                 network.module, settings.layers, method=settings.methods, fusion=settings.fusion, input_size=usual,
-                optimize=settings.optimize, patience=Patience(settings.budget),
-                augmentation=Augmentation(self.preset.mean, self.preset.std) if settings.augment_smooth else None,
-                eigen_smooth=settings.eigen_smooth,
+                channels=self.preset.channels, activation=settings.activation, optimize=settings.optimize,
+                patience=Patience(settings.budget), eigen_smooth=settings.eigen_smooth,
+                augmentation=self._augmentation() if settings.augment_smooth else None,
             )  # fmt: skip
         except CannotRunError:
             if self.fit != "whole" or usual[0] == usual[1]:
@@ -125,6 +124,9 @@ class Session:
         side = self.preset.crop
         self.notes.append(f"{network.name} takes {side}×{side} pictures only: the whole picture is stretched to that")
         return self._explainer()
+
+    def _augmentation(self) -> Augmentation:
+        return Augmentation(self.preset.mean, self.preset.std, self.preset.scale)
 
     def follow(self, progress: Callable[[int, int], None], warn: Callable[[str], None]) -> None:
         """Have somebody told of what happens while pictures are explained.
@@ -137,10 +139,10 @@ class Session:
         self.explainer.patience = Patience(self.settings.budget, progress)
 
     def _preset(self) -> Preset:
-        preset, side = self.network.preset, self.settings.input_size
-        if side is None:
-            return preset
-        return Preset(side, side, preset.mean, preset.std, preset.interpolation, preset.multiple)
+        wanted = self.settings
+        return adapted(
+            self.network.preset, side=wanted.input_size, mean=wanted.mean, std=wanted.std, scale_255=wanted.scale_255
+        )
 
     def prepare(self, pixels: npt.NDArray[np.uint8]) -> Prepared:
         """Bring a picture, uint8 RGB (H, W, 3), to the network's input. Safe to call from several threads."""
@@ -206,11 +208,16 @@ class Session:
         ranked: list[Ranking] = []
 
         def choose(logits: list[float]) -> Sequence[Aim]:
-            ranked.append(predictions(logits, self.network.labels))
+            ranked.append(predictions(logits, self.network.labels, self.settings.activation))
             return aims or self.resolve(ranked[-1])
 
+        at_once = 1 if self.network.one_by_one else len(pictures)
         try:
-            explained = self.explainer(collate(pictures), choose)
+            explained = [
+                each
+                for first in range(0, len(pictures), at_once)
+                for each in self.explainer(collate(pictures[first : first + at_once]), choose)
+            ]
         except GradcamError:
             raise
         except Exception as error:  # the network is foreign code and may raise anything

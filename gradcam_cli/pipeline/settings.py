@@ -10,14 +10,14 @@ from gradcam_cli.cam.methods import METHODS
 from gradcam_cli.cam.targets import TOP, Target
 from gradcam_cli.errors import UsageError
 from gradcam_cli.models.names import check_arguments
-from gradcam_cli.records import FITS, NORMALIZATIONS, PRECISIONS
+from gradcam_cli.records import ACTIVATIONS, FITS, NORMALIZATIONS, PRECISIONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from fractions import Fraction
     from pathlib import Path
 
-    from gradcam_cli.records import Fit, Normalization, Precision, Size
+    from gradcam_cli.records import Activation, Fit, Normalization, Numbers, Precision, Size
 
 PictureFormat = Literal["png", "jpg", "webp"]
 
@@ -78,6 +78,10 @@ class ModelSettings:
         fusion: how several layers' maps become one, or None for a result each.
         fit: how a picture meets the network's input.
         input_size: side in pixels that overrides the preset's sizes.
+        mean: one number or one a channel that overrides the preset's, after scaling; so with ``std``.
+        std: what values are divided by.
+        scale_255: whether the network takes values from 0 to 255.
+        activation: what makes the network's scores probabilities.
         device: ``auto``, ``cpu``, ``cuda``, ``mps`` or another of torch's names.
         precision: of the network's numbers; maps are float32 whatever it is.
         optimize: whether the network runs in its fastest form.
@@ -96,6 +100,10 @@ class ModelSettings:
     fusion: Fusion | None = None
     fit: Fit = "whole"
     input_size: int | None = None
+    mean: Numbers | None = None
+    std: Numbers | None = None
+    scale_255: bool = False
+    activation: Activation = "auto"
     device: str = "auto"
     precision: Precision = "float32"
     optimize: bool = True
@@ -109,6 +117,11 @@ class ModelSettings:
             _require("method", method, METHODS)
         _require("fit", self.fit, FITS)
         _require("precision", self.precision, PRECISIONS)
+        _require("activation", self.activation, ACTIVATIONS)
+        if self.std is not None and not all(number > 0 for number in self.std):
+            raise UsageError(
+                f"a standard deviation of {min(self.std):g} is not possible", "give one or three positive numbers"
+            )
         if self.fusion is not None and len(self.layers) == 1 and self.layers[0] != ALL_LAYERS:
             raise UsageError("there is one layer, which leaves nothing to fuse", "add --layer all, or several --layer")
         side = self.input_size

@@ -127,7 +127,7 @@ class SweepRun:
             for class_map in explainer(batch, aim)[0].maps:
                 yield _Shown(f"{class_map.method} · {target.label}{_blank(class_map)}", class_map.values)
             return
-        layers = blocks(watch(session.network.module, prepared.geometry.input))
+        layers = blocks(watch(session.network.module, prepared.geometry.input, session.preset.channels))
         explainer = Explainer(session.network.module, [each.module for each in layers], method=session.settings.methods)
         for class_map in explainer(batch, aim)[0].maps:
             yield _Shown(f"{class_map.layer} · {target.label}{_blank(class_map)}", class_map.values)

@@ -258,3 +258,24 @@ def test_every_method_tells_its_summary_and_paper():
         assert entry.load().__doc__, name
         if entry.paper:
             assert entry.paper.rpartition("://")[2] in entry.load().__doc__.replace("\n    ", ""), name
+
+
+class OneOfMany(torch.nn.Module):
+    """A network's class on its own: softmax over (0, y) is sigmoid(y)."""
+
+    def __init__(self, net, index):
+        super().__init__()
+        self.net, self.index = net, index
+
+    def forward(self, x):
+        score = self.net(x)[:, self.index]
+        return torch.stack([torch.zeros_like(score), score], dim=1)
+
+
+def test_scorecam_takes_each_label_by_itself_under_sigmoid(small_net, batch):
+    found = Explainer(small_net, "features", method="scorecam", activation="sigmoid", input_size=(24, 40))(batch, 2)
+    alone = Explainer(OneOfMany(small_net, 2), "net.features", method="scorecam", input_size=(24, 40))(batch, 1)
+    other = Explainer(small_net, "features", method="scorecam", input_size=(24, 40))(batch, 2)
+    for a, b, c in zip(found, alone, other, strict=True):
+        assert np.allclose(a.maps[0].values, b.maps[0].values, atol=1e-6)
+        assert not np.allclose(a.maps[0].values, c.maps[0].values, atol=1e-4)

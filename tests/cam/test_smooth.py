@@ -14,19 +14,20 @@ from tests.cam.oracle import Oracle, component, expected
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
-def test_versions_are_flips_and_brightness_of_the_pixels():
-    pixels = np.random.default_rng(0).random((2, 3, 6, 8))
-    mean, std = (np.array(values).reshape(3, 1, 1) for values in (MEAN, STD))
+@pytest.mark.parametrize(("channels", "white"), [(3, 1), (1, 1), (3, 255)])
+def test_versions_are_flips_and_brightness_of_the_pixels(channels, white):
+    pixels = white * np.random.default_rng(0).random((2, channels, 6, 8))
+    mean, std = (white * np.array(values[:channels]).reshape(-1, 1, 1) for values in (MEAN, STD))
     batch = torch.from_numpy((pixels - mean) / std).float()
-    versions = list(Augmentation(MEAN, STD).versions(batch))
+    versions = list(Augmentation(tuple(mean.flat), tuple(std.flat), white).versions(batch))
     assert torch.equal(versions[0][0], batch)
     found = [(version.double().numpy() * std + mean, flipped) for version, flipped in versions]
     for (values, flipped), (factor, wanted) in zip(
         found, [(f, flip) for f in (1.0, 0.9, 1.1) for flip in (False, True)], strict=True
     ):
         assert flipped is wanted
-        expected = np.clip(pixels * factor, 0, 1)
-        np.testing.assert_allclose(values, expected[..., ::-1] if flipped else expected, atol=1e-6)
+        shown = np.clip(pixels * factor, 0, white)
+        np.testing.assert_allclose(values, shown[..., ::-1] if flipped else shown, atol=1e-6 * white)
 
 
 @pytest.mark.parametrize("method", ["gradcam", "layercam", "scorecam", "gradient"])

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from gradcam_cli.cam.targets import Aim, Ranking, Target, parse_target, resolve
+from gradcam_cli.cam.targets import (
+    Aim,
+    Ranking,
+    Target,
+    activation_for,
+    parse_target,
+    predictions,
+    probabilities,
+    resolve,
+)
 from gradcam_cli.errors import ModelError, UsageError
 
 LABELS = ("tabby", "tiger cat", "lynx", "tench, Tinca tinca")
@@ -60,3 +69,23 @@ def test_what_is_told_of_an_aim():
 
 def test_a_target_is_named_before_anything_is_known():
     assert Target(index=281).name == "281"
+
+
+def test_sigmoid_gives_each_class_its_own_probability():
+    logits = [2.0, -1000.0, 1000.0, 0.0]
+    chances = probabilities(logits, "sigmoid")
+    assert chances == pytest.approx([0.8807970779778823, 0.0, 1.0, 0.5])
+    ranked = predictions(logits, LABELS, "sigmoid")
+    assert [each.index for each in ranked[:4]] == [2, 0, 3, 1]
+    assert sum(probabilities(logits, "softmax")) == pytest.approx(1)
+    assert probabilities(logits) == probabilities(logits, "softmax")
+
+
+@pytest.mark.parametrize("activation", ["auto", "softmax", "sigmoid"])
+def test_one_logit_has_two_sides_whatever_is_asked_for(activation):
+    assert probabilities([2.0], activation) == pytest.approx([0.1192029220221176, 0.8807970779778823])
+    assert activation_for(1, activation) == "sigmoid"
+
+
+def test_what_auto_stands_for():
+    assert [activation_for(5, each) for each in ("auto", "softmax", "sigmoid")] == ["softmax", "softmax", "sigmoid"]

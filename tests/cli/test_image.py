@@ -85,7 +85,7 @@ def test_json(gradcam):
     assert (first["input"], second["input"]) == ("a.png", "b.png")
     assert set(first) == {
         "input", "model", "weights", "layer", "method", "target", "predictions", "map", "geometry", "files", "seconds",
-        "versions",
+        "versions", "preprocessing", "activation",
     }  # fmt: skip
     assert first["model"] == "tiny"
     assert first["weights"]["source"] == "bundled"
@@ -347,7 +347,7 @@ def test_quiet_and_verbose(gradcam):
         (("-l", "stage4"), "no layer 'stage4'"),
         (("-l", "classifier"), "no grid"),
         (("-w", "none.pth"), "none.pth"),
-        (("-m", "auto", "-w", "a.png"), "--weights needs the name"),
+        (("-m", "auto", "-w", "a.png"), "not a PyTorch or safetensors checkpoint"),
         (("--device", "warp"), "warp"),
         (("--labels", "a.png"), "a.png"),
     ],

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 
 import pytest
+import torch
+import torchvision
 
 from gradcam_cli.cli.main import run
 
@@ -50,3 +52,19 @@ def test_a_model_that_there_is_not(capfd):
     captured = capfd.readouterr()
     assert captured.out == ""
     assert "did you mean resnet50" in captured.err
+
+
+def test_the_preprocessing_is_told_beside(capfd):
+    assert run(["layers", "resnet18"]) == 0
+    said = capfd.readouterr().err
+    assert said == "resnet18, input 352×256, RGB 0…1, mean 0.485,0.456,0.406, std 0.229,0.224,0.225\n"
+
+
+def test_a_checkpoint_of_ones_own(capfd, tmp_path):
+    net = torchvision.models.squeezenet1_1(num_classes=3)
+    net.features[0] = torch.nn.Conv2d(1, 64, 3, stride=2)
+    torch.save(net.state_dict(), tmp_path / "grey.pth")
+    assert run(["layers", "-w", str(tmp_path / "grey.pth")]) == 0
+    captured = capfd.readouterr()
+    assert "squeezenet1_1, input 352×256, luma 0…1, mean 0.458971" in captured.err
+    assert "features.12" in captured.out

@@ -33,10 +33,11 @@ def outcome(call):
     return error.message
 
 
-def test_weights(corpus, marker):
+@pytest.mark.parametrize("name", ["shufflenet_v2_x0_5", "auto"])
+def test_weights(name, corpus, marker):
     for row in corpus_rows("weights"):
         path = corpus / row["path"]
-        message = outcome(lambda path=path: load_model("shufflenet_v2_x0_5", weights=path))
+        message = outcome(lambda path=path: load_model(name, weights=path))
         loads = row["path"] not in REFUSED and (row["validity"] == "ok" or row["category"] == "non_finite")
         assert (message is None) == loads, (row["path"], message)
         assert message is None or path.name in message

@@ -92,11 +92,6 @@ def test_a_named_network_never_has_random_weights(offline):
     assert "--weights" in caught.value.hint
 
 
-def test_weights_need_a_name(tmp_path):
-    with pytest.raises(UsageError, match="--weights"):
-        load_model(weights=tmp_path / "x.pth")
-
-
 @pytest.mark.parametrize("device", ["cpu", "auto"])
 def test_devices(device, bundled):
     assert next(load_model("tiny", device=device).module.parameters()).device.type in {"cpu", "cuda", "mps"}

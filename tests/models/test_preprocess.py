@@ -8,7 +8,8 @@ import torch
 import torchvision
 from PIL import Image
 
-from gradcam_cli.models.preprocess import LONGEST, collate, plan_geometry, prepare, to_tensor
+from gradcam_cli.errors import UsageError
+from gradcam_cli.models.preprocess import LONGEST, adapted, collate, for_channels, plan_geometry, prepare, to_tensor
 from gradcam_cli.records import FITS, Preset
 
 PRESET = Preset()
@@ -101,3 +102,39 @@ def test_collate_is_channels_last():
     batch = collate(pictures)
     assert batch.shape == (2, 3, 8, 12)
     assert batch.is_contiguous(memory_format=torch.channels_last)
+
+
+STATISTICS = {
+    "one number": ({"mean": (0.5,), "std": (0.25,)}, lambda x: (x / 255 - 0.5) / 0.25),
+    "three numbers": (
+        {"mean": (0.1, 0.2, 0.3), "std": (1.0, 2.0, 4.0)},
+        lambda x: (x / 255 - [0.1, 0.2, 0.3]) / [1, 2, 4],
+    ),
+    "mean alone": ({"mean": (0.5,)}, lambda x: (x / 255 - 0.5) / [0.229, 0.224, 0.225]),
+    "raw": ({"scale_255": True}, lambda x: x),
+    "raw, mean of ImageNet": (
+        {"scale_255": True, "mean": (123.68, 116.78, 103.94)},
+        lambda x: x - [123.68, 116.78, 103.94],
+    ),
+    "raw, both": ({"scale_255": True, "mean": (127.5,), "std": (127.5,)}, lambda x: (x - 127.5) / 127.5),
+}
+
+
+@pytest.mark.parametrize("kind", STATISTICS)
+@pytest.mark.parametrize("channels", [3, 1])
+def test_a_users_statistics_against_numpy(kind, channels, photo):
+    chosen, formula = STATISTICS[kind]
+    if channels == 1 and kind in ("three numbers", "raw, mean of ImageNet"):
+        with pytest.raises(UsageError, match="3 numbers for a network of 1 channel"):
+            adapted(for_channels(PRESET, 1), **{"side": None, "mean": None, "std": None, "scale_255": False, **chosen})
+        return
+    values = photo.astype(np.float64)
+    if channels == 1:
+        values = values @ [[0.299], [0.587], [0.114]]
+        formula = {"mean alone": lambda x: (x / 255 - 0.5) / 0.225609}.get(kind, formula)
+    chosen = {"side": 60, "mean": None, "std": None, "scale_255": False, **chosen}
+    preset = adapted(for_channels(PRESET, channels), **chosen)
+    geometry = plan_geometry((60, 90), Preset(60, 60, multiple=30), "whole")
+    assert geometry.resized == (60, 90)  # so that nothing is resized
+    found = to_tensor(photo, geometry, preset).permute(1, 2, 0).numpy()
+    np.testing.assert_allclose(found, formula(values), atol=1e-5, rtol=1e-5)
