@@ -21,6 +21,8 @@ from gradcam_cli.errors import ModelError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from gradcam_cli.records import Size
+
 HALF_PRECISION_SCALE = 1024.0
 """Gradients of float16 networks are computed this much larger, so that small ones do not vanish."""
 
@@ -45,6 +47,7 @@ class Captured:
         activations: per target layer, its output as the layer returned it, attached to the graph.
         layouts: per target layer, where its grid is.
         logits: class scores (N, K), attached to the graph.
+        tokens: (h, w) of the grid that tokens make, where that was given.
     """
 
     network: nn.Module
@@ -53,6 +56,7 @@ class Captured:
     activations: list[torch.Tensor]
     layouts: list[Layout]
     logits: torch.Tensor
+    tokens: Size | None = None
 
     @cached_property
     def memory(self) -> list[dict[Any, Any]]:
@@ -194,7 +198,9 @@ def logits_of(output: Any) -> torch.Tensor:  # noqa: ANN401
     return logits if logits.ndim == 2 else logits[:, None]
 
 
-def capture(network: nn.Module, layers: Sequence[nn.Module], batch: torch.Tensor) -> Captured:
+def capture(
+    network: nn.Module, layers: Sequence[nn.Module], batch: torch.Tensor, tokens: Size | None = None
+) -> Captured:
     """Run one forward pass, within ``recording``, and keep what the target layers returned.
 
     Args:
@@ -202,6 +208,7 @@ def capture(network: nn.Module, layers: Sequence[nn.Module], batch: torch.Tensor
             meanwhile: ``undisturbed``, or a ``replica``.
         layers: target layers, modules of ``network``.
         batch: normalised pictures (N, 3, H, W), of the network's dtype and device.
+        tokens: (h, w) of the grid that tokens make; None finds it.
 
     Raises:
         ModelError: a layer was not called or has no spatial output, or the network gives no class scores.
@@ -213,10 +220,13 @@ def capture(network: nn.Module, layers: Sequence[nn.Module], batch: torch.Tensor
     activations, layouts = [], []
     for position, layer in enumerate(layers):
         activation = seen.get(position)
-        layout = None if activation is None else layout_of(activation.shape, (batch.shape[2], batch.shape[3]))
+        layout = None if activation is None else layout_of(activation.shape, (batch.shape[2], batch.shape[3]), tokens)
         if activation is None or layout is None:
             what = "has no grid in its output" if position in seen else "was not used by the forward pass"
-            raise ModelError(f"the target layer ({type(layer).__name__}) {what}", "leave --layer out to have it found")
+            hint = (
+                "leave --layer out to have it found" if tokens is None else "give another --reshape, or another --layer"
+            )
+            raise ModelError(f"the target layer ({type(layer).__name__}) {what}", hint)
         activations.append(activation)
         layouts.append(layout)
-    return Captured(network, list(layers), batch, activations, layouts, logits)
+    return Captured(network, list(layers), batch, activations, layouts, logits, tokens)

@@ -48,7 +48,7 @@ def channel_maps(explainer: Explainer, picture: torch.Tensor, target: int | Aim,
     """
     some = next(explainer.network.parameters(), picture)
     with explainer.running() as (network, layers):
-        captured = capture(network, layers[:1], picture.to(some.device, some.dtype))
+        captured = capture(network, layers[:1], picture.to(some.device, some.dtype), explainer.tokens)
     maps = captured.feature_maps[0][0]
     aim = target if isinstance(target, Aim) else Aim(target)
     gradient = Question(captured, [aim], explainer.patience).at(0).gradients[0]

@@ -153,7 +153,7 @@ class Evidence:
     def on(self, pictures: torch.Tensor) -> Evidence:
         """Ask the same of pictures in the batch's place, (N, 3, H, W): one forward pass, what is known at the layer."""
         captured = self._captured
-        found = capture(captured.network, [captured.layers[self._layer]], pictures)
+        found = capture(captured.network, [captured.layers[self._layer]], pictures, captured.tokens)
         asked = self._question
         return Question(found, self.aims, asked.patience, asked.activation, eigen=asked.eigen).at(0)
 

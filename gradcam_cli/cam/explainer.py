@@ -81,6 +81,7 @@ class Explainer:
         fusion: how the layers' maps become one, ``mean``, ``max`` or ``product``; None leaves each its own.
         input_size: (H, W) that the network is watched on, for ``auto`` and for ``optimize``.
         channels: C.
+        tokens: (h, w) of the grid that a transformer's last tokens make; None finds it by the input's aspect.
         activation: what makes the logits probabilities, for methods that ask for these: ``softmax``, ``sigmoid`` or
             ``auto``, which is sigmoid for one logit.
         optimize: whether copies run in the network's place, with batch norms folded into the convolutions in front of
@@ -109,6 +110,7 @@ class Explainer:
         fusion: Fusion | None = None,
         input_size: tuple[int, int] = (224, 224),
         channels: int = 3,
+        tokens: tuple[int, int] | None = None,
         activation: Activation = "auto",
         optimize: bool = False,
         patience: Patience | None = None,
@@ -118,6 +120,7 @@ class Explainer:
         wanted = [layer] if isinstance(layer, (str, torch.nn.Module)) else list(layer)
         self.network = network
         self.fusion = fusion
+        self.tokens = tokens
         self.channels = channels
         self.activation: Activation = activation
         self.patience = patience or Patience()
@@ -129,7 +132,7 @@ class Explainer:
         watched = None
         found = {"auto", "all"} & {each for each in wanted if isinstance(each, str)}
         if template is not None or found or any(METHODS[name].needs for name in self.methods):
-            watched = watch(template or network, input_size, channels)
+            watched = watch(template or network, input_size, channels, tokens)
         self.layers: list[TargetLayer] = []
         for each in wanted:
             self.layers += self._resolve(each, watched, template)
@@ -206,7 +209,7 @@ class Explainer:
         some = next(self.network.parameters(), batch)
         dtype = some.dtype if some.is_floating_point() else batch.dtype
         with self.running() as (network, modules):
-            captured = capture(network, modules, batch.to(some.device, dtype))
+            captured = capture(network, modules, batch.to(some.device, dtype), self.tokens)
             for layer, layout in zip(self.layers, captured.layouts, strict=True):
                 if not layout.has_grid:
                     raise ModelError(
@@ -257,7 +260,7 @@ class Explainer:
         versions = list(augmentation.versions(captured.batch))
         found = [raws]
         for pictures, flipped in versions[1:]:
-            again = self._raw_maps(capture(captured.network, captured.layers, pictures), chosen)
+            again = self._raw_maps(capture(captured.network, captured.layers, pictures, self.tokens), chosen)
             found.append({key: raw.flipped() for key, raw in again.items()} if flipped else again)
         for key in raws:
             raws[key] = Raw.mean([each[key] for each in found])

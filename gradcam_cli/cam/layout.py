@@ -73,7 +73,13 @@ def token_grid(length: int, input_size: Size) -> tuple[Size, int] | None:
     return None
 
 
-def layout_of(shape: Sequence[int], input_size: Size) -> Layout | None:
+def _given_grid(length: int, grid: Size) -> tuple[Size, int] | None:
+    """Split tokens into a grid of a given size and those in front of it, however many."""
+    prefix = length - grid[0] * grid[1]
+    return (grid, prefix) if prefix >= 0 else None
+
+
+def layout_of(shape: Sequence[int], input_size: Size, tokens: Size | None = None) -> Layout | None:
     """Tell the layout of a layer's output from its shape.
 
     Four dimensions are (N, C, h, w) unless only the reading (N, h, w, C) gives a grid shaped like the input.
@@ -81,12 +87,13 @@ def layout_of(shape: Sequence[int], input_size: Size) -> Layout | None:
     Args:
         shape: of the output, batch first.
         input_size: (H, W) of the network's input.
+        tokens: (h, w) of the grid that tokens make; None finds it by the input's aspect.
 
     Returns:
         The layout, or None when the output has no spatial dimensions.
     """
     if len(shape) == 3:
-        split = token_grid(shape[1], input_size)
+        split = token_grid(shape[1], input_size) if tokens is None else _given_grid(shape[1], tokens)
         return Layout("tokens", split[0], shape[2], split[1]) if split else None
     if len(shape) != 4:
         return None

@@ -80,20 +80,21 @@ class Watched:
     rectifies: bool
 
 
-def watch(network: nn.Module, input_size: Size, channels: int = 3) -> Watched:
+def watch(network: nn.Module, input_size: Size, channels: int = 3, tokens: Size | None = None) -> Watched:
     """Run the network once on a blank picture and note what its modules do.
 
     Args:
         network: maps (N, C, H, W) to class scores.
         input_size: (H, W) it is to be run on.
         channels: C.
+        tokens: (h, w) of the grid that tokens make; None finds it.
 
     Raises:
         CannotRunError: the network raises on a picture of that size.
         ModelError: what it returns is no class scores.
     """
     try:
-        return _watch(network, input_size, channels)
+        return _watch(network, input_size, channels, tokens)
     except ModelError:
         raise
     except Exception as error:
@@ -106,14 +107,14 @@ def watch(network: nn.Module, input_size: Size, channels: int = 3) -> Watched:
 
 
 @torch.no_grad()
-def _watch(network: nn.Module, input_size: Size, channels: int) -> Watched:
+def _watch(network: nn.Module, input_size: Size, channels: int, tokens: Size | None) -> Watched:
     """Run the network on the meta device, or for real where it cannot run there."""
     some = next(iter(network.parameters()), torch.empty(0))
     shape = (1, channels, *input_size)
     dtype = some.dtype if some.is_floating_point() else torch.float32
 
     def run(*, meta: bool) -> Watched:
-        notes = _Notes(network, input_size)
+        notes = _Notes(network, input_size, tokens)
         try:
             if meta:
                 blank = torch.empty(shape, dtype=dtype, device="meta")
@@ -205,10 +206,10 @@ class _Reads(TorchFunctionMode):
 class _Notes:
     """Hooks that note, in order of completion, what every module returned."""
 
-    def __init__(self, network: nn.Module, input_size: Size) -> None:
+    def __init__(self, network: nn.Module, input_size: Size, tokens: Size | None) -> None:
         self.calls: list[Call] = []
         self.reads = _Reads()
-        self._input_size = input_size
+        self._input_size, self._tokens = input_size, tokens
         self._pooled: set[int] = set()
         self._made: dict[int, str] = {}  # a convolution's output → its name; the calls keep the outputs alive
         self._weight: dict[str, int] = {}  # convolution → its weight
@@ -253,7 +254,7 @@ class _Notes:
             same = given is not None and (tensor is given or _is_view_of(tensor, given))
             rearranged = plain and same and tensor._version == version  # an in-place activation counts the version up
             # The picture is one: an output of several is of windows or patches, each on its own.
-            layout = layout_of(tensor.shape, self._input_size) if tensor.shape[0] == 1 else None
+            layout = layout_of(tensor.shape, self._input_size, self._tokens) if tensor.shape[0] == 1 else None
             self.calls.append(Call(name, module, tensor, layout, id(tensor) in self._pooled, rearranged))
 
         return before, after

@@ -12,7 +12,7 @@ import click
 
 from gradcam_cli.cam.methods import check_method
 from gradcam_cli.cam.targets import Target, parse_target
-from gradcam_cli.cli.sections import Checked, Function, Several, exact, numbers, option, options, rate
+from gradcam_cli.cli.sections import Checked, Function, Several, exact, grid, numbers, option, options, rate
 from gradcam_cli.models.code import parse_argument
 from gradcam_cli.models.names import check_name
 from gradcam_cli.pipeline.settings import (
@@ -166,6 +166,10 @@ _how_to_explain = options(
     option(
         "-l", "--layer", "layers", metavar="NAME", multiple=True, default=("auto",),
         help="Target layer, as in layer4.1 or features.-1; repeat for several, or all. Default: the last with a grid.",
+    ),
+    option(
+        "--reshape", type=Checked("HxW", grid), metavar="HxW",
+        help="The grid that a transformer's last tokens make, where the one that is found is wrong.",
     ),
     option("--fuse", type=click.Choice(FUSIONS), help="Make one map of several layers'."),
     option(

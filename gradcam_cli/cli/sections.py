@@ -118,6 +118,18 @@ def numbers(text: str) -> tuple[float, ...]:
     return found
 
 
+def grid(text: str) -> tuple[int, int]:
+    """Read a size: ``14x14``, height first.
+
+    Raises:
+        UsageError: it is none.
+    """
+    height, _, width = text.lower().replace("×", "x").partition("x")
+    if not (height.isdecimal() and width.isdecimal() and int(height) > 0 and int(width) > 0):
+        raise UsageError(f"'{text}' is not a grid", "give its height and width, as in 14x14")
+    return int(height), int(width)
+
+
 def options(section: str, *declared: tuple[tuple[str, ...], dict[str, Any]]) -> Callable[[Function], Function]:
     """Return one decorator that adds all ``declared`` options to a command, under a heading."""
 

@@ -28,6 +28,7 @@ def model_settings(chosen: Mapping[str, Any]) -> ModelSettings:
         fusion=chosen["fuse"],
         fit=chosen["fit"],
         input_size=chosen["input_size"],
+        reshape=chosen["reshape"],
         mean=chosen["mean"],
         std=chosen["std"],
         scale_255=chosen["scale_255"],

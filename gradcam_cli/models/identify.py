@@ -59,7 +59,7 @@ def identify(checkpoint: Checkpoint, path: Path, describe: Describe) -> Identifi
     held = ", ".join(printable(key[:60]) for key in list(tensors)[:3])
     raise ModelError(
         f"weights {quoted(path)} fit none of the networks known by name{but}: it has {held}, …",
-        "say which network they are for with --model; one whose layers were changed is known by no name",
+        "say which with --model NAME, or with --model FILE.py:FUNCTION if its layers are your own",
     )
 
 

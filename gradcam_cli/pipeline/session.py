@@ -110,11 +110,11 @@ class Session:
         usual = plan_geometry(USUAL_PICTURE, self.preset, self.fit).input
         try:
             if not settings.optimize:
-                watch(network.module, usual, self.preset.channels)
+                watch(network.module, usual, self.preset.channels, settings.reshape)
             return Explainer(
                 network.module, settings.layers, method=settings.methods, fusion=settings.fusion, input_size=usual,
-                channels=self.preset.channels, activation=settings.activation, optimize=settings.optimize,
-                patience=Patience(settings.budget), eigen_smooth=settings.eigen_smooth,
+                channels=self.preset.channels, tokens=settings.reshape, activation=settings.activation,
+                optimize=settings.optimize, patience=Patience(settings.budget), eigen_smooth=settings.eigen_smooth,
                 augmentation=self._augmentation() if settings.augment_smooth else None,
             )  # fmt: skip
         except CannotRunError:

@@ -78,6 +78,7 @@ class ModelSettings:
         fusion: how several layers' maps become one, or None for a result each.
         fit: how a picture meets the network's input.
         input_size: side in pixels that overrides the preset's sizes.
+        reshape: (h, w) of the grid that a transformer's tokens make, or None to have it found.
         mean: one number or one a channel that overrides the preset's, after scaling; so with ``std``.
         std: what values are divided by.
         scale_255: whether the network takes values from 0 to 255.
@@ -100,6 +101,7 @@ class ModelSettings:
     fusion: Fusion | None = None
     fit: Fit = "whole"
     input_size: int | None = None
+    reshape: Size | None = None
     mean: Numbers | None = None
     std: Numbers | None = None
     scale_255: bool = False

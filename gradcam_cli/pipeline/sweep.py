@@ -123,12 +123,14 @@ class SweepRun:
                 yield _Shown(f"{each_class.label} · {each_class.probability:.1%}", class_map.values)
             return
         if self._sweep == "methods":
-            explainer = Explainer(session.network.module, layer, method=quick())
+            explainer = Explainer(session.network.module, layer, method=quick(), tokens=session.settings.reshape)
             for class_map in explainer(batch, aim)[0].maps:
                 yield _Shown(f"{class_map.method} · {target.label}{_blank(class_map)}", class_map.values)
             return
-        layers = blocks(watch(session.network.module, prepared.geometry.input, session.preset.channels))
-        explainer = Explainer(session.network.module, [each.module for each in layers], method=session.settings.methods)
+        channels, tokens = session.preset.channels, session.settings.reshape
+        layers = blocks(watch(session.network.module, prepared.geometry.input, channels, tokens))
+        modules, methods = [each.module for each in layers], session.settings.methods
+        explainer = Explainer(session.network.module, modules, method=methods, tokens=tokens)
         for class_map in explainer(batch, aim)[0].maps:
             yield _Shown(f"{class_map.layer} · {target.label}{_blank(class_map)}", class_map.values)
 

@@ -289,3 +289,41 @@ def test_projections_within_attention_are_passed_over(apart):
 def test_an_output_of_another_batch_has_no_grid():
     watched = watch(Attention(apart=False).eval(), (32, 32))
     assert next(call.layout for call in watched.calls if call.name == "inside") is None
+
+
+class Oblong(nn.Module):
+    """A network of tokens whose patches are not square: the grid is not of the input's aspect."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.patches = nn.Conv2d(3, 8, (8, 4), (8, 4))
+        self.block = nn.Sequential(nn.LayerNorm(8), nn.Linear(8, 8), nn.Tanh())
+        self.classifier = nn.Linear(8, 5)
+        self.first = nn.Parameter(torch.randn(1, 1, 8))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        tokens = self.patches(x).flatten(2).transpose(1, 2)
+        tokens = self.block(torch.cat([self.first.expand(len(x), -1, -1), tokens], dim=1))
+        return self.classifier(tokens.mean(1))
+
+
+def test_a_grid_that_is_found_wrongly_can_be_given():
+    torch.manual_seed(5)
+    net = Oblong().eval()
+    picture = torch.randn(1, 3, 24, 24)  # 3 × 6 tokens behind one other
+    # 19 tokens for a square picture look like 4 × 4 behind three others.
+    assert Explainer(net, "block", input_size=(24, 24))(picture, 2)[0].maps[0].values.shape == (4, 4)
+    for explainer in (
+        Explainer(net, "block", tokens=(3, 6), input_size=(24, 24)),
+        Explainer(net, "auto", tokens=(3, 6), input_size=(24, 24), optimize=True),
+    ):
+        found = explainer(picture, 2)[0].maps[0]
+        with torch.no_grad():
+            tokens = net.block(torch.cat([net.first, net.patches(picture).flatten(2).transpose(1, 2)], dim=1))
+        # The classifier reads the mean of 19 tokens: the gradient is its weights, the same at each.
+        expected = (tokens[0, 1:] @ net.classifier.weight[2] / 19).reshape(3, 6).detach().numpy()
+        assert (found.low, found.high) == pytest.approx((expected.min(), expected.max()), abs=1e-6)
+        assert found.values == pytest.approx(expected.clip(0), abs=1e-6)
+    with pytest.raises(ModelError) as caught:
+        Explainer(net, "block", tokens=(5, 5), input_size=(24, 24))(picture, 2)
+    assert "--reshape" in caught.value.hint
