@@ -220,7 +220,7 @@ _how_to_explain = options(
     ),
     option(
         "--device", metavar="NAME", default="auto", show_default=True,
-        help="cpu, cuda, cuda:1, mps; auto takes a GPU if there is one.",
+        help="cpu, cuda, cuda:1, mps, xpu; auto takes a GPU if there is one.",
     ),
     option(
         "--precision", type=click.Choice(PRECISIONS), default="float32", show_default=True,

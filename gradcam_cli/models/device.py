@@ -22,9 +22,12 @@ def find_device(name: str) -> torch.device:
         UsageError: torch does not know the name, or this machine has no such device.
     """
     if name == "auto":
-        if torch.cuda.is_available():
-            return torch.device("cuda")
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+        found = {
+            "cuda": torch.cuda.is_available(),
+            "mps": torch.backends.mps.is_available(),
+            "xpu": torch.xpu.is_available(),
+        }
+        return torch.device(next((kind for kind, there in found.items() if there), "cpu"))
     try:
         device = torch.device(name)
         torch.zeros(1, device=device).item()  # what a name promises shows only in use
