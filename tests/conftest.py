@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import signal
 import subprocess
 import sys
 import zipfile
@@ -55,6 +56,14 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
         archive.extractall(folder)
     subprocess.run([sys.executable, str(CORPUS / "make_special.py"), str(folder)], check=True)
     return folder
+
+
+def heed_interrupts() -> None:
+    """Let a child be interrupted also where this process may not be, as shells start what runs in the background.
+
+    To be called in the child before it becomes another program (``preexec_fn``).
+    """
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 class SmallNet(nn.Module):

@@ -15,6 +15,7 @@ from PIL import Image
 
 from gradcam_cli.cam.methods import METHODS
 from gradcam_cli.cli.main import run
+from tests.conftest import heed_interrupts
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -447,6 +448,7 @@ def test_interrupt_is_130_and_leaves_no_parts(tmp_path, photo):
     process = subprocess.Popen(
         [sys.executable, "-m", "gradcam_cli", "image", "-m", "tiny", str(folder), "--batch-size", "1"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)},
+        preexec_fn=heed_interrupts,
     )  # fmt: skip
     assert process.stdout is not None
     process.stdout.readline()

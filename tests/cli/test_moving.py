@@ -18,6 +18,7 @@ from PIL import Image
 from gradcam_cli.cam.methods import quick
 from gradcam_cli.cli.main import run
 from gradcam_cli.media.video_write import VideoWriter
+from tests.conftest import heed_interrupts
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -204,6 +205,7 @@ def test_interrupted(clip, photo, tmp_path, keep):
     process = subprocess.Popen(
         [sys.executable, "-m", "gradcam_cli", "video", "-m", "tiny", str(long), *(["--keep-partial"] if keep else [])],
         stderr=subprocess.PIPE, stdout=subprocess.PIPE, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)},
+        preexec_fn=heed_interrupts,
     )  # fmt: skip
     out = tmp_path / "gradcam_output"
     try:

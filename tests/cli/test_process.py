@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from tests.conftest import heed_interrupts
+
 ROOT = Path(__file__).resolve().parents[2]
 GRADCAM = f'"{sys.executable}" -m gradcam_cli image -m tiny --save overlay'
 ENVIRONMENT = {
@@ -68,7 +70,7 @@ def test_a_signal_ends_the_run_in_good_order(stop, when):
         Path("click.py").write_text("import time\nprint('here', flush=True)\ntime.sleep(9)\n")
     process = subprocess.Popen(
         [sys.executable, "-m", "gradcam_cli", "image", "-m", "tiny", "in", "--batch-size", "1"],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=ENVIRONMENT,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=ENVIRONMENT, preexec_fn=heed_interrupts,
     )  # fmt: skip
     assert process.stdout is not None
     process.stdout.readline()
