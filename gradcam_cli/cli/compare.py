@@ -43,7 +43,7 @@ Examples:
 """
 
 
-@click.command(cls=SectionCommand, epilog=EXAMPLES)
+@click.command(short_help="Put maps side by side in one labelled figure.", cls=SectionCommand, epilog=EXAMPLES)
 @click.argument("inputs", metavar="PATH...", nargs=-1)
 @input_options
 @output_options

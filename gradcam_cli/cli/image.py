@@ -39,7 +39,7 @@ Examples:
 """
 
 
-@click.command(cls=SectionCommand, epilog=EXAMPLES)
+@click.command(short_help="Explain pictures: grayscale map, heatmap, overlay.", cls=SectionCommand, epilog=EXAMPLES)
 @click.argument("inputs", metavar="PATH...", nargs=-1)
 @input_options
 @output_options

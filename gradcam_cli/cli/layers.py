@@ -30,7 +30,7 @@ Examples:
 """
 
 
-@click.command(epilog=EPILOG)
+@click.command(short_help="List a network's layers, for --layer.", epilog=EPILOG)
 @click.argument("model", type=Checked("MODEL", check_name), default="auto")
 @click.option(
     "-w", "--weights", type=FILE, metavar="FILE", help="Checkpoint whose network to list, as in gradcam image."

@@ -11,7 +11,7 @@ from gradcam_cli.cam.methods import METHODS
 from gradcam_cli.cli.console import print_result
 
 
-@click.command()
+@click.command(short_help="List the methods with their papers, for --method.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 def methods(*, as_json: bool) -> None:
     """List the methods that --method takes, each with what it does and where it was published.

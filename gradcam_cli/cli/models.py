@@ -25,7 +25,7 @@ Examples:
 """
 
 
-@click.command(epilog=EPILOG)
+@click.command(short_help="List the networks that are known by name.", epilog=EPILOG)
 @click.argument("pattern", default="")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 def models(pattern: str, *, as_json: bool) -> None:

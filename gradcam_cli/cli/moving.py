@@ -60,7 +60,9 @@ Examples:
 """
 
 
-@click.command(cls=SectionCommand, epilog=VIDEO_EXAMPLES)
+@click.command(
+    short_help="Explain videos, with their sound; --gif for a GIF too.", cls=SectionCommand, epilog=VIDEO_EXAMPLES
+)
 @click.argument("inputs", metavar="PATH...", nargs=-1)
 @input_options
 @part_options
@@ -95,7 +97,7 @@ def video(inputs: tuple[str, ...], **chosen: Any) -> int:  # noqa: ANN401
     return _work(inputs, chosen, settings, kinds=kinds, suffixes=VIDEO_SUFFIXES, picture_format="mp4")
 
 
-@click.command(cls=SectionCommand, epilog=GIF_EXAMPLES)
+@click.command(short_help="Explain animations, or animate a still picture.", cls=SectionCommand, epilog=GIF_EXAMPLES)
 @click.argument("inputs", metavar="PATH...", nargs=-1)
 @input_options
 @sweep_options
