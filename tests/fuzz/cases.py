@@ -104,7 +104,7 @@ def _options(rng: Random) -> Case:
         "net.pth": samples.of("weights")[0][1],
         "labels.txt": samples.of("labels")[0][1],
         "net.py": samples.NETWORK.encode(),
-        "list.txt": rng.choice((b"a.png\n", b"a.png\0", b"\xff\n\n-\n", b"a.gif\na.mp4\n", b"", b"#\n", b"/\n")),
+        "list.txt": rng.choice((b"a.png\n", b"a.png\0", b"\xff\n\n-\n", b"a.gif\na.mp4\n", b"", b"#\n", b"no/such\n")),
         "sub/a.png": samples.of("pictures")[1][1],
     }
     names = {
