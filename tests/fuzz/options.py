@@ -30,6 +30,7 @@ WANTED = {
     "weights": ("net.pth", "a.png", "labels.txt"),
     "labels": ("labels.txt", "net.pth"),
     "device": ("cpu", "auto", "cuda", "cuda:9", "mps", "meta", "cpu:1"),
+    "input_size": ("7", "8", "32", "33", "64", "4097"),  # the largest allowed one takes minutes
     "output_dir": ("out", "deep/er", "out put", "a.png", "猫", "."),
     "from_file": ("list.txt", "-", "a.png"),
     "pattern": ("resnet*", "tiny"),

@@ -10,6 +10,7 @@ import click
 import pytest
 
 from tests.fuzz import judge, samples
+from tests.fuzz.__main__ import _in_a_child
 from tests.fuzz.cases import KINDS, Case, make_case
 from tests.fuzz.mutate import mutated
 from tests.fuzz.options import value_for
@@ -67,3 +68,13 @@ def test_new_options_are_covered_by_their_type():
     option = click.Option(["--new"], type=click.IntRange(3, 9))
     values = {value_for(option, Random(seed)) for seed in range(300)}
     assert {"3", "4", "6", "2", "9", "10", "nan"} <= values
+
+
+def test_a_crash_of_the_process_is_told_with_its_case(tmp_path, monkeypatch, capfd):
+    crashing = tmp_path / "python"
+    crashing.write_text("#!/bin/sh\necho at 7\nkill -SEGV $$\n")
+    crashing.chmod(0o755)
+    monkeypatch.setattr("sys.executable", str(crashing))
+    assert _in_a_child("pictures", 0, 5, 20, tmp_path / "kept") == (8, 1)
+    assert "--kind pictures --seed 0 --first 7 --cases 1: the process ended with -11" in capfd.readouterr().out
+    assert list((tmp_path / "kept" / "pictures-0-7").iterdir())
