@@ -53,7 +53,8 @@ def _arguments() -> argparse.Namespace:
 def _in_a_child(kind: str, seed: int, first: int, end: int, keep: Path) -> tuple[int, int]:
     """Run cases in a process of their own; return the number to go on with, and how many failed."""
     command = [sys.executable, "-m", "tests.fuzz", "--kind", kind, "--seed", str(seed), "--keep", str(keep)]
-    with subprocess.Popen([*command, "--batch", f"{first}-{end}"], stdout=subprocess.PIPE, text=True) as child:
+    command += ["--batch", f"{first}-{end}"]
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True) as child:
         assert child.stdout is not None
         at, failed = first, 0
         for line in child.stdout:
