@@ -7,6 +7,7 @@ import os
 import re
 
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_WHOLE = re.compile(r"-?[0-9]{1,9}")
 
 _PERMISSIONS = "check who owns it and its permissions (ls -l)"
 _OTHER_DISK = "free some space, or choose another disk"
@@ -45,6 +46,14 @@ def quoted(name: object, limit: int = 80) -> str:
     if len(text) > limit:
         text = f"{text[: limit // 2]}…{text[-limit // 2 :]}"
     return f"'{text}'"
+
+
+def whole_number(text: str) -> int | None:
+    """Return the number that ``text`` writes in digits, with or without a minus; None for anything else.
+
+    More than nine digits are no number that anything here is counted by, and Python refuses some thousands.
+    """
+    return int(text) if _WHOLE.fullmatch(text) else None
 
 
 def _escaped(match: re.Match[str]) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gradcam_cli.text import explain_os_error, printable
+from gradcam_cli.text import explain_os_error, printable, whole_number
 
 
 @pytest.mark.parametrize(
@@ -37,3 +37,20 @@ def test_system_errors_in_words():
     assert explain_os_error(OSError(errno.EXDEV, "odd\x1b")) == (r"odd\x1b", "")
     assert explain_os_error(OSError("no number")) == ("no number", "")
     assert explain_os_error(OSError()) == ("OSError", "")
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("0", 0),
+        ("-12", -12),
+        ("--5", None),
+        ("²", None),
+        ("", None),
+        ("1.0", None),
+        ("9" * 10, None),
+        ("9" * 5000, None),
+    ],
+)
+def test_whole_number(text, number):
+    assert whole_number(text) == number

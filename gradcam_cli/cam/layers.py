@@ -12,6 +12,7 @@ from torch import nn
 from gradcam_cli.cam.capture import logits_of, undisturbed
 from gradcam_cli.cam.layout import first_tensor
 from gradcam_cli.errors import ModelError
+from gradcam_cli.text import whole_number
 
 if TYPE_CHECKING:
     from gradcam_cli.cam.watch import Call, Watched
@@ -238,8 +239,9 @@ def layer_named(network: nn.Module, name: str) -> TargetLayer:
     module, taken = network, []
     for part in name.replace("[", ".").replace("]", "").split("."):
         children = dict(module.named_children())
-        if part not in children and part.lstrip("-").isdigit() and -len(children) <= int(part) < len(children):
-            part = list(children)[int(part)]
+        index = whole_number(part)
+        if part not in children and index is not None and -len(children) <= index < len(children):
+            part = list(children)[index]
         if part not in children:
             names = [known for known, _ in network.named_modules() if known]
             close = difflib.get_close_matches(name, names, 3, 0.5) or [child for child, _ in network.named_children()]

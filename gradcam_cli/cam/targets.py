@@ -15,6 +15,7 @@ from typing import overload
 
 from gradcam_cli.errors import ModelError, UsageError
 from gradcam_cli.records import Activation, Prediction
+from gradcam_cli.text import quoted, whole_number
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,9 @@ class Aim:
 
 TOP = Target(rank=1)
 
+MOST_RANKS = 10_000
+"""What ``top:N`` can ask for."""
+
 
 def parse_target(text: str) -> list[Target]:
     """Read ``top``, ``top:3`` (three wishes), a class index, a label, ``A vs B`` or ``not:A`` of these.
@@ -81,13 +85,14 @@ def _single(text: str) -> Target:
 def _plain(text: str) -> list[Target]:
     stripped = text.strip()
     head, _, count = stripped.partition(":")
-    if head.lower() == "top" and (not count or (count.isdecimal() and int(count) > 0)):
-        return [Target(rank=rank) for rank in range(1, int(count or 1) + 1)]
-    if stripped.isdecimal():
-        return [Target(index=int(stripped))]
+    ranks, index = whole_number(count or "1"), whole_number(stripped)
+    if head.lower() == "top" and ranks is not None and 0 < ranks <= MOST_RANKS:
+        return [Target(rank=rank) for rank in range(1, ranks + 1)]
+    if index is not None and index >= 0:
+        return [Target(index=index)]
     if not stripped or head.lower() == "top" or stripped.lstrip("-").isdecimal():
         raise UsageError(
-            f"--target '{text}' is not a target", "give top, top:3, an index from 0, a label, 'A vs B' or not:A"
+            f"--target {quoted(text)} is not a target", "give top, top:3, an index from 0, a label, 'A vs B' or not:A"
         )
     return [Target(label=stripped)]
 

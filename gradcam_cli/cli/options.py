@@ -12,7 +12,7 @@ import click
 
 from gradcam_cli.cam.methods import check_method
 from gradcam_cli.cam.targets import Target, parse_target
-from gradcam_cli.cli.sections import Checked, Function, Several, exact, grid, numbers, option, options, rate
+from gradcam_cli.cli.sections import Checked, Finite, Function, Several, exact, grid, numbers, option, options, rate
 from gradcam_cli.models.code import parse_argument
 from gradcam_cli.models.names import check_name
 from gradcam_cli.pipeline.settings import (
@@ -128,7 +128,7 @@ steady_options = options(
         help="What shares one scale; a clip's does not flicker.",
     ),
     option(
-        "--smooth", type=click.FloatRange(0), metavar="SECONDS", default=0.0, show_default=True,
+        "--smooth", type=Finite(0), metavar="SECONDS", default=0.0, show_default=True,
         help="Smooth maps over time with this time constant, whatever the frame rate.",
     ),
 )  # fmt: skip
@@ -182,7 +182,7 @@ _how_to_explain = options(
         help="The formula: gradcam (default) or another that 'gradcam methods' lists; repeat for several, or all.",
     ),
     option(
-        "--budget", type=click.FloatRange(0, min_open=True), metavar="SECONDS",
+        "--budget", type=Finite(0, min_open=True), metavar="SECONDS",
         help="For a picture with faster-scorecam: as many feature maps as that allows, instead of 64.",
     ),
     option(
@@ -250,7 +250,7 @@ render_options = options(
         help="jet, turbo, viridis, inferno, magma, hot or any other of OpenCV's.",
     ),
     option(
-        "--alpha", type=click.FloatRange(0, 1), metavar="0…1", default=0.5, show_default=True,
+        "--alpha", type=Finite(0, 1), metavar="0…1", default=0.5, show_default=True,
         help="The heatmap's weight in the overlay.",
     ),
     option("--alpha-by-intensity", is_flag=True, help="Weigh each pixel by its heat too: cold regions stay clear."),
@@ -270,7 +270,7 @@ compare_options = options(
         help="Of the figure: png, pdf or both.",
     ),
     option(
-        "--width", type=click.FloatRange(40, 400), metavar="MM", default=178, show_default=True,
+        "--width", type=Finite(40, 400), metavar="MM", default=178, show_default=True,
         help="Of the figure, in millimetres at 300 dpi; 178 is two columns of a journal.",
     ),
 )  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterable
 from fractions import Fraction
 from typing import Any, TypeVar
@@ -10,6 +11,15 @@ from typing import Any, TypeVar
 import click
 
 from gradcam_cli.errors import UsageError
+from gradcam_cli.text import quoted
+
+LARGEST = 10**9
+"""Of the numbers that ``exact`` reads: seconds of thirty years, still exact in any time base."""
+
+RATES = Fraction(1, 3600), Fraction(1000)
+"""The slowest and the fastest that can be asked for, in frames per second."""
+
+_SHORT = re.compile(r"[^eE]{1,40}(?:[eE][+-]?[0-9])?")
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -75,29 +85,43 @@ class Several(Checked):
         return names
 
 
+class Finite(click.FloatRange):
+    """A number within a range: neither infinity nor NaN, which a range alone lets through."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401
+        """Return the number, or fail as click does for what is none."""
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is not a number to work with.", param, ctx)
+        return number
+
+
 def exact(text: str) -> Fraction:
-    """Read a number, not negative, without rounding it: ``29.97``, ``30000/1001``.
+    """Read a number from 0 to `LARGEST` without rounding it: ``29.97``, ``30000/1001``.
 
     Raises:
         UsageError: it is none.
     """
-    try:
-        number = Fraction(text)
+    try:  # long exponents are not tried: powers of ten are computed exactly, whatever time that takes
+        number = Fraction(text) if _SHORT.fullmatch(text.strip()) else Fraction(-1)
     except (ValueError, ZeroDivisionError):
         number = Fraction(-1)
-    if number < 0:
-        raise UsageError(f"'{text}' is not a number of that kind", "give one such as 2.5 or 30000/1001")
+    if not 0 <= number <= LARGEST:
+        raise UsageError(f"{quoted(text)} is not a number of that kind", "give one such as 2.5 or 30000/1001")
     return number
 
 
 def rate(text: str) -> Fraction:
-    """Read a number of frames per second, as ``exact`` does, but not zero.
+    """Read a number of frames per second, as ``exact`` does, from one an hour to a thousand a second.
 
     Raises:
         UsageError: it is none.
     """
-    if not (number := exact(text)):
-        raise UsageError("no frame per second is no rate", "give one such as 10 or 30000/1001")
+    number = exact(text)
+    slowest, fastest = RATES
+    if not slowest <= number <= fastest:
+        what = f"{quoted(text)} frames a second is no rate from {slowest} to {fastest}"
+        raise UsageError(what, "give one such as 10 or 30000/1001")
     return number
 
 

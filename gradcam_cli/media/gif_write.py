@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 _SHORTEST = 2
 """Centiseconds: browsers show a frame of fewer for ten of them."""
 
+MOST_LOOPS = 65_535
+"""How often a GIF can say that it repeats."""
+
 _LONGEST = 65_535
 _LARGEST = 65_535
 _HEADER = 13 + 768
@@ -77,7 +80,7 @@ class GifWriter:
         if not 1 <= min(size) <= max(size) <= _LARGEST:
             what = f"a GIF of {size[1]}×{size[0]} pixels cannot be (at most {_LARGEST} a side)"
             raise OutputError(f"{printable(path)}: {what}", "make it smaller with --gif-width")
-        if loop is not None and not 0 <= loop <= 65_535:
+        if loop is not None and not 0 <= loop <= MOST_LOOPS:
             raise ValueError(f"loop count {loop} does not fit a GIF")
         self._path = path
         self._size = size

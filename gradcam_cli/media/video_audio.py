@@ -85,7 +85,7 @@ class AudioTrack:
         tick = Fraction(stream.time_base or Fraction(1, 90_000))
         begin = self._source.begin - 2 * _RUN_UP
         if begin > (stream.start_time or 0) * tick:
-            with suppress(av.error.FFmpegError):  # no index: what comes before is passed over
+            with suppress(av.error.FFmpegError, OverflowError):  # no index: what comes before is passed over
                 self._input.seek(int(begin / tick), stream=stream, backward=True)
         for _ in range(_FAILURES):
             try:

@@ -211,7 +211,7 @@ class VideoReader:
     def _seek(self, time: Fraction) -> bool:
         try:
             self._container.seek(int(time / self._tick), stream=self._stream, backward=True)
-        except av.error.FFmpegError:  # the container has no index
+        except (av.error.FFmpegError, OverflowError):  # the container has no index, or no such time
             return False
         return True
 

@@ -14,7 +14,7 @@ import numpy as np
 from gradcam_cli._version import __version__
 from gradcam_cli.errors import GradcamError, InputError
 from gradcam_cli.media.gif_read import AnimationReader
-from gradcam_cli.media.gif_write import GifWriter
+from gradcam_cli.media.gif_write import MOST_LOOPS, GifWriter
 from gradcam_cli.media.video_read import VideoReader
 from gradcam_cli.media.video_write import VideoWriter
 from gradcam_cli.models.load import versions
@@ -189,7 +189,11 @@ def _gif_sink(
     palette = {"grayscale": grey, "heatmap": colormap(settings.render.colormap)}.get(kind)
     size = settings.gif_size(size)
     writer = GifWriter(
-        path, shown_size(size, kind, settings), loop=loop, palette=palette, keep_partial=settings.keep_partial
+        path,
+        shown_size(size, kind, settings),
+        loop=None if loop is None else min(loop, MOST_LOOPS),  # other formats count further
+        palette=palette,
+        keep_partial=settings.keep_partial,
     )
     return GifSink(stack.enter_context(writer), kind, size, settings, blank=track.blank is not None)
 

@@ -12,6 +12,7 @@ import os
 import stat
 import sys
 from contextlib import nullcontext, suppress
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -169,15 +170,14 @@ class Search:
 
     def _matches(self, base: str, pieces: list[str]) -> Iterator[str]:
         """Yield the paths below ``base`` that match. ``**`` follows no link, so it ends."""
-        if not pieces:
+        plain = list(takewhile(_MAGIC.isdisjoint, pieces))
+        base = os.path.join(base, *plain)
+        if plain and not os.path.lexists(base):
+            return
+        if len(plain) == len(pieces):
             yield base
             return
-        piece, rest = pieces[0], pieces[1:]
-        if _MAGIC.isdisjoint(piece):
-            path = os.path.join(base, piece)
-            if os.path.lexists(path):
-                yield from self._matches(path, rest)
-            return
+        piece, *rest = pieces[len(plain) :]
         if piece == "**":
             yield from self._matches(base, rest or ["*"])
         entries: list[os.DirEntry[str]] = []
@@ -189,7 +189,7 @@ class Search:
                 continue
             if piece == "**":
                 if entry.is_dir(follow_symlinks=False) and identity(path) != self._output:
-                    yield from self._matches(path, pieces)
+                    yield from self._matches(path, [piece, *rest])
             elif fnmatch.fnmatch(entry.name, piece) and (not rest or _is_folder(entry)):
                 yield from self._matches(path, rest)
 

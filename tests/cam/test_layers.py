@@ -207,6 +207,12 @@ def test_names(small_net):
         layer_named(small_net, "features.5")
 
 
+@pytest.mark.parametrize("index", ["²", "--1", "9" * 5000])
+def test_what_is_no_index_is_no_layer(small_net, index):
+    with pytest.raises(ModelError, match="the network has no layer"):
+        layer_named(small_net, f"features.{index}")
+
+
 @pytest.mark.parametrize(
     ("length", "size", "expected"),
     [

@@ -41,7 +41,21 @@ def test_what_is_asked_for(text, names, aims):
     assert resolve(targets, RANKED, LABELS) == aims
 
 
-@pytest.mark.parametrize("text", ["", "-1", "top:0", "top:x", "not:", "not:top:2", "top:2 vs lynx"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "-1",
+        "top:0",
+        "top:x",
+        "not:",
+        "not:top:2",
+        "top:2 vs lynx",
+        "top:999999999",
+        f"top:{'9' * 5000}",
+        "9" * 5000,
+    ],
+)
 def test_what_is_no_target(text):
     with pytest.raises(UsageError):
         parse_target(text)

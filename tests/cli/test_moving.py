@@ -100,6 +100,21 @@ def test_json_and_the_part_between_start_and_end(gradcam, clip):
     assert len(frames_of(record["files"]["heatmap"])[0]) == 5
 
 
+def test_an_apng_that_repeats_more_often_than_a_gif_can_say(gradcam, photo):
+    frames = [Image.fromarray(np.roll(photo, 5 * k, axis=1)) for k in range(3)]
+    frames[0].save("many.png", save_all=True, append_images=frames[1:], duration=100, loop=2**31)
+    code, out, _ = gradcam("gif", "many.png", "--save", "overlay")
+    assert code == 0
+    with Image.open(out[0]) as gif:
+        assert gif.info["loop"] == 65_535
+
+
+def test_a_start_beyond_any_file(gradcam, clip):
+    code, out, err = gradcam("video", str(clip), "--start", "1000000000")
+    assert (code, out) == (1, [])
+    assert "has no frame in the part that is wanted" in err
+
+
 def test_side_by_side_and_caption(gradcam, clip):
     gradcam("video", str(clip), "--side-by-side", "--caption", "--save", "overlay", "--gif", "--gif-width", "90")
     _, pictures = frames_of("gradcam_output/clip_overlay.mp4")

@@ -161,6 +161,11 @@ def test_an_absolute_pattern(tmp_path):
 
 
 @posix_only
+def test_a_pattern_of_very_many_parts():
+    touch("a.jpg")
+    assert len(plan("./" * 1500 + "*.jpg").jobs) == 1
+
+
 def test_a_pattern_does_not_follow_links_in_circles():
     touch("d/a.jpg")
     for name in "xyz":
