@@ -19,7 +19,7 @@ from gradcam_cli.cam.layout import Layout, first_tensor, layout_of, with_replace
 from gradcam_cli.errors import ModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from gradcam_cli.records import Size
 
@@ -48,6 +48,7 @@ class Captured:
         layouts: per target layer, where its grid is.
         logits: class scores (N, K), attached to the graph.
         tokens: (h, w) of the grid that tokens make, where that was given.
+        noted: what ``note`` yielded for each layer, or empty.
     """
 
     network: nn.Module
@@ -57,6 +58,7 @@ class Captured:
     layouts: list[Layout]
     logits: torch.Tensor
     tokens: Size | None = None
+    noted: Sequence[Callable[[], Any]] = ()
 
     @cached_property
     def memory(self) -> list[dict[Any, Any]]:
@@ -199,7 +201,11 @@ def logits_of(output: Any) -> torch.Tensor:  # noqa: ANN401
 
 
 def capture(
-    network: nn.Module, layers: Sequence[nn.Module], batch: torch.Tensor, tokens: Size | None = None
+    network: nn.Module,
+    layers: Sequence[nn.Module],
+    batch: torch.Tensor,
+    tokens: Size | None = None,
+    note: Callable[[nn.Module, nn.Module], contextlib.AbstractContextManager[Callable[[], Any]]] | None = None,
 ) -> Captured:
     """Run one forward pass, within ``recording``, and keep what the target layers returned.
 
@@ -209,13 +215,15 @@ def capture(
         layers: target layers, modules of ``network``.
         batch: normalised pictures (N, 3, H, W), of the network's dtype and device.
         tokens: (h, w) of the grid that tokens make; None finds it.
+        note: opened for the network and each layer while it runs; what it yields is kept.
 
     Raises:
         ModelError: a layer was not called or has no spatial output, or the network gives no class scores.
     """
     batch = batch.clone() if batch.is_inference() else batch
     seen: dict[int, torch.Tensor | None] = {}
-    with hooked(layers, seen):
+    with hooked(layers, seen), contextlib.ExitStack() as stack:
+        noted = [stack.enter_context(note(network, layer)) for layer in layers] if note is not None else []
         logits = logits_of(network(batch))
     activations, layouts = [], []
     for position, layer in enumerate(layers):
@@ -229,4 +237,4 @@ def capture(
             raise ModelError(f"the target layer ({type(layer).__name__}) {what}", hint)
         activations.append(activation)
         layouts.append(layout)
-    return Captured(network, list(layers), batch, activations, layouts, logits, tokens)
+    return Captured(network, list(layers), batch, activations, layouts, logits, tokens, noted)

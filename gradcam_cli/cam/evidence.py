@@ -12,7 +12,7 @@ from torch import nn
 from gradcam_cli.cam.capture import capture, differentiated, logits_of, sides
 from gradcam_cli.cam.components import first_component
 from gradcam_cli.cam.guided import Guided
-from gradcam_cli.cam.rerun import Tail
+from gradcam_cli.cam.rerun import Tail, one_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -198,8 +198,12 @@ class Evidence:
     @torch.no_grad()
     def tail(self, picture: int) -> Tail:
         """Return the part of the network behind the layer, for one picture of the batch."""
-        captured = self._captured
-        return Tail(captured.network, captured.layers[self._layer], captured.batch[picture : picture + 1])
+        captured, one = self._captured, slice(picture, picture + 1)
+        recorded = None
+        if captured.noted:
+            noted = captured.noted[self._layer]()
+            recorded = one_of(noted, picture, len(captured.batch)), captured.logits[one].detach()
+        return Tail(captured.network, captured.layers[self._layer], captured.batch[one], recorded)
 
     @property
     def budget(self) -> float | None:

@@ -18,6 +18,7 @@ from gradcam_cli.cam.layers import TargetLayer, every_layer, find_layer, layer_n
 from gradcam_cli.cam.maps import ClassMap, Raw, raw_maps
 from gradcam_cli.cam.methods import METHODS
 from gradcam_cli.cam.replica import Replicas, fold, replica
+from gradcam_cli.cam.rerun import recording_of
 from gradcam_cli.cam.targets import Aim
 from gradcam_cli.cam.watch import watch
 from gradcam_cli.errors import ModelError
@@ -209,7 +210,8 @@ class Explainer:
         some = next(self.network.parameters(), batch)
         dtype = some.dtype if some.is_floating_point() else batch.dtype
         with self.running() as (network, modules):
-            captured = capture(network, modules, batch.to(some.device, dtype), self.tokens)
+            note = recording_of if any(METHODS[name].reruns for name in self.methods) else None
+            captured = capture(network, modules, batch.to(some.device, dtype), self.tokens, note)
             for layer, layout in zip(self.layers, captured.layouts, strict=True):
                 if not layout.has_grid:
                     raise ModelError(

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
     from torch import nn
 
+Recorded = tuple["dict[nn.Module, list[Any]]", Any]
+"""What modules gave, call by call, and what the layer gave."""
+
 SAME = 1e-3
 """Deviation, relative to the largest logit, up to which a shortened run counts as the same."""
 
@@ -29,11 +32,22 @@ class Tail:
         network: in eval mode, used by nobody else meanwhile.
         layer: a module of it; one that is called more than once is replaced at its last call.
         picture: (1, 3, H, W).
+        recorded: a forward pass of it that was noted, and its logits, (1, K); without, one is made.
     """
 
-    def __init__(self, network: nn.Module, layer: nn.Module, picture: torch.Tensor) -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        layer: nn.Module,
+        picture: torch.Tensor,
+        recorded: tuple[Recorded, torch.Tensor] | None = None,
+    ) -> None:
         self._network, self._layer, self._picture = network, layer, picture
-        self._given, self._output, logits = self._record()
+        if recorded is None:
+            with recording_of(network, layer) as noted:
+                logits = logits_of(network(picture))
+            recorded = noted(), logits
+        (self._given, self._output), logits = recorded
         activation = first_tensor(self._output, (3, 4))
         assert activation is not None
         self.activation: torch.Tensor = activation
@@ -48,35 +62,6 @@ class Tail:
             alike = again.shape == logits.shape
             self.shortened = alike and bool((again - logits).abs().max() <= SAME * logits.abs().max())
 
-    def _record(self) -> tuple[dict[nn.Module, list[Any]], Any, torch.Tensor]:
-        """Run the picture; return what each outermost module before the layer gave, call by call, and the layer."""
-        given: list[tuple[nn.Module, Any]] = []
-        before = 0
-
-        def note(module: nn.Module, args: tuple[Any, ...], output: Any) -> None:  # noqa: ANN401
-            nonlocal before
-            if module is self._layer:
-                before = len(given)
-            given.append((module, _mapped(output, torch.clone)))  # it may be written into later
-
-        handles = [module.register_forward_hook(note) for module in {*self._beside(), self._layer}]
-        try:
-            logits = logits_of(self._network(self._picture))
-        finally:
-            for handle in handles:
-                handle.remove()
-        by_module: dict[nn.Module, list[Any]] = {self._layer: []}
-        for module, output in given[:before]:
-            by_module.setdefault(module, []).append(output)
-        return by_module, given[before][1], logits
-
-    def _beside(self) -> Iterator[nn.Module]:
-        """Yield the children of the layer's ancestors, without these and the layer."""
-        ancestors = [module for module in self._network.modules() if self._layer in set(module.modules())]
-        for ancestor in ancestors:
-            if ancestor is not self._layer:
-                yield from (child for child in ancestor.children() if child not in ancestors)
-
     def __call__(self, outputs: torch.Tensor) -> torch.Tensor:
         """Run on other outputs of the layer, (B, …) in its own layout; return the logits, (B, K)."""
         count = len(outputs)
@@ -87,6 +72,55 @@ class Tail:
                 then = (lambda: replaced) if module is self._layer else None
                 stack.enter_context(_answering(module, [_repeated(each, count) for each in earlier], then))
             return logits_of(self._network(self._picture.expand(count, -1, -1, -1)))
+
+
+def beside(network: nn.Module, layer: nn.Module) -> Iterator[nn.Module]:
+    """Yield the children of a layer's ancestors, without these and the layer: what runs before it and behind it."""
+    ancestors = [module for module in network.modules() if layer in set(module.modules())]
+    for ancestor in ancestors:
+        if ancestor is not layer:
+            yield from (child for child in ancestor.children() if child not in ancestors)
+
+
+@contextlib.contextmanager
+def recording_of(network: nn.Module, layer: nn.Module) -> Iterator[Callable[[], Recorded]]:
+    """Note, while the network runs once, what the outermost modules before the layer give, call by call, and the layer.
+
+    Yields what returns it afterwards.
+    """
+    given: list[tuple[nn.Module, Any]] = []
+    before = 0
+
+    def note(module: nn.Module, args: tuple[Any, ...], output: Any) -> None:  # noqa: ANN401
+        nonlocal before
+        if module is layer:
+            before = len(given)
+        given.append((module, _mapped(output, lambda tensor: tensor.detach().clone())))  # it may be written into later
+
+    def noted() -> Recorded:
+        by_module: dict[nn.Module, list[Any]] = {layer: []}
+        for module, output in given[:before]:
+            by_module.setdefault(module, []).append(output)
+        return by_module, given[before][1]
+
+    handles = [module.register_forward_hook(note) for module in {*beside(network, layer), layer}]
+    try:
+        yield noted
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def one_of(recorded: Recorded, picture: int, count: int) -> Recorded:
+    """Return what was noted of one picture in a batch of so many; what is no batch stays as it is."""
+
+    def single(tensor: torch.Tensor) -> torch.Tensor:
+        return tensor[picture : picture + 1] if tensor.ndim and len(tensor) == count else tensor
+
+    given, output = recorded
+    return {module: [_mapped(each, single) for each in calls] for module, calls in given.items()}, _mapped(
+        output, single
+    )
 
 
 @contextlib.contextmanager

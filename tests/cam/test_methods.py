@@ -10,7 +10,7 @@ from torch import nn
 
 from gradcam_cli.cam.evidence import Patience
 from gradcam_cli.cam.explainer import Explainer
-from gradcam_cli.cam.methods import METHODS, check_method, methods_named, quick, score
+from gradcam_cli.cam.methods import METHODS, ablation, check_method, methods_named, quick, score
 from gradcam_cli.cam.rerun import Tail
 from gradcam_cli.cam.targets import Aim
 from gradcam_cli.errors import ModelError, UsageError
@@ -156,6 +156,16 @@ def test_ablation_is_done_once_for_all_classes(small_net, batch, monkeypatch):
     maps = Explainer(small_net, "features", method="ablationcam")(batch, lambda logits: [0, 1, 2])[0].maps
     assert len({(each.low, each.high) for each in maps}) == 3
     assert len(built) == len(batch)
+
+
+def test_ablation_in_front_of_what_writes_into_its_input(small_net, batch, monkeypatch):
+    """Feature maps are put back one by one, or all of them where the network has changed them; in several chunks."""
+    monkeypatch.setattr(ablation, "NUMBERS", 4 * small_net.features[:4](batch[:1]).numel())
+    plain = Explainer(small_net, "features.3", method="ablationcam")(batch, 2)
+    small_net.features[4].inplace = True
+    for one, other in zip(plain, Explainer(small_net, "features.3", method="ablationcam")(batch, 2), strict=True):
+        np.testing.assert_array_equal(one.maps[0].values, other.maps[0].values)
+    assert any(each.maps[0].values.any() for each in plain)
 
 
 @pytest.mark.parametrize(("budget", "least", "most"), [(None, 64, 64), (1e-9, 16, 16), (60, 65, 100)])

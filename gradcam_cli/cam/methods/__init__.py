@@ -41,6 +41,7 @@ class Entry:
         rectified: whether what speaks against the class is cut off.
         slow: whether the network is run anew for each feature map.
         layered: whether it looks at the target layer; otherwise its map is the same for all of them.
+        reruns: whether the part of the network behind the layer is run anew, for which the pass before it is noted.
         needs: ``module:function`` that raises where a network or layer does not suit it; empty where all do.
     """
 
@@ -50,6 +51,7 @@ class Entry:
     gradient: bool = True
     rectified: bool = True
     slow: bool = False
+    reruns: bool = False
     layered: bool = True
     needs: str = ""
 
@@ -115,7 +117,7 @@ METHODS: dict[str, Entry] = {
     ),
     "ablationcam": Entry(
         "ablation:ablationcam", "what the score loses without each feature map; some forward passes",
-        "https://doi.org/10.1109/WACV45572.2020.9093360", gradient=False,
+        "https://doi.org/10.1109/WACV45572.2020.9093360", gradient=False, reruns=True,
     ),
     "scorecam": Entry(
         "score:scorecam", "the class's probability when only a feature map's places are left; many forward passes",
