@@ -23,7 +23,12 @@ Numbers = tuple[float, ...]
 
 Precision = Literal["float32", "bfloat16", "float16"]
 
+Fusion = Literal["mean", "max", "product"]
+FigureFormat = Literal["png", "pdf"]
+
 PRECISIONS: tuple[Precision, ...] = ("float32", "bfloat16", "float16")
+FUSIONS: tuple[Fusion, ...] = ("mean", "max", "product")
+FIGURE_FORMATS: tuple[FigureFormat, ...] = ("png", "pdf")
 FITS: tuple[Fit, ...] = ("whole", "crop", "stretch", "pad")
 NORMALIZATIONS: tuple[Normalization, ...] = ("minmax", "max", "none")
 ACTIVATIONS: tuple[Activation, ...] = ("auto", "softmax", "sigmoid")

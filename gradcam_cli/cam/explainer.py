@@ -28,10 +28,9 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-    from gradcam_cli.cam.fuse import Fusion
     from gradcam_cli.cam.smooth import Augmentation
     from gradcam_cli.cam.watch import Watched
-    from gradcam_cli.records import Activation
+    from gradcam_cli.records import Activation, Fusion
 
     Wish = int | Aim
     """A class by its index, or more than that."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -17,10 +17,9 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from gradcam_cli.cam.maps import ClassMap
+    from gradcam_cli.records import Fusion
 
     Values = npt.NDArray[np.float32]
-
-Fusion = Literal["mean", "max", "product"]
 
 SHALLOW = 4
 """A layer whose grid is this many times as fine as the coarsest counts as shallow."""

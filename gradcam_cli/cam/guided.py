@@ -23,12 +23,15 @@ def is_relu(function: object, args: tuple[Any, ...], kwargs: dict[str, Any]) -> 
     return function in _RELUS
 
 
-class Guided(TorchFunctionMode):
-    """Where a forward pass and its backward pass run within it, gradients at what ReLUs return are cut at zero.
+class Calls(TorchFunctionMode):
+    """Tells ``noted`` of every call of one of torch's functions, once it has been made.
 
-    Modules, functions and in-place calls are alike, and no module gets a hook. Source: Springenberg et al., "Striving
-    for Simplicity: The All Convolutional Net", ICLR Workshops 2015, https://arxiv.org/abs/1412.6806.
+    A dispatch mode would see more, also what compiled functions do, but imports torch's compiler.
     """
+
+    def noted(self, function: object, args: tuple[Any, ...], kwargs: dict[str, Any], result: object) -> None:
+        """Take note of a call and of what it returned."""
+        raise NotImplementedError
 
     def __torch_function__(
         self,
@@ -38,9 +41,27 @@ class Guided(TorchFunctionMode):
         kwargs: dict[str, Any] | None = None,
     ) -> Any:  # noqa: ANN401
         result = func(*args, **(kwargs or {}))
-        if is_relu(func, args, kwargs or {}) and result.requires_grad:
-            result.register_hook(_positive)
+        self.noted(func, args, kwargs or {}, result)
         return result
+
+
+class Guided(Calls):
+    """Where a forward pass and its backward pass run within it, gradients at what ReLUs return are cut at zero.
+
+    Modules, functions and in-place calls are alike, and no module gets a hook. Source: Springenberg et al., "Striving
+    for Simplicity: The All Convolutional Net", ICLR Workshops 2015, https://arxiv.org/abs/1412.6806.
+    """
+
+    def noted(
+        self,
+        function: object,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        result: Any,  # noqa: ANN401
+    ) -> None:
+        """Have a ReLU's gradient cut."""
+        if is_relu(function, args, kwargs) and result.requires_grad:
+            result.register_hook(_positive)
 
 
 def _positive(gradient: torch.Tensor) -> torch.Tensor:

@@ -14,16 +14,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 from torch.func import functional_call
-from torch.overrides import TorchFunctionMode
 
 from gradcam_cli.cam.capture import logits_of, undisturbed
-from gradcam_cli.cam.guided import is_relu
+from gradcam_cli.cam.guided import Calls, is_relu
 from gradcam_cli.cam.layout import Layout, first_tensor, layout_of
 from gradcam_cli.errors import ModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from gradcam_cli.records import Size
 
 _POOLS = (
@@ -170,12 +167,10 @@ def _meta_pays(network: nn.Module) -> bool:
 _METADATA = (bool, int, str, type(None), torch.Size, torch.dtype, torch.device, torch.layout)
 
 
-class _Reads(TorchFunctionMode):
+class _Reads(Calls):
     """Counts, by the identity of a tensor, the functions that read its values; those of ``reader``'s reader are not.
 
     Notes whether one of the functions is a ReLU.
-
-    A dispatch mode would see more, also what compiled functions do, but imports torch's compiler.
     """
 
     def __init__(self) -> None:
@@ -186,21 +181,14 @@ class _Reads(TorchFunctionMode):
         self.resting = False
         """While hooks look at tensors."""
 
-    def __torch_function__(
-        self,
-        func: Any,  # noqa: ANN401
-        types: Sequence[type],
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:  # noqa: ANN401
-        result = func(*args, **(kwargs or {}))
-        self.rectifies = self.rectifies or is_relu(func, args, kwargs or {})
+    def noted(self, function: object, args: tuple[Any, ...], kwargs: dict[str, Any], result: object) -> None:
+        """Count what a call has read."""
+        self.rectifies = self.rectifies or is_relu(function, args, kwargs)
         if not self.resting and not isinstance(result, _METADATA):
-            for argument in (*args, *(kwargs or {}).values()):
+            for argument in (*args, *kwargs.values()):
                 for each in argument if isinstance(argument, (list, tuple)) else (argument,):
                     if isinstance(each, torch.Tensor) and id(each) != self.reader:
                         self.count[id(each)] += 1
-        return result
 
 
 class _Notes:

@@ -18,16 +18,14 @@ from gradcam_cli.models.names import check_name
 from gradcam_cli.pipeline.settings import (
     AXES,
     CODECS,
-    FIGURE_FORMATS,
     FORMATS,
-    FUSIONS,
     KINDS,
     MAX_INPUT,
     MIN_INPUT,
     MOVING_KINDS,
     SWEEPS,
 )
-from gradcam_cli.records import ACTIVATIONS, FITS, NORMALIZATIONS, PRECISIONS
+from gradcam_cli.records import ACTIVATIONS, FIGURE_FORMATS, FITS, FUSIONS, NORMALIZATIONS, PRECISIONS
 from gradcam_cli.render.colormap import check_colormap
 
 if TYPE_CHECKING:

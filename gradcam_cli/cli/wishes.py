@@ -46,7 +46,7 @@ def render_settings(chosen: Mapping[str, Any]) -> RenderSettings:
     """Return what the options about looks and kinds of result say; what a command does not offer is the default."""
     usual = RenderSettings()
     return RenderSettings(
-        kinds=chosen["save"],
+        kinds=chosen.get("save", usual.kinds),
         format=chosen.get("picture_format", usual.format),
         colormap=chosen["colormap"],
         alpha=chosen["alpha"],

@@ -16,8 +16,9 @@ from gradcam_cli.errors import OutputError
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from gradcam_cli.records import FigureFormat
+
 PictureSuffix = Literal["png", "jpg", "webp"]
-FigureSuffix = Literal["png", "pdf"]
 
 _LONGEST_SIDE = {"png": 1_000_000, "jpg": 65_500, "webp": 16_383}  # libpng's, libjpeg's and the WebP format's limits
 
@@ -52,7 +53,7 @@ def encode(
     return _encode(pixels, suffix, quality)
 
 
-def encode_figure(pixels: npt.NDArray[np.uint8], suffix: FigureSuffix, dpi: int) -> bytes:
+def encode_figure(pixels: npt.NDArray[np.uint8], suffix: FigureFormat, dpi: int) -> bytes:
     """Encode a picture that is to be printed in a certain size; the same picture gives the same bytes.
 
     Args:

@@ -107,9 +107,7 @@ def explain(
     name, pixels = _pixels(picture)
     session = Session(settings) if loaded is None else _session(settings, loaded)
     prepared = session.prepare(pixels)
-    answer = session.ask([prepared])[0]
-    if isinstance(answer, InputError):
-        raise answer
+    answer = session.ask_one(prepared)
     return Explanation(
         name, pixels, session, answer.maps[0], prepared.geometry, answer.targets[0], answer.predictions[:TOP], render,
         {"explain": answer.seconds},

@@ -25,8 +25,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from gradcam_cli.cam.targets import Aim
-    from gradcam_cli.pipeline.session import Answer, Session
+    from gradcam_cli.pipeline.session import Session
     from gradcam_cli.pipeline.settings import Axis, CompareSettings
     from gradcam_cli.records import Job, Picture, Prediction, Size
 
@@ -117,15 +116,8 @@ class _Asked:
         self._job, self._picture, self._settings = job, picture, settings
         self._prepared = session.prepare(picture.pixels)
         # This pass tells the classes, and lets the times of what follows be those of a network that has run before.
-        answer = self._answer(session.only(0, "gradcam"), None)
-        self.ranking = answer.predictions
+        self.ranking = session.only(0, "gradcam").ask_one(self._prepared, job.name).predictions
         self.aims = session.resolve(self.ranking)
-
-    def _answer(self, session: Session, aims: Sequence[Aim] | None) -> Answer:
-        answer = session.ask([self._prepared], aims)[0]
-        if isinstance(answer, InputError):
-            raise InputError(f"{self._job.name}: {answer.message}", answer.hint)
-        return answer
 
     def told(self, way: Way) -> Prediction:
         """Return the class that is explained in this way."""
@@ -135,7 +127,8 @@ class _Asked:
         """Explain the picture in this way alone, so that its time is its own."""
         method = self.session.settings.methods[way.get("methods", 0)]
         layer = None if self.session.settings.fusion else way.get("layers", 0)
-        answer = self._answer(self.session.only(layer, method), [self.aims[way.get("targets", 0)]])
+        aims = [self.aims[way.get("targets", 0)]]
+        answer = self.session.only(layer, method).ask_one(self._prepared, self._job.name, aims)
         return Explanation(
             self._job.given, self._picture.pixels, self.session, answer.maps[0], self._prepared.geometry,
             answer.targets[0], self.ranking[:TOP], self._settings.render, {"explain": answer.seconds},

@@ -203,6 +203,23 @@ class Session:
             self.warn(f"memory is short: {most} pictures at once are too many, going on with {self._most}")
             return self.ask(pictures, aims)
 
+    def ask_one(self, picture: Prepared, name: str | None = None, aims: Sequence[Aim] | None = None) -> Answer:
+        """Explain one picture.
+
+        Args:
+            picture: prepared.
+            name: how an error calls it.
+            aims: what to explain, instead of the settings' targets.
+
+        Raises:
+            InputError: the network's scores are not finite.
+            ModelError: as ``ask``.
+        """
+        answer = self.ask([picture], aims)[0]
+        if isinstance(answer, InputError):
+            raise answer if name is None else InputError(f"{name}: {answer.message}", answer.hint)
+        return answer
+
     def _ask(self, pictures: Sequence[Prepared], aims: Sequence[Aim] | None) -> list[Answer | InputError]:
         started = time.perf_counter()
         ranked: list[Ranking] = []

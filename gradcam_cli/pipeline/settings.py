@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from fractions import Fraction
     from pathlib import Path
 
-    from gradcam_cli.records import Activation, Fit, Normalization, Numbers, Precision, Size
+    from gradcam_cli.records import Activation, Fit, Fusion, Normalization, Numbers, Precision, Size
 
 PictureFormat = Literal["png", "jpg", "webp"]
 
@@ -37,18 +37,10 @@ Codec = Literal["h264", "vp9", "av1"]
 
 CODECS: tuple[Codec, ...] = ("h264", "vp9", "av1")
 
-Fusion = Literal["mean", "max", "product"]
-
-FUSIONS: tuple[Fusion, ...] = ("mean", "max", "product")
-
 Axis = Literal["models", "layers", "targets", "methods"]
 
 AXES: tuple[Axis, ...] = ("models", "layers", "targets", "methods")
 """What a comparison varies."""
-
-FigureFormat = Literal["png", "pdf"]
-
-FIGURE_FORMATS: tuple[FigureFormat, ...] = ("png", "pdf")
 
 ALL_LAYERS = "all"
 """The name that stands for every layer with a grid."""

@@ -79,9 +79,7 @@ class SweepRun:
         started = time.perf_counter()
         picture = read_picture(job.input, job.name)
         prepared = self._session.prepare(picture.pixels)
-        answer = self._session.ask([prepared])[0]
-        if isinstance(answer, InputError):
-            raise InputError(f"{job.name}: {answer.message}", answer.hint)
+        answer = self._session.ask_one(prepared, job.name)
         shown = list(self._maps(prepared, answer))
         if not shown:
             raise InputError(f"{job.name}: nothing speaks for {answer.targets[0].label}", "try another --target")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import numpy as np
@@ -20,9 +19,6 @@ from gradcam_cli.pipeline.settings import axes_for
 @pytest.fixture(autouse=True)
 def _elsewhere(tmp_path, monkeypatch, photo):
     monkeypatch.chdir(tmp_path)
-    for name in list(os.environ):
-        if name.startswith("GRADCAM_"):
-            monkeypatch.delenv(name)
     Image.fromarray(np.kron(photo, np.ones((4, 4, 1), np.uint8))).save("a.png")
 
 

@@ -24,9 +24,6 @@ ROOT = Path(__file__).resolve().parents[2]
 def _elsewhere(tmp_path, monkeypatch, photo):
     """Every test works in a directory of its own that holds three pictures."""
     monkeypatch.chdir(tmp_path)
-    for name in list(os.environ):
-        if name.startswith("GRADCAM_"):
-            monkeypatch.delenv(name)
     for position, name in enumerate(("a.png", "b.png", "c.png")):
         Image.fromarray(np.roll(photo, 7 * position, axis=1)).save(name)
 
