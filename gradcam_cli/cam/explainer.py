@@ -17,7 +17,7 @@ from gradcam_cli.cam.fuse import fuse
 from gradcam_cli.cam.layers import TargetLayer, every_layer, find_layer, layer_named
 from gradcam_cli.cam.maps import ClassMap, Raw, raw_maps
 from gradcam_cli.cam.methods import METHODS
-from gradcam_cli.cam.replica import Replicas, fold, replica
+from gradcam_cli.cam.replica import Replicas, fold, lay_out, replica
 from gradcam_cli.cam.rerun import recording_of
 from gradcam_cli.cam.targets import Aim
 from gradcam_cli.cam.watch import watch
@@ -41,6 +41,9 @@ if TYPE_CHECKING:
 
 MOST_CONCURRENT = 4
 """Each thread that explains has a batch's activations in memory."""
+
+MOST_AT_ONCE = 8
+"""Pictures in one forward pass on a CPU: those of more are no longer in its caches when the next layer wants them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +146,7 @@ class Explainer:
         self._replicas = None
         if template is not None and watched is not None:
             fold(template, watched.normalised, keep=[target.name for target in self.layers])
+            lay_out(template)
             self._replicas = Replicas(template)
 
     def _resolve(
@@ -164,8 +168,12 @@ class Explainer:
     @property
     def concurrency(self) -> int:
         """How many threads had best explain at once: several with few cores do more than one with all."""
+        return min(MOST_CONCURRENT, torch.get_num_threads()) if self._optimized_for_cpu else 1
+
+    @property
+    def _optimized_for_cpu(self) -> bool:
         on_cpu = all(parameter.device.type == "cpu" for parameter in self.network.parameters())
-        return min(MOST_CONCURRENT, torch.get_num_threads()) if self._replicas is not None and on_cpu else 1
+        return self._replicas is not None and on_cpu
 
     def only(self, layer: int | None, method: str) -> Explainer:
         """Return an explainer of the same network, its copies shared, for one layer, or fused ones, and one method.
@@ -206,6 +214,14 @@ class Explainer:
         Raises:
             ModelError: a target layer has no grid, or the network gives no class scores.
         """
+        at_once = MOST_AT_ONCE if self._optimized_for_cpu else max(len(batch), 1)
+        return [
+            explained
+            for first in range(0, len(batch), at_once)
+            for explained in self._explain(batch[first : first + at_once], _share(targets, first, at_once))
+        ]
+
+    def _explain(self, batch: torch.Tensor, targets: Choose | Sequence[Wish] | Wish | None) -> list[Explained]:
         some = next(self.network.parameters(), batch)
         dtype = some.dtype if some.is_floating_point() else batch.dtype
         with self.running() as (network, modules):
@@ -265,6 +281,15 @@ class Explainer:
             found.append({key: raw.flipped() for key, raw in again.items()} if flipped else again)
         for key in raws:
             raws[key] = Raw.mean([each[key] for each in found])
+
+
+def _share(
+    targets: Choose | Sequence[Wish] | Wish | None, first: int, count: int
+) -> Choose | Sequence[Wish] | Wish | None:
+    """Return what is asked of ``count`` pictures of a batch from the ``first`` on."""
+    if targets is None or isinstance(targets, (int, Aim)) or callable(targets):
+        return targets
+    return targets[first : first + count]
 
 
 def _aims_of(targets: Choose | Sequence[Wish] | Wish | None, position: int, row: list[float]) -> list[Aim]:

@@ -33,7 +33,8 @@ class SqueezeNetOracle:
         layer: str = "features.12",
         gates: torch.dtype = torch.float64,
     ) -> None:
-        self._net, self._gates = copy.deepcopy(net).double(), copy.deepcopy(net).to(gates)
+        self._net = copy.deepcopy(net).double()
+        self._gates = copy.deepcopy(net).to(gates, memory_format=torch.channels_last)  # the kernels that are judged
         for module in (*self._net.modules(), *self._gates.modules()):
             if isinstance(module, nn.ReLU):
                 module.inplace = False
@@ -102,7 +103,8 @@ class SqueezeNetOracle:
     @lru_cache(maxsize=8)  # noqa: B019
     @torch.no_grad()
     def sent_back(self, target: int, *, guided: bool) -> np.ndarray:
-        values, classifier = [torch.from_numpy(self.picture)[None]], self._gates.classifier[1]
+        first = torch.from_numpy(self.picture)[None].contiguous(memory_format=torch.channels_last)
+        values, classifier = [first], self._gates.classifier[1]
         for module in self._gates.features:
             values.append(module(values[-1]))
         scores = classifier(values[-1])[:, target : target + 1]

@@ -32,9 +32,9 @@ OF_LAYER = [name for name in METHODS if name not in (*SCORED, *OF_PIXELS, "cam",
 
 EXACT = 1e-5
 """Of a map's maximum."""
-EXPONENTIAL = 5e-5
+EXPONENTIAL = 1e-4
 """The same for methods that exponentiate logits: of logits up to 28, float32 networks round off up to 6e-5, and that is
-by how much their exponentials are off in relation. Measured: 2.3e-5."""
+by how much their exponentials are off in relation. Measured: 5.6e-5."""
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +62,8 @@ def truth_of(squeezenet, photograph):
 def maps(network, picture, methods, classes, layer="features.12"):
     side = tuple(picture.shape[1:])
     explainer = Explainer(network, layer, method=methods, input_size=side, optimize=True)
-    return explainer(picture[None], lambda logits: classes)[0].maps
+    batch = picture[None].contiguous(memory_format=torch.channels_last)
+    return explainer(batch, lambda logits: classes)[0].maps
 
 
 def assert_equal(found, truth, tolerance):
