@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
+from gradcam_cli.cam.alike import versions_of_one, weighted_sums
 from gradcam_cli.cam.capture import capture, differentiated, logits_of, sides
 from gradcam_cli.cam.components import first_component
 from gradcam_cli.cam.guided import Guided
@@ -161,7 +162,7 @@ class Evidence:
         """Return Σ_k α_k A_k of the layer's feature maps: weights (N, C) → (N, h, w)."""
         if self._question.eigen:
             return self.summed(weights[:, :, None, None] * self.activations)
-        return torch.einsum("nc,nchw->nhw", weights, self.activations)
+        return weighted_sums(weights, self.activations)
 
     def summed(self, parts: torch.Tensor) -> torch.Tensor:
         """Add up what each feature map contributes, (N, C, h, w) → (N, h, w).
@@ -173,8 +174,9 @@ class Evidence:
 
     @torch.no_grad()
     def run(self, pictures: torch.Tensor) -> torch.Tensor:
-        """Run the network on other pictures, (B, 3, H, W), and return the logits, float32 (B, K)."""
-        return logits_of(self._captured.network(pictures)).float()
+        """Run the network on versions of one picture, (B, 3, H, W), and return the logits, float32 (B, K)."""
+        with versions_of_one():
+            return logits_of(self._captured.network(pictures)).float()
 
     def score(self, logits: torch.Tensor, picture: int) -> torch.Tensor:
         """Return a picture's explained score for the network's logits in each row, (B, K) → (B,)."""

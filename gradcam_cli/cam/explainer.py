@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from gradcam_cli.cam.alike import alike
 from gradcam_cli.cam.capture import Captured, capture, recording, undisturbed
 from gradcam_cli.cam.evidence import Patience, Question
 from gradcam_cli.cam.fuse import fuse
@@ -147,6 +148,7 @@ class Explainer:
         if template is not None and watched is not None:
             fold(template, watched.normalised, keep=[target.name for target in self.layers])
             lay_out(template)
+            alike(template)
             self._replicas = Replicas(template)
 
     def _resolve(

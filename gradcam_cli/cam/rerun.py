@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from gradcam_cli.cam.alike import versions_of_one
 from gradcam_cli.cam.capture import logits_of
 from gradcam_cli.cam.layout import first_tensor, with_replaced
 
@@ -71,6 +72,7 @@ class Tail:
             for module, earlier in given.items():
                 then = (lambda: replaced) if module is self._layer else None
                 stack.enter_context(_answering(module, [_repeated(each, count) for each in earlier], then))
+            stack.enter_context(versions_of_one())
             return logits_of(self._network(self._picture.expand(count, -1, -1, -1)))
 
 

@@ -2,13 +2,15 @@
 
 Threads read and preprocess ahead; this thread gathers pictures of one input size into batches and runs the network;
 other threads render, encode and write. Every queue is bounded, in pictures and in bytes, so that memory does not
-grow with the number of inputs. Outcomes come back in the order of the inputs.
+grow with the number of inputs. Outcomes come back in the order of the inputs. Which pictures make a batch follows from
+the inputs alone, not from which thread is done first, since rounding may depend on the company.
 """
 
 from __future__ import annotations
 
 import sys
 import time
+from collections import deque
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -144,29 +146,55 @@ def finish_job(item: _Item, answer: Answer, session: Session, settings: RenderSe
 
 
 class _Batches:
-    """Pictures that wait for company of their own input size."""
+    """Pictures that wait for company of their own input size; to be told of every input, in order.
 
-    def __init__(self, batch_size: int) -> None:
-        self._groups: dict[tuple[int, int], list[tuple[int, _Item]]] = {}
-        self._batch_size = batch_size
+    Args:
+        batch_size: pictures in a batch, at most.
+        window: inputs, from the first that waits on, after which it waits no longer.
+        most_bytes: of decoded pictures after which it does not either.
+    """
 
-    def add(self, position: int, item: _Item) -> None:
-        self._groups.setdefault(item.prepared.geometry.input, []).append((position, item))
+    def __init__(self, batch_size: int, window: int, most_bytes: int) -> None:
+        self.due: deque[list[tuple[int, _Item]]] = deque()
+        """Batches to be explained."""
+        self._groups: dict[tuple[int, int], list[tuple[int, _Item]]] = {}  # input size → who waits, longest first
+        self._since: deque[tuple[int, int]] = deque()  # position and bytes of each input since the first that waits
+        self._batch_size, self._window, self._most_bytes = batch_size, window, most_bytes
 
-    def take(self, *, now: bool) -> list[tuple[int, _Item]]:
-        """Return a full batch, or with ``now`` the largest there is; empty when there is none."""
-        if not self._groups:
-            return []
-        size, group = max(self._groups.items(), key=lambda entry: len(entry[1]))
-        if len(group) < self._batch_size and not now:
-            return []
-        self._groups[size] = group[self._batch_size :]
-        if not self._groups[size]:
-            del self._groups[size]
-        return group[: self._batch_size]
+    def add(self, position: int, item: _Item | None) -> None:
+        """Take over an input, None for one that could not be read."""
+        self._since.append((position, 0 if item is None else item.picture.pixels.nbytes))
+        if item is not None:
+            size = item.prepared.geometry.input
+            self._groups.setdefault(size, []).append((position, item))
+            if len(self._groups[size]) == self._batch_size:
+                self._call(size)
+        self._forget()
+        while len(self._since) >= self._window or sum(each for _, each in self._since) >= self._most_bytes:
+            self._call(self._first())
+            self._forget()
+
+    def flush(self) -> None:
+        """Let nobody wait: there are no more inputs."""
+        while self._groups:
+            self._call(self._first())
+        self._forget()
 
     def clear(self) -> None:
+        self.due.clear()
         self._groups.clear()
+
+    def _first(self) -> tuple[int, int]:
+        """Return the input size of who has waited longest."""
+        return min(self._groups, key=lambda size: self._groups[size][0][0])
+
+    def _call(self, size: tuple[int, int]) -> None:
+        self.due.append(self._groups.pop(size))
+
+    def _forget(self) -> None:
+        waiting = self._groups[self._first()][0][0] if self._groups else sys.maxsize
+        while self._since and self._since[0][0] < waiting:
+            self._since.popleft()
 
 
 class Run:
@@ -183,8 +211,8 @@ class Run:
         self._session = session
         self._settings = settings
         self._window = WINDOW * settings.batch_size
-        self._batches = _Batches(settings.batch_size)
-        self._reading: dict[Future[_Item], tuple[int, Job]] = {}
+        self._batches = _Batches(settings.batch_size, self._window, MOST_BYTES)
+        self._reading: dict[Future[_Item], tuple[int, Job]] = {}  # in the inputs' order
         self._writing: dict[Future[Outcome], tuple[int, Job]] = {}
         self._held: dict[int, int] = {}  # position → bytes of the decoded picture, until its outcome is handed out
         self._done: dict[int, Outcome] = {}
@@ -201,9 +229,10 @@ class Run:
         try:
             while True:
                 self._read_ahead(readers)
-                batch = self._batches.take(now=not (self._reading or self._writing))
-                if batch:
-                    self._explain(batch, writers)
+                if self._exhausted and not self._reading:
+                    self._batches.flush()
+                if self._batches.due:
+                    self._explain(self._batches.due.popleft(), writers)
                 elif self._reading or self._writing:
                     self._wait()
                 elif self._exhausted:
@@ -237,19 +266,21 @@ class Run:
             self._writing[future] = (position, item.job)
 
     def _wait(self) -> None:
-        under_way: set[Future[Any]] = {*self._reading, *self._writing}  # not in __iter__, where it would live on
+        under_way: set[Future[Any]] = {*self._writing}  # not in __iter__, where it would live on
+        if self._reading:
+            under_way.add(next(iter(self._reading)))  # what is read behind it is of no use before
         wait(under_way, return_when=FIRST_COMPLETED)
 
     def _collect(self) -> None:
-        """Take over what the threads have finished."""
-        for reading in [future for future in self._reading if future.done()]:
+        """Take over what the threads have finished; what is read, in the inputs' order."""
+        while self._reading and (reading := next(iter(self._reading))).done():
             position, job = self._reading.pop(reading)
+            item = None
             try:
                 item = reading.result()
+                self._held[position] = item.picture.pixels.nbytes
             except GradcamError as error:
                 self._done[position] = Outcome(job, error=error)
-                continue
-            self._held[position] = item.picture.pixels.nbytes
             self._batches.add(position, item)
         for writing in [future for future in self._writing if future.done()]:
             position, job = self._writing.pop(writing)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import json
+import time
 import weakref
 from typing import TYPE_CHECKING
 
@@ -96,6 +98,67 @@ def test_a_failure_stays_alone(folder, session, batch_size):
     assert [outcome.job.name for outcome in found if outcome.error] == [str(folder / "07.png")]
     assert isinstance(found[7].error, InputError)
     assert len(list((folder.parent / "out").iterdir())) == 39
+
+
+@pytest.mark.parametrize("most_bytes", [run_module.MOST_BYTES, 70_000])
+def test_batches_follow_from_the_inputs_alone(folder, session, monkeypatch, most_bytes):
+    """Rounding may depend on the company; which thread is done first must not show in the results."""
+    (folder / "11.png").write_bytes(b"not a picture")
+    read, ask, finish = run_module.read_job, session.ask, run_module.finish_job
+    monkeypatch.setattr(run_module, "MOST_BYTES", most_bytes)
+
+    def made(slow_to_read, slow_to_write):
+        names, made = {}, []
+
+        def slowly(job, session):
+            time.sleep(0.01 * slow_to_read(job.name))
+            item = read(job, session)
+            names[id(item.prepared)] = job.name
+            return item
+
+        def noted(pictures):
+            made.append([names[id(each)] for each in pictures])
+            return ask(pictures)
+
+        def finished(item, *rest):
+            time.sleep(0.01 * slow_to_write(item.job.name))
+            return finish(item, *rest)
+
+        monkeypatch.setattr(run_module, "read_job", slowly)
+        monkeypatch.setattr(session, "ask", noted)
+        monkeypatch.setattr(run_module, "finish_job", finished)
+        assert sum(1 for _ in outcomes(folder, session, batch_size=3)) == 40
+        return made
+
+    once = made(lambda name: "0.png" in name, lambda name: False)
+    again = made(lambda name: "3.png" in name, lambda name: "2" in name)
+    assert once == again
+    assert max(map(len, once)) > 1
+
+
+def test_bytes_are_the_same_whatever_the_company(folder, session, tmp_path):
+    """In batches of any size, and for what a run that goes on where another stopped finds left."""
+    kinds = ("grayscale", "heatmap", "overlay", "map", "json")
+
+    def written(out, batch_size, leave_out=()):
+        render = RenderSettings(kinds=kinds)
+        options = OutputOptions(tmp_path / out, render.kinds, render.format)
+        jobs = make_plan([str(folder)], suffixes=frozenset({".png"}), options=options).jobs
+        left = [job for job in jobs if job.input.name not in leave_out]
+        assert not [each.error for each in Run(left, session, RunSettings(batch_size, render=render)) if each.error]
+        return {path.name: told(path) for path in (tmp_path / out).iterdir()}
+
+    def told(path):
+        if path.suffix != ".json":
+            return path.read_bytes()
+        return {key: value for key, value in json.loads(path.read_text()).items() if key not in ("seconds", "files")}
+
+    whole = written("whole", 8)
+    assert len(whole) == 5 * 40
+    assert all(written(f"by{size}", size) == whole for size in (1, 3))
+    rest = written("rest", 8, {f"{position:02}.png" for position in (0, 1, 4, 7, 30)})
+    assert rest == {name: whole[name] for name in rest}
+    assert len(rest) == 5 * 35
 
 
 def test_a_result_that_cannot_be_written_is_that_inputs_failure(folder, session, monkeypatch):
