@@ -1,4 +1,8 @@
-"""Grad-CAM of one batch, as a ratio to a bare forward pass of the same batch: ours and the peers', interleaved."""
+"""Grad-CAM of one batch, as a ratio to a bare forward pass of the same batch: ours and the peers', interleaved.
+
+The bare pass is ``inference_mode`` through the network as torchvision builds it. Every peer is used as its manual says;
+captum is told the class, so that it does without looking for it. What is printed is a Markdown table.
+"""
 
 from __future__ import annotations
 
@@ -6,56 +10,46 @@ import argparse
 import copy
 import statistics
 import time
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from typing import TYPE_CHECKING, TypeAlias
 
 import torch
 import torchvision
-from torch import nn
 
 from gradcam_cli.cam.explainer import Explainer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-NETWORKS = ("squeezenet1_0", "mobilenet_v2", "resnet18", "resnet50")
+    from torch import nn
+
+NETWORKS = (
+    "squeezenet1_0", "mobilenet_v2", "resnet18", "resnet50", "vgg16", "densenet121", "efficientnet_b0",
+    "convnext_tiny", "vit_b_16",
+)  # fmt: skip
+COLUMNS = ("gradcam", "gradcam --no-optimize", "captum", "torch-cam", "pytorch-grad-cam")
+
+Timed: TypeAlias = "dict[str, Callable[[], object]]"
 
 
-def contenders(net: nn.Module, batch: torch.Tensor) -> dict[str, Callable[[], object]]:
+def contenders(net: nn.Module, batch: torch.Tensor) -> Timed:
     """Return what is timed; the first is the floor."""
-    explainer = Explainer(net)
-    layer = explainer.layers[0]
-    fast = copy.deepcopy(net).to(memory_format=torch.channels_last)
-    fast_batch = batch.contiguous(memory_format=torch.channels_last)
-    fast_explainer = Explainer(fast, layer.name)
-    folded_explainer = Explainer(fast, layer.name, optimize=True)
-    found: dict[str, Callable[[], object]] = {
+    laid_out = batch.contiguous(memory_format=torch.channels_last)  # as the pipeline's batches are
+    explainer, plain = Explainer(net, optimize=True), Explainer(net)
+    found: Timed = {
         "forward": lambda: forward(net, batch),
-        "gradcam": lambda: explainer(batch),
-        "forward, channels-last": lambda: forward(fast, fast_batch),
-        "gradcam, channels-last": lambda: fast_explainer(fast_batch),
-        "gradcam, as commands do": lambda: folded_explainer(fast_batch),
+        COLUMNS[0]: lambda: explainer(laid_out),
+        COLUMNS[1]: lambda: plain(laid_out),
     }
-    try:
-        from pytorch_grad_cam import GradCAM
-
-        peer_net = copy.deepcopy(net)
-        peer = GradCAM(peer_net, [peer_net.get_submodule(layer.name)])
-        found["pytorch-grad-cam"] = lambda: peer(batch, None)
-    except ImportError:
-        pass
-    try:
-        from torchcam.methods import GradCAM as TorchCAM
-
-        other_net = copy.deepcopy(net)
-        extractor = TorchCAM(other_net, target_layer=other_net.get_submodule(layer.name))
-
-        def torchcam() -> object:
-            scores = other_net(batch)
-            return extractor(scores.argmax(1).tolist(), scores)
-
-        found["torch-cam"] = torchcam
-    except ImportError:
-        pass
+    layer = explainer.layers[0].name
+    tokens = explainer(batch[:1])[0].maps[0].values.shape if "encoder" in layer else None
+    with suppress(ImportError):
+        found["pytorch-grad-cam"] = pytorch_grad_cam(copy.deepcopy(net), layer, batch, tokens)
+    if tokens is None:  # the others give no map of a transformer's tokens
+        with suppress(ImportError):
+            found["captum"] = captum(copy.deepcopy(net), layer, batch)
+        with suppress(ImportError):
+            found["torch-cam"] = torch_cam(copy.deepcopy(net), layer, batch)
     return found
 
 
@@ -64,27 +58,70 @@ def forward(net: nn.Module, batch: torch.Tensor) -> torch.Tensor:
     return net(batch)
 
 
+def pytorch_grad_cam(
+    net: nn.Module, layer: str, batch: torch.Tensor, tokens: tuple[int, ...] | None
+) -> Callable[[], object]:
+    from pytorch_grad_cam import GradCAM
+
+    def on_grid(tensor: torch.Tensor) -> torch.Tensor:
+        return tensor[:, 1:].transpose(1, 2).unflatten(2, tokens)
+
+    cam = GradCAM(net, [net.get_submodule(layer)], reshape_transform=on_grid if tokens else None)
+    return lambda: cam(batch, None)
+
+
+def captum(net: nn.Module, layer: str, batch: torch.Tensor) -> Callable[[], object]:
+    from captum.attr import LayerGradCam
+
+    cam = LayerGradCam(net, net.get_submodule(layer))
+    return lambda: cam.attribute(batch, target=0, relu_attributions=True)
+
+
+def torch_cam(net: nn.Module, layer: str, batch: torch.Tensor) -> Callable[[], object]:
+    from torchcam.methods import GradCAM
+
+    cam = GradCAM(net, target_layer=net.get_submodule(layer))
+
+    def explain() -> object:
+        scores = net(batch)
+        return cam(scores.argmax(1).tolist(), scores)
+
+    return explain
+
+
+def ratios(timed: Timed, rounds: int) -> tuple[float, dict[str, float]]:
+    """Return the floor's median seconds, and each contender's median ratio to the floor of its own round."""
+    floors, found = [], {label: [] for label in timed}
+    for _ in range(rounds):
+        for label, call in timed.items():
+            seconds = duration(call)
+            if label == "forward":
+                floors.append(seconds)
+            found[label].append(seconds / floors[-1])
+    return statistics.median(floors), {label: statistics.median(values) for label, values in found.items()}
+
+
+def duration(call: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    call()
+    return time.perf_counter() - started
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("networks", nargs="*", default=NETWORKS)
-    parser.add_argument("--batch-size", type=int, default=8)
-    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--batch-size", type=int, action="append", help="default: 1 and 16")
+    parser.add_argument("--seconds", type=float, default=25, help="for each row, about; five rounds at least")
     options = parser.parse_args()
-    for name in options.networks:
-        net = torchvision.models.get_model(name, weights=None).eval()
-        batch = torch.randn(options.batch_size, 3, 224, 224)
-        timed = contenders(net, batch)
-        seconds: dict[str, list[float]] = {label: [] for label in timed}
-        for turn in range(options.rounds + 1):
-            for label, call in timed.items():
-                started = time.perf_counter()
-                call()
-                if turn:
-                    seconds[label].append(time.perf_counter() - started)
-        floor = statistics.median(seconds["forward"])
-        print(f"{name}, batch {options.batch_size}: forward {floor * 1e3:.0f} ms")
-        for label, values in seconds.items():
-            print(f"  {label:26s} {statistics.median(values) / floor:5.2f} × forward")
+    print(f"| network | batch | forward | {' | '.join(COLUMNS)} |\n|---|---|---|{'---|' * len(COLUMNS)}")
+    for size in options.batch_size or [1, 16]:
+        for name in options.networks:
+            torch.manual_seed(0)
+            timed = contenders(torchvision.models.get_model(name, weights=None).eval(), torch.randn(size, 3, 224, 224))
+            a_round = sum(duration(call) for call in [*timed.values()] * 2) / 2  # also to warm up
+            floor, found = ratios(timed, max(5, round(options.seconds / a_round)))
+            cells = [f"{found[label]:.2f}" if label in found else "" for label in COLUMNS]
+            print(f"| {name} | {size} | {floor * 1e3:.0f} ms | {' | '.join(cells)} |", flush=True)
 
 
 if __name__ == "__main__":
