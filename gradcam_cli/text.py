@@ -40,6 +40,11 @@ def printable(text: str | os.PathLike[str]) -> str:
     return _UNPRINTABLE.sub(_escaped, os.fspath(text)) or "''"
 
 
+def escaped_json(text: str) -> str:
+    r"""Return a JSON text that means the same, with ``\u202e`` and the like for what `printable` spells out."""
+    return _UNPRINTABLE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
 def quoted(name: object, limit: int = 80) -> str:
     """Return ``name`` for a message: printable, in quotes, its middle left out beyond ``limit`` characters."""
     text = printable(str(name)) if str(name) else ""

@@ -63,6 +63,7 @@ def compare(inputs: tuple[str, ...], **chosen: Any) -> int:  # noqa: ANN401
         columns=chosen["columns"],
         width=chosen["width"],
         fail_fast=chosen["fail_fast"],
+        max_pixels=chosen["max_pixels"],
         render=render_settings(chosen),
     )
     axes_for(models[0].counts(len(models)), settings.rows, settings.columns)  # so that nothing is loaded in vain

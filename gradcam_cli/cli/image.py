@@ -58,7 +58,12 @@ def image(inputs: tuple[str, ...], **chosen: Any) -> int:  # noqa: ANN401
     render = render_settings(chosen)
     plan = plan_for(inputs, chosen, model, kinds=render.kinds, suffixes=PICTURE_SUFFIXES, picture_format=render.format)
     voice = Voice(quiet=chosen["quiet"], verbose=chosen["verbose"])
-    settings = RunSettings(batch_size=chosen["batch_size"], fail_fast=chosen["fail_fast"], render=render)
+    settings = RunSettings(
+        batch_size=chosen["batch_size"],
+        fail_fast=chosen["fail_fast"],
+        max_pixels=chosen["max_pixels"],
+        render=render,
+    )
 
     def outcomes(session: Session, jobs: Sequence[Job]) -> Iterable[Outcome]:
         from gradcam_cli.pipeline.run import Run

@@ -24,7 +24,7 @@ from gradcam_cli.cli.options import (
     video_options,
 )
 from gradcam_cli.cli.report import Report
-from gradcam_cli.cli.sections import SectionCommand
+from gradcam_cli.cli.sections import Checked, Function, SectionCommand, count, option, options
 from gradcam_cli.cli.wishes import model_settings, plan_for, render_settings
 from gradcam_cli.errors import UsageError
 from gradcam_cli.media.suffixes import ANIMATION_SUFFIXES, PICTURE_SUFFIXES, VIDEO_SUFFIXES
@@ -60,11 +60,23 @@ Examples:
 """
 
 
+def frame_limit(usual: int) -> Callable[[Function], Function]:
+    """Return the option for how many frames a clip may have, ``usual`` ones unless it is raised."""
+    return options(
+        "Inputs",
+        option(
+            "--max-frames", type=Checked("N", count), metavar="N", default=usual, show_default=True,
+            help="Refuse clips of more.",
+        ),
+    )  # fmt: skip
+
+
 @click.command(
     short_help="Explain videos, with their sound; --gif for a GIF too.", cls=SectionCommand, epilog=VIDEO_EXAMPLES
 )
 @click.argument("inputs", metavar="PATH...", nargs=-1)
 @input_options
+@frame_limit(1_000_000)
 @part_options
 @steady_options
 @output_options
@@ -100,6 +112,7 @@ def video(inputs: tuple[str, ...], **chosen: Any) -> int:  # noqa: ANN401
 @click.command(short_help="Explain animations, or animate a still picture.", cls=SectionCommand, epilog=GIF_EXAMPLES)
 @click.argument("inputs", metavar="PATH...", nargs=-1)
 @input_options
+@frame_limit(10_000)
 @sweep_options
 @steady_options
 @output_options
@@ -148,6 +161,8 @@ def _settings(chosen: Mapping[str, Any], **more: Any) -> ClipSettings:  # noqa: 
     return ClipSettings(
         batch_size=chosen["batch_size"],
         fail_fast=chosen["fail_fast"],
+        max_pixels=chosen["max_pixels"],
+        max_frames=chosen["max_frames"],
         per_frame_target=chosen["per_frame_target"],
         normalize_over=chosen["normalize_over"],
         smooth=chosen["smooth"],

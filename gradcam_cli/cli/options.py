@@ -12,7 +12,20 @@ import click
 
 from gradcam_cli.cam.methods import check_method
 from gradcam_cli.cam.targets import Target, parse_target
-from gradcam_cli.cli.sections import Checked, Finite, Function, Several, exact, grid, numbers, option, options, rate
+from gradcam_cli.cli.sections import (
+    Checked,
+    Finite,
+    Function,
+    Several,
+    count,
+    exact,
+    grid,
+    numbers,
+    option,
+    options,
+    path,
+    rate,
+)
 from gradcam_cli.models.code import parse_argument
 from gradcam_cli.models.names import check_name
 from gradcam_cli.pipeline.settings import (
@@ -31,7 +44,7 @@ from gradcam_cli.render.colormap import check_colormap
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-FILE = click.Path(path_type=Path)
+FILE = Checked("FILE", path)
 
 input_options = options(
     "Inputs",
@@ -39,7 +52,11 @@ input_options = options(
         "--from-file", metavar="LIST", help="Take inputs from a file, one path a line; - reads the list from stdin."
     ),
     option("-r", "--recursive", is_flag=True, help="Search the subfolders of directories."),
-)
+    option(
+        "--max-pixels", type=Checked("N", count), metavar="N",
+        help="Refuse larger pictures and frames undecoded; 200M is 200 million. Default: 178M, of videos 67M.",
+    ),
+)  # fmt: skip
 
 output_options = options(
     "Outputs",

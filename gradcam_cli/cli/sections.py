@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 from collections.abc import Callable, Iterable
 from fractions import Fraction
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -19,6 +21,7 @@ LARGEST = 10**9
 RATES = Fraction(1, 3600), Fraction(1000)
 """The slowest and the fastest that can be asked for, in frames per second."""
 
+_COUNT = re.compile(r"([0-9]{1,13}(?:\.[0-9]{1,13})?(?:[eE]\+?[0-9]{1,2})?)([kKmMgG]?)")
 _SHORT = re.compile(r"[^eE]{1,40}(?:[eE][+-]?[0-9])?")
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -109,6 +112,33 @@ def exact(text: str) -> Fraction:
     if not 0 <= number <= LARGEST:
         raise UsageError(f"{quoted(text)} is not a number of that kind", "give one such as 2.5 or 30000/1001")
     return number
+
+
+def count(text: str) -> int:
+    """Read a whole number from 1 to a million million: ``5000``, ``200M``, ``2e8``; k, M and G are powers of 1000.
+
+    Raises:
+        UsageError: it is none.
+    """
+    found = _COUNT.fullmatch(text.strip())
+    number = Fraction(found[1]) * 1000 ** " kmg".index(found[2].lower() or " ") if found else Fraction()
+    if number.denominator != 1 or not 1 <= number <= LARGEST * 1000:
+        raise UsageError(f"{quoted(text)} is not a number to count to", "give one such as 5000, 200M or 2e8")
+    return int(number)
+
+
+def path(text: str) -> Path:
+    """Return the path that was typed; a program that calls this one may give what no file system has.
+
+    Raises:
+        UsageError: no file can have this name.
+    """
+    try:
+        if b"\0" not in os.fsencode(text):
+            return Path(text)
+    except UnicodeEncodeError:  # half of a surrogate pair
+        pass
+    raise UsageError(f"{quoted(text)}: no file can have this name", "check the path for typing errors")
 
 
 def rate(text: str) -> Fraction:

@@ -16,7 +16,8 @@ from gradcam_cli.errors import InputError
 from gradcam_cli.files import explain_read_error, refusal
 from gradcam_cli.media import pixels as pixel_modes
 from gradcam_cli.media.gif_blocks import SIGNATURES, Canvas, DamagedGifError, GifFile
-from gradcam_cli.media.image import MAX_PIXELS, read_picture
+from gradcam_cli.media.image import read_picture
+from gradcam_cli.media.limits import PICTURE_PIXELS, check_frames, check_pixels, let_pillow
 from gradcam_cli.text import printable
 
 if TYPE_CHECKING:
@@ -83,19 +84,25 @@ class AnimationReader:
     Args:
         source: a file's path or its content.
         name: how error messages call it.
+        max_pixels: of the canvas; None is `limits.PICTURE_PIXELS`.
+        max_frames: in the file; None is any number.
 
     Attributes:
         info: what is known beforehand.
         damage: after an iteration, why it ended early (``frame 4 and what follows are damaged (…)``), or empty.
 
     Raises:
-        InputError: there is no such file, or it is no animation or picture of at most `MAX_PIXELS` pixels. The
+        InputError: there is no such file, or it is no animation or picture, or one larger or longer than is wanted. The
             iteration raises it when the very first frame is damaged, or the file cannot be read any longer.
     """
 
-    def __init__(self, source: Path | bytes, name: str) -> None:
+    def __init__(
+        self, source: Path | bytes, name: str, max_pixels: int | None = None, max_frames: int | None = None
+    ) -> None:
         self._source = source
         self._name = printable(name)
+        self._most = _Most(max_pixels or PICTURE_PIXELS, max_frames)
+        let_pillow(self._most.pixels)
         self.damage = ""
         self._stream = self._open()
         try:
@@ -165,19 +172,33 @@ class AnimationReader:
         signature = self._stream.read(6)
         self._stream.seek(0)
         if signature in SIGNATURES:
-            return _GifFrames(self._stream, self._name)
+            return _GifFrames(self._stream, self._name, self._most)
         image = _animated(self._stream)
-        return _OneFrame(self._source, self._name) if image is None else _PillowFrames(image, self._name)
+        if image is None:
+            return _OneFrame(self._source, self._name, self._most)
+        return _PillowFrames(image, self._name, self._most)
 
     def _unreadable(self, error: OSError) -> InputError:
         what, hint = explain_read_error(error)
         return InputError(f"{self._name}: {what}", hint)
 
 
+@dataclass(frozen=True, slots=True)
+class _Most:
+    """How large an animation may be."""
+
+    pixels: int
+    frames: int | None
+
+    def check_frames(self, count: int, name: str) -> None:
+        check_frames(count, self.frames, name, "keep fewer of them first")
+
+
 class _GifFrames:
     """The frames of a GIF file."""
 
-    def __init__(self, stream: BinaryIO, name: str) -> None:
+    def __init__(self, stream: BinaryIO, name: str, most: _Most) -> None:
+        self._most = most
         count, duration, size, damage = 0, Fraction(0), (0, 0), ""
         try:
             self._file = GifFile(stream)
@@ -186,20 +207,20 @@ class _GifFrames:
                 if not count:  # browsers enlarge the canvas for the first frame, and for no other
                     size = max(size[0], frame.top + frame.height), max(size[1], frame.left + frame.width)
                 count += 1
+                most.check_frames(count, name)
                 duration += _as_shown(Fraction(frame.delay, 100))
         except DamagedGifError as error:
             damage = str(error)
         if not count:
             raise InputError(f"{name}: is a GIF file without a whole frame" + f" ({damage})" * bool(damage), _COPY)
-        if size[0] * size[1] > MAX_PIXELS:
-            raise _too_large(name)
+        check_pixels(size[1], size[0], most.pixels, name)
         whole = not damage
         self.info = AnimationInfo(size, count if whole else None, self._file.loop, duration if whole else None)
 
     def __iter__(self) -> Iterator[Drawn]:
         canvas = Canvas(self.info.size)
         for frame in self._file.frames():
-            if frame.height * frame.width > MAX_PIXELS:
+            if frame.height * frame.width > self._most.pixels:
                 raise DamagedGifError("it is far larger than its canvas")
             canvas.draw(frame)
             yield *_split(canvas.rgba), Fraction(frame.delay, 100)
@@ -208,14 +229,14 @@ class _GifFrames:
 class _PillowFrames:
     """The frames of an animation that Pillow puts together itself; it holds the file's content, and one frame."""
 
-    def __init__(self, image: Image.Image, name: str) -> None:
+    def __init__(self, image: Image.Image, name: str, most: _Most) -> None:
         width, height = image.size
-        if width * height > MAX_PIXELS:
-            raise _too_large(name)
+        check_pixels(width, height, most.pixels, name)
         self._image = image
         # An APNG may begin with a picture for programs that know no animations: browsers do not show it.
         self._first = int(bool(image.info.get("default_image")))
         self._count = getattr(image, "n_frames", 1)
+        most.check_frames(self._count - self._first, name)
         plays = image.info.get("loop", 0)  # in these formats how often it is shown, not repeated; 0 is for ever
         loop = None if plays == 1 else max(0, plays - 1)
         self.info = AnimationInfo((height, width), self._count - self._first, loop, None)
@@ -238,8 +259,8 @@ class _PillowFrames:
 class _OneFrame:
     """A still picture of any format."""
 
-    def __init__(self, source: Path | bytes, name: str) -> None:
-        picture = read_picture(source, name)
+    def __init__(self, source: Path | bytes, name: str, most: _Most) -> None:
+        picture = read_picture(source, name, most.pixels)
         self._pixels = picture.pixels
         self.info = AnimationInfo(picture.size, 1, None, DEFAULT_DURATION, picture.notes)
 
@@ -266,10 +287,6 @@ def _formats() -> tuple[str, ...]:
 def _as_shown(duration: Fraction) -> Fraction:
     """Return how long a browser shows a frame that asks for ``duration`` seconds."""
     return duration if duration > _SHORTEST else DEFAULT_DURATION
-
-
-def _too_large(name: str) -> InputError:
-    return InputError(f"{name}: has more than {MAX_PIXELS // 10**6} million pixels", "make it smaller first")
 
 
 def _split(rgba: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8] | None]:

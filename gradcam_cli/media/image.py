@@ -14,6 +14,7 @@ from PIL import Image, UnidentifiedImageError
 from gradcam_cli.errors import InputError
 from gradcam_cli.files import explain_read_error, refusal
 from gradcam_cli.media import pixels, sniff
+from gradcam_cli.media.limits import PICTURE_PIXELS, check_pixels, let_pillow, too_large
 from gradcam_cli.media.suffixes import PICTURE_SUFFIXES
 from gradcam_cli.records import Picture
 from gradcam_cli.text import printable
@@ -21,10 +22,7 @@ from gradcam_cli.text import printable
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["MAX_PIXELS", "PICTURE_SUFFIXES", "read_picture"]
-
-MAX_PIXELS = 178_956_970
-"""Larger pictures are refused from their header; the same as Pillow's own limit for what it calls a bomb."""
+__all__ = ["PICTURE_SUFFIXES", "read_picture"]
 
 # Tried in this order, the common ones first. Missing on purpose: what starts another program (EPS, WMF), what only
 # names a file without decoding it, and what has no signature, so that any rubbish passes for it (TGA excepted).
@@ -55,7 +53,7 @@ warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 
-def read_picture(source: Path | bytes, name: str) -> Picture:
+def read_picture(source: Path | bytes, name: str, max_pixels: int | None = None) -> Picture:
     """Read a still picture; its content decides what it is, not its suffix.
 
     EXIF orientation is applied, transparency is put on white, only the first frame or page is read (which
@@ -65,13 +63,14 @@ def read_picture(source: Path | bytes, name: str) -> Picture:
     Args:
         source: a file's path or its content.
         name: how error messages call it.
+        max_pixels: larger ones are refused from their header; None is `limits.PICTURE_PIXELS`.
 
     Returns:
         The picture: uint8 RGB (H, W, 3), C-contiguous.
 
     Raises:
         InputError: there is no such file, it is not a regular file, or not a whole picture of at most
-            `MAX_PIXELS` pixels.
+            ``max_pixels``.
     """
     name = printable(name)
     if not isinstance(source, bytes):
@@ -80,31 +79,31 @@ def read_picture(source: Path | bytes, name: str) -> Picture:
             raise InputError(f"{name}: {refused[0]}", refused[1])
     try:
         with io.BytesIO(source) if isinstance(source, bytes) else source.open("rb") as stream:
-            return _read(stream, name)
+            return _read(stream, name, max_pixels or PICTURE_PIXELS)
     except OSError as error:
         what, hint = explain_read_error(error)
         raise InputError(f"{name}: {what}", hint) from error
 
 
-def _read(stream: BinaryIO, name: str) -> Picture:
+def _read(stream: BinaryIO, name: str, most: int) -> Picture:
     """Decode an open, seekable stream."""
+    let_pillow(most)
     head = stream.read(sniff.HEAD)
     stream.seek(0)
     try:
         with Image.open(stream, formats=_formats()) as image:
-            width, height = image.size
-            if width * height > MAX_PIXELS:
-                raise Image.DecompressionBombError
+            check_pixels(*image.size, most, name)
             image.load()
+            check_pixels(*image.size, most, name)  # a GIF's first frame may enlarge its canvas
             rgb, notes = pixels.to_rgb(_upright(image))
             return Picture(rgb, (*_first_of_many(image), *notes))
     except UnidentifiedImageError as error:
         what, hint = sniff.describe(head)
         raise InputError(f"{name}: {what}", hint) from error
-    except Image.DecompressionBombError as error:
-        raise InputError(
-            f"{name}: has more than {MAX_PIXELS // 10**6} million pixels", "make it smaller first"
-        ) from error
+    except InputError:
+        raise
+    except Image.DecompressionBombError as error:  # it does not tell the size
+        raise too_large(most, f"{name}: has") from error
     except pixels.NonFiniteError as error:
         raise InputError(f"{name}: holds NaN or infinite values", "replace them by numbers first") from error
     except MemoryError as error:

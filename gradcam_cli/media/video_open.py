@@ -10,6 +10,7 @@ import av
 
 from gradcam_cli.errors import InputError
 from gradcam_cli.files import explain_read_error, refusal
+from gradcam_cli.media.limits import check_pixels
 from gradcam_cli.text import printable
 
 if TYPE_CHECKING:
@@ -19,9 +20,6 @@ if TYPE_CHECKING:
     from av.audio.stream import AudioStream
     from av.container import InputContainer
     from av.video.stream import VideoStream
-
-MAX_PIXELS = 1 << 26
-"""Of a frame (8192×8192); larger ones are refused from the header."""
 
 # Missing on purpose: playlists and scripts, which name other files or hosts (hls, concat, dash, sdp, …), and what
 # takes any file for raw samples.
@@ -94,7 +92,7 @@ def _explained(path: Path, name: str) -> InputError:
     return InputError(f"{name}: is not a video of a known kind", "give an MP4, MOV, MKV, WebM, AVI or TS file")
 
 
-def video_stream(container: InputContainer, name: str) -> VideoStream:
+def video_stream(container: InputContainer, name: str, max_pixels: int) -> VideoStream:
     """Return the stream to explain: the best one as FFmpeg sees it, album covers excepted.
 
     Raises:
@@ -108,7 +106,7 @@ def video_stream(container: InputContainer, name: str) -> VideoStream:
     stream = next((s for s in found if best is not None and s.index == best.index), found[0])
     if stream.codec_context is None:
         raise InputError(f"{name}: no decoder is known for its video", "convert it to H.264 first")
-    check_size(stream.codec_context.width, stream.codec_context.height, name)
+    check_size(stream.codec_context.width, stream.codec_context.height, max_pixels, name)
     return stream
 
 
@@ -118,15 +116,13 @@ def audio_stream(container: InputContainer) -> AudioStream | None:
     return next((s for s in container.streams.audio if best is not None and s.index == best.index), None)
 
 
-def check_size(width: int, height: int, name: str) -> None:
-    """Refuse frames of more than `MAX_PIXELS`.
+def check_size(width: int, height: int, max_pixels: int, name: str) -> None:
+    """Refuse frames of more than ``max_pixels``.
 
     Raises:
         InputError: they are too large.
     """
-    if width * height > MAX_PIXELS:
-        what = f"its frames of {width}×{height} have more than {MAX_PIXELS // 10**6} million pixels"
-        raise InputError(f"{name}: {what}", "make them smaller first")
+    check_pixels(width, height, max_pixels, name, f"its frames of {width}×{height} have")
 
 
 def reason(error: Exception) -> str:

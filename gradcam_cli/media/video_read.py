@@ -11,6 +11,7 @@ import av
 
 from gradcam_cli.errors import InputError
 from gradcam_cli.media import timing, video_info, video_planes
+from gradcam_cli.media.limits import FRAME_PIXELS, check_frames
 from gradcam_cli.media.video_audio import AudioSource
 from gradcam_cli.media.video_decode import Decoder
 from gradcam_cli.media.video_info import VideoInfo
@@ -72,13 +73,15 @@ class VideoReader:
         fps: take frames at this constant rate, before ``stride``; None keeps the source's times.
         max_size: longest side in pixels; larger frames are made smaller.
         name: how error messages call it.
+        max_pixels: of a frame; None is `limits.FRAME_PIXELS`.
+        max_frames: delivered, by what the file says of itself and by count; None is any number.
 
     Attributes:
         info: what is known beforehand.
 
     Raises:
-        InputError: there is no such file, it is no video, no frame of it can be decoded, or none is between ``start``
-            and ``end``.
+        InputError: there is no such file, it is no video, it is larger or longer than wanted, no frame of it can be
+            decoded, or none is between ``start`` and ``end``.
     """
 
     def __init__(
@@ -91,12 +94,15 @@ class VideoReader:
         fps: Fraction | None = None,
         max_size: int | None = None,
         name: str | None = None,
+        max_pixels: int | None = None,
+        max_frames: int | None = None,
     ) -> None:
         self._path, self._name = path, printable(name or path)
         self._start, self._end, self._max_size = start, end, max_size
+        self._max_pixels, self._max_frames, self._count = max_pixels or FRAME_PIXELS, max_frames, 0
         with ExitStack() as stack:
             self._container = stack.enter_context(opened(path, self._name))
-            self._stream = video_stream(self._container, self._name)
+            self._stream = video_stream(self._container, self._name, self._max_pixels)
             self._tick = Fraction(self._stream.time_base or Fraction(1, 90_000))
             self._base = (self._stream.start_time or 0) * self._tick
             self._rate = video_info.mean_rate(self._stream)
@@ -109,6 +115,7 @@ class VideoReader:
             self._converter = video_planes.Converter(self._shape)
             self._converted: tuple[av.VideoFrame, Planes] | None = None
             self.info = self._info(stride, fps)
+            self._check_frames(self.info.frames or 1)
             self._stack = stack.pop_all()
 
     def __enter__(self) -> Self:
@@ -133,7 +140,12 @@ class VideoReader:
         if frame is None:
             raise StopIteration
         self._next = next(self._frames, None)
+        self._count += 1
+        self._check_frames(self._count)
         return self._delivered(frame)
+
+    def _check_frames(self, count: int) -> None:
+        check_frames(count, self._max_frames, self._name, "take a part with --start and --end, or fewer with --fps")
 
     @property
     def skipped(self) -> int:
@@ -162,7 +174,9 @@ class VideoReader:
                 if reader is None or time > reader._position + _NEAR:
                     if reader:
                         reader.close()
-                    reader = VideoReader(self._path, start=time, max_size=self._max_size, name=self._name)
+                    reader = VideoReader(
+                        self._path, start=time, max_size=self._max_size, name=self._name, max_pixels=self._max_pixels
+                    )
                 frame = reader._at(time)
                 if frame:
                     frame.time += reader._first.time - self._first.time
@@ -220,7 +234,7 @@ class VideoReader:
 
     def _stamped(self) -> Iterator[tuple[int | None, int, av.VideoFrame]]:
         for frame in self._decoder.frames():
-            check_size(frame.width, frame.height, self._name)
+            check_size(frame.width, frame.height, self._max_pixels, self._name)
             yield frame.dts if frame.pts is None else frame.pts, frame.duration or 0, frame
 
     def _require(self, first: Shown[av.VideoFrame] | None) -> Shown[av.VideoFrame]:

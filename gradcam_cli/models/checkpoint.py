@@ -42,6 +42,8 @@ WRAPPERS = (
 
 _ZIP = (b"PK\x03\x04", b"PK\x05\x06")
 _PICKLE = b"\x80"
+_COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd", b"7z\xbc\xaf", b"Rar!")
+_TAR = slice(257, 262)
 _REFUSED_CLASS = re.compile(r"GLOBAL (\S+)")
 
 
@@ -97,10 +99,12 @@ def _read(path: Path, head: bytes) -> tuple[object, Sayings | None]:
         raise _error(path, "the file is empty", AGAIN)
     if _is_safetensors(head):  # before pickles, as the low byte of the header's length can look like one
         return _read_safetensors(path)
-    if head.startswith(_PICKLE):
+    if head.startswith(_PICKLE) and head[_TAR] != b"ustar":
         return _read_torch(path, mmap=False), None
     if head.startswith(b"version https://git-lfs"):
         raise _error(path, "a Git LFS pointer, not the file itself", "fetch the file with: git lfs pull")
+    if head.startswith(_COMPRESSED) or head[_TAR] == b"ustar":
+        raise _error(path, "an archive, not a checkpoint", "unpack it, and give the checkpoint that is in it")
     if head.lstrip().startswith(b"<"):
         raise _error(path, "a web page, not a checkpoint", "download the file itself, not the page about it")
     if path.suffix.lower() == ".safetensors":
@@ -125,7 +129,14 @@ def _check_archive(path: Path) -> None:
         raise _error(path, "a TorchScript program, which gives no access to its layers", RESAVE)
     # torch.save stores, never compresses: anything else is no checkpoint, and could unfold to any size.
     if "data.pkl" not in names or any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
-        raise _error(path, "a zip file, but not one that torch.save writes", "give a checkpoint file")
+        raise _error(path, "a zip file, but not one that torch.save writes", "give a checkpoint file, unpacked")
+    if members_overlap(entries, path):
+        raise _error(path, "a zip file whose members overlap, so that it unfolds to more than it holds", AGAIN)
+
+
+def members_overlap(entries: list[zipfile.ZipInfo], path: Path) -> bool:
+    """Whether a zip file's members, none of which is compressed, come to more than the file."""
+    return sum(entry.file_size for entry in entries) > path.stat().st_size
 
 
 def _read_torch(path: Path, *, mmap: bool) -> object:

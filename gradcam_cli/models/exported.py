@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from gradcam_cli.errors import ModelError
-from gradcam_cli.models.checkpoint import is_plain
+from gradcam_cli.models.checkpoint import is_plain, members_overlap
 from gradcam_cli.models.vetting import RefusedError, is_archive, vetted
 from gradcam_cli.records import Preset
 from gradcam_cli.text import printable, quoted
@@ -78,6 +78,8 @@ def load_exported(path: Path) -> Exported:
     """
     try:
         with zipfile.ZipFile(path) as archive:
+            if members_overlap(archive.infolist(), path):
+                raise RefusedError("its members overlap, so that it unfolds to more than it holds")
             plain, program = vetted(archive)
         shape = _input(program)
         module, usual = _module(plain), Preset(channels=shape[1] or 3)

@@ -46,7 +46,7 @@ def architecture(spec: str, **arguments: object) -> Architecture:
     """
     maker = _Maker(locate(spec), arguments)
     module = maker.make()
-    usual = _count_classes(module)
+    usual = _count_classes(module, spec)
     recipe = Recipe("as its code made it", None, Preset(), None)
 
     def build(num_classes: int) -> nn.Module:
@@ -220,16 +220,22 @@ SIDE = Preset().crop
 
 
 @torch.no_grad()
-def _count_classes(module: nn.Module) -> int:
+def _count_classes(module: nn.Module, spec: str) -> int:
     """Return the length of the score vector: from a run or, where the network takes other sizes, from its last layer.
 
     0 is for what neither tells.
+
+    Raises:
+        ModelError: it is 0, as that of a network that was built without its last layer.
     """
     try:
         some = next(module.parameters(), torch.empty(0))
         scores = _scores(module(torch.zeros(1, 3, SIDE, SIDE, device=some.device)))
     except Exception:  # a network may raise anything at a size that is not its own
         scores = None
+    if scores is not None and not scores.numel():
+        hint = "have it return a classifier: with one class or more (num_classes), and its last layer"
+        raise ModelError(f"{spec} returns a network without classes: its output is empty", hint)
     if scores is not None:
         return scores.shape[1] if scores.ndim == 2 else 1
     counts = [getattr(each, "out_features", None) or getattr(each, "out_channels", None) for each in module.modules()]

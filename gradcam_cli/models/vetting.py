@@ -15,6 +15,8 @@ import zipfile
 from typing import Any
 
 MAX_JSON = 64 << 20
+MAX_EXPRESSION = 2000
+"""Characters of a size that depends on others: each level of its brackets is one pass over it."""
 
 _WORD = re.compile(r"[A-Za-z0-9_.]{0,400}", re.ASCII)
 _CALL = re.compile(r"[A-Za-z0-9_.]{0,400}(@\d{1,6})?", re.ASCII)
@@ -206,6 +208,8 @@ def _check(value: object, key: str = "") -> None:
 
 def _is_size(expression: str) -> bool:
     """Whether an expression, which will be evaluated, is made of numbers, free dimensions, products and sums alone."""
+    if len(expression) > MAX_EXPRESSION:
+        return False
     while expression not in ("", "_"):
         shorter = _TERM.sub("_", expression)
         if shorter == expression:

@@ -47,6 +47,7 @@ def explain(
     alpha: float = 0.5,
     alpha_by_intensity: bool = False,
     normalize: Normalization = "minmax",
+    max_pixels: int | None = None,
 ) -> Explanation:
     """Explain one picture.
 
@@ -70,6 +71,7 @@ def explain(
         alpha: the heatmap's weight in the overlay, in [0, 1].
         alpha_by_intensity: whether cold regions stay clear.
         normalize: ``minmax``, ``max`` or ``none``.
+        max_pixels: larger pictures are refused from their header; default: 178 million.
 
     Returns:
         The explanation: ``.map`` (float32), ``.grayscale``, ``.heatmap``, ``.overlay`` (uint8) at the picture's
@@ -104,7 +106,7 @@ def explain(
     render = RenderSettings(
         colormap=check_colormap(colormap), alpha=alpha, by_intensity=alpha_by_intensity, normalize=normalize
     )
-    name, pixels = _pixels(picture)
+    name, pixels = _pixels(picture, max_pixels)
     session = Session(settings) if loaded is None else _session(settings, loaded)
     prepared = session.prepare(pixels)
     answer = session.ask_one(prepared)
@@ -135,7 +137,9 @@ def _numbers(given: float | Sequence[float] | None) -> tuple[float, ...] | None:
     return (float(given),) if isinstance(given, (int, float)) else tuple(map(float, given))
 
 
-def _pixels(picture: str | os.PathLike[str] | bytes | npt.NDArray[np.uint8]) -> tuple[str, npt.NDArray[np.uint8]]:
+def _pixels(
+    picture: str | os.PathLike[str] | bytes | npt.NDArray[np.uint8], max_pixels: int | None
+) -> tuple[str, npt.NDArray[np.uint8]]:
     if isinstance(picture, np.ndarray):
         if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3 or not picture.size:
             raise InputError(
@@ -143,6 +147,6 @@ def _pixels(picture: str | os.PathLike[str] | bytes | npt.NDArray[np.uint8]) -> 
             )
         return "array", np.ascontiguousarray(picture)
     if isinstance(picture, bytes):
-        return "bytes", read_picture(picture, "the picture").pixels
+        return "bytes", read_picture(picture, "the picture", max_pixels).pixels
     path = Path(picture)
-    return str(path), read_picture(path, str(path)).pixels
+    return str(path), read_picture(path, str(path), max_pixels).pixels

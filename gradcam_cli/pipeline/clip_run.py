@@ -212,6 +212,8 @@ class _Video:
             fps=settings.fps,
             max_size=settings.max_size,
             name=job.name,
+            max_pixels=settings.max_pixels,
+            max_frames=settings.max_frames,
         )
         self.size = self._reader.info.size
         self.count = self._reader.info.frames
@@ -276,7 +278,7 @@ class _Animation:
     def __init__(self, job: Job, settings: ClipSettings) -> None:
         assert job.input is not None
         self._settings = settings
-        self._reader = AnimationReader(job.input, job.name)
+        self._reader = AnimationReader(job.input, job.name, settings.max_pixels, settings.max_frames)
         self.size = self._reader.info.size
         self.count = self._reader.info.frames
         self.notes = list(self._reader.info.notes)

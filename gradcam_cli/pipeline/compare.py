@@ -77,7 +77,7 @@ class CompareRun:
     def _compare(self, job: Job) -> Outcome:
         if job.input is None:
             raise InputError("a comparison cannot be made of standard input", "save the picture in a file")
-        picture = read_picture(job.input, job.name)
+        picture = read_picture(job.input, job.name, self._settings.max_pixels)
         asked = [_Asked(session, job, picture, self._settings) for session in self._sessions]
         rows = self._ways()
         cells = [[asked[way.get("models", 0)].explained(way) for way in row] for row in rows]

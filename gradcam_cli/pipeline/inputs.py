@@ -169,17 +169,35 @@ class Search:
             self._fail(pattern, "matches nothing", self._kinds)
 
     def _matches(self, base: str, pieces: list[str]) -> Iterator[str]:
-        """Yield the paths below ``base`` that match. ``**`` follows no link, so it ends."""
-        plain = list(takewhile(_MAGIC.isdisjoint, pieces))
-        base = os.path.join(base, *plain)
-        if plain and not os.path.lexists(base):
-            return
-        if len(plain) == len(pieces):
-            yield base
-            return
-        piece, *rest = pieces[len(plain) :]
+        """Yield the paths below ``base`` that match. ``**`` follows no link, so it ends.
+
+        A directory that is reached in several ways, by links or ``..``, is listed once for each rest of the pattern:
+        otherwise the ways would multiply with each piece.
+        """
+        seen: set[tuple[object, ...]] = set()
+        stack = [iter([(base, pieces)])]  # folders may be deeper than Python lets functions call themselves
+        while stack:
+            following = next(stack[-1], None)
+            if following is None:
+                stack.pop()
+                continue
+            base, pieces = following
+            plain = list(takewhile(_MAGIC.isdisjoint, pieces))
+            base, rest = os.path.join(base, *plain), pieces[len(plain) :]
+            if plain and not os.path.lexists(base):
+                continue
+            if not rest:
+                yield base
+                continue
+            state = identity(base or os.curdir) or base, *rest
+            if state not in seen:
+                seen.add(state)
+                stack.append(self._steps(base, *rest))
+
+    def _steps(self, base: str, piece: str, *rest: str) -> Iterator[tuple[str, list[str]]]:
+        """Yield where a pattern's first piece leads from ``base``, and what is left of the pattern there."""
         if piece == "**":
-            yield from self._matches(base, rest or ["*"])
+            yield base, list(rest) or ["*"]
         entries: list[os.DirEntry[str]] = []
         with suppress(OSError):
             entries = _list(base or os.curdir)
@@ -189,9 +207,9 @@ class Search:
                 continue
             if piece == "**":
                 if entry.is_dir(follow_symlinks=False) and identity(path) != self._output:
-                    yield from self._matches(path, [piece, *rest])
+                    yield path, [piece, *rest]
             elif fnmatch.fnmatch(entry.name, piece) and (not rest or _is_folder(entry)):
-                yield from self._matches(path, rest)
+                yield path, list(rest)
 
 
 def identity(path: str) -> tuple[int, int] | None:

@@ -171,6 +171,11 @@ def _prepare(jobs: Sequence[Job], directory: Path) -> None:
                 folder = folder.parent
             if not os.path.isdir(folder):
                 raise _unwritable(folder, "it is a file")
+            if linked := _link_between(directory, folder):
+                raise UsageError(
+                    f"{printable(linked)}: is a symbolic link, and results are not written through one",
+                    "remove the link, or choose another directory for the results with -o",
+                )
             if not os.access(folder, os.W_OK | os.X_OK):
                 raise _unwritable(folder, "permission denied, or the file system is read-only")
         shared = clashes((fold(str(job.stem)), job) for job in jobs)
@@ -181,6 +186,12 @@ def _prepare(jobs: Sequence[Job], directory: Path) -> None:
             with suppress(OSError):
                 path.rmdir()
         raise
+
+
+def _link_between(directory: Path, folder: Path) -> Path | None:
+    """Return what leads out of the output directory on the way to a folder in it; that itself may be a link."""
+    below = (each for each in (folder, *folder.parents) if each != directory and each.is_relative_to(directory))
+    return next((each for each in below if each.is_symlink()), None)
 
 
 def _unwritable(path: Path, reason: str) -> UsageError:

@@ -15,6 +15,7 @@ from gradcam_cli.models.load import versions
 from gradcam_cli.render.colormap import colormap
 from gradcam_cli.render.overlay import heatmap, mark_unseen, overlay
 from gradcam_cli.render.saliency import SaliencyMap
+from gradcam_cli.text import escaped_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -152,8 +153,8 @@ class Explanation:
 
 
 def as_json(record: dict[str, Any]) -> str:
-    """Return a record as one line; bytes of file names that are no text are escaped."""
-    return json.dumps(record, ensure_ascii=False, allow_nan=False).encode("utf-8", "backslashreplace").decode("utf-8")
+    """Return a record as one line; what a terminal obeys, and bytes of file names that are no text, are escaped."""
+    return escaped_json(json.dumps(record, ensure_ascii=False, allow_nan=False))
 
 
 def _grayscale(explanation: Explanation) -> bytes:

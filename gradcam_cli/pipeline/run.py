@@ -91,14 +91,14 @@ def one_by_one(
             return
 
 
-def read_job(job: Job, session: Session) -> _Item:
-    """Read and preprocess one input.
+def read_job(job: Job, session: Session, max_pixels: int | None) -> _Item:
+    """Read and preprocess one input of at most ``max_pixels``.
 
     Raises:
         InputError: it is no picture that can be read.
     """
     started = time.perf_counter()
-    picture = read_picture(_standard_input(job.name) if job.input is None else job.input, job.name)
+    picture = read_picture(_standard_input(job.name) if job.input is None else job.input, job.name, max_pixels)
     read = time.perf_counter()
     prepared = session.prepare(picture.pixels)
     return _Item(job, picture, prepared, {"read": read - started, "preprocess": time.perf_counter() - read})
@@ -253,7 +253,7 @@ class Run:
             if following is None:
                 self._exhausted = True
                 return
-            self._reading[readers.submit(read_job, following[1], self._session)] = following
+            self._reading[readers.submit(read_job, following[1], self._session, self._settings.max_pixels)] = following
 
     def _explain(self, batch: list[tuple[int, _Item]], writers: ThreadPoolExecutor) -> None:
         answers = self._session.ask([item.prepared for _, item in batch])

@@ -178,10 +178,12 @@ class RunSettings:
     Attributes:
         batch_size: pictures in one forward pass, at most.
         fail_fast: whether the first input that fails ends the run.
+        max_pixels: of a picture; None is the usual limit, see `media.limits`.
     """
 
     batch_size: int = 8
     fail_fast: bool = False
+    max_pixels: int | None = None
     render: RenderSettings = field(default_factory=RenderSettings)
 
 
@@ -203,6 +205,8 @@ class ClipSettings:
         stride: keep the first of every so many frames.
         fps: constant frame rate; None keeps the source's times.
         max_size: longest side in pixels, or None.
+        max_pixels: of a source's frame or picture; None is the usual limit, see `media.limits`.
+        max_frames: of a clip; None is any number.
         codec: of videos.
         audio: whether the sound is kept.
         gif_fps: most frames per second of GIFs; None keeps them all.
@@ -223,6 +227,8 @@ class ClipSettings:
     stride: int = 1
     fps: Fraction | None = None
     max_size: int | None = None
+    max_pixels: int | None = None
+    max_frames: int | None = None
     codec: Codec = "h264"
     audio: bool = True
     gif_fps: Fraction | None = None
@@ -246,6 +252,7 @@ class CompareSettings:
         columns: what varies from column to column, or None to have it chosen.
         width: of the figure, in millimetres.
         fail_fast: whether the first input that fails ends the run.
+        max_pixels: of a picture; None is the usual limit, see `media.limits`.
         render: how maps are shown.
     """
 
@@ -253,6 +260,7 @@ class CompareSettings:
     columns: Axis | None = None
     width: float = 178
     fail_fast: bool = False
+    max_pixels: int | None = None
     render: RenderSettings = field(default_factory=RenderSettings)
 
     def __post_init__(self) -> None:

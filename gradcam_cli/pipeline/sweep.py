@@ -77,7 +77,7 @@ class SweepRun:
         if job.input is None:
             raise InputError("a sweep cannot be made of standard input", "save the picture in a file")
         started = time.perf_counter()
-        picture = read_picture(job.input, job.name)
+        picture = read_picture(job.input, job.name, self._settings.max_pixels)
         prepared = self._session.prepare(picture.pixels)
         answer = self._session.ask_one(prepared, job.name)
         shown = list(self._maps(prepared, answer))

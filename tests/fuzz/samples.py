@@ -131,7 +131,7 @@ def _videos() -> Samples:
     return (*made, (".mp4", (ROOT / "sample_images" / "cat.mp4").read_bytes()))
 
 
-class _Evil:
+class Evil:
     """Runs a command when a careless reader unpickles it."""
 
     def __reduce__(self) -> tuple[object, ...]:
@@ -160,8 +160,8 @@ def _weights() -> Samples:
         (".safetensors", save({key: value.double() for key, value in state.items()}, {"format": "pt"})),
         (".ckpt", saved({"state_dict": state, "hyper_parameters": {"lr": 0.1, "tuple": (1, None)}})),
         (".pth", saved(other)),
-        (".pth", saved({**state, "evil": _Evil()})),
-        (".pkl", pickle.dumps({**state, "evil": _Evil()})),
+        (".pth", saved({**state, "evil": Evil()})),
+        (".pkl", pickle.dumps({**state, "evil": Evil()})),
         (".pth", (ROOT / "gradcam_cli" / "models" / "tiny" / "tiny.safetensors").read_bytes()[:20_000]),
     )
 

@@ -19,7 +19,8 @@ from PIL import Image, features
 
 from gradcam_cli.errors import InputError
 from gradcam_cli.media import sniff
-from gradcam_cli.media.image import MAX_PIXELS, PICTURE_SUFFIXES, read_picture
+from gradcam_cli.media.image import PICTURE_SUFFIXES, read_picture
+from gradcam_cli.media.limits import PICTURE_PIXELS
 from tests.media.pictures import off, pixels, png_chunk, png_header, saved, scene
 
 # pytest replaces the filters that the module under test sets; a test below looks at those in a fresh interpreter.
@@ -126,7 +127,7 @@ def test_random_damage_is_refused_or_read_but_never_crashes():
 
 
 def test_bombs_are_refused_from_their_header():
-    side = int(MAX_PIXELS**0.5) + 1
+    side = int(PICTURE_PIXELS**0.5) + 1
     bomb = png_header(side, side, 1, 0) + png_chunk(b"IDAT", zlib.compress(bytes(1000))) + png_chunk(b"IEND", b"")
     with pytest.raises(InputError, match="bomb: has more than 178 million pixels"):
         read_picture(bomb, "bomb")

@@ -1,10 +1,12 @@
 """Checkpoints of every shape, for the bundled architecture: it is built in milliseconds."""
 
 import argparse
+import gzip
 import io
 import os
 import pickle
 import random
+import tarfile
 import warnings
 import zipfile
 
@@ -103,6 +105,23 @@ def zipped(**entries):
     return buffer.getvalue()
 
 
+def tarred(name):
+    """Return a tar archive, a form in which torch once kept checkpoints, whose reader unpacks it."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", encoding="latin-1", format=tarfile.USTAR_FORMAT) as archive:
+        archive.addfile(tarfile.TarInfo(name))
+    return buffer.getvalue()
+
+
+def overlapping():
+    """Return a zip file that is small, and in which every member claims all of it."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("x/data.pkl", bytes(1000))
+        archive.filelist += 9 * archive.filelist
+    return buffer.getvalue()
+
+
 BROKEN_BYTES = {
     "empty": (b"", "empty"),
     "random": (random.Random(0).randbytes(5000), "not a PyTorch"),
@@ -111,6 +130,11 @@ BROKEN_BYTES = {
     "empty zip": (zipped(), "zip"),
     "another zip": (zipped(a="b"), "zip"),
     "compressed": (zipped(**{"data.pkl": bytes(100_000)}), "zip"),
+    "checkpoint in a zip": (zipped(**{"x.pth": zipped(a="b")}), "zip"),
+    "gzip": (gzip.compress(b"\x80\2}."), "an archive"),
+    "tar": (tarred("x.pth"), "an archive"),
+    "tar that looks like a pickle": (tarred("\x80\2storages"), "an archive"),
+    "zip whose members overlap": (overlapping(), "overlap"),
     "half a zip": (zipped(a="b")[:40], "damaged"),
     "plain pickle": (pickle.dumps({"a": 1}), "damaged"),
     "header too large": ((1 << 62).to_bytes(8, "little") + b"{}", "not a PyTorch"),

@@ -252,6 +252,18 @@ def test_decomposed_graphs(tmp_path):
     assert torch.allclose(load_model(weights=tmp_path / "x.pt2").module(picture), net(picture), atol=1e-6)
 
 
+def test_members_that_overlap_are_refused(tmp_path):
+    path = exported(seeded(), tmp_path / "x.pt2")
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.filelist += 40 * archive.filelist
+        archive._didModify = True
+    assert "overlap" in refusal(path).message
+
+
+def test_an_expression_as_deep_as_a_well_is_none():
+    assert not _is_size("Add(" * 300_000 + "1" + ")" * 300_000)  # a pass for each bracket would take hours
+
+
 def test_expressions_that_are_sizes():
     symbol = "Symbol('s77', positive=True, integer=True)"
     for fine in ("5", "-1", "s0", symbol, f"Mul(Integer(64), {symbol})", f"Min(Integer(7), Mul(Integer(2), {symbol}))"):

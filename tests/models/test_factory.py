@@ -161,6 +161,17 @@ def test_arguments_are_for_code_alone(spec):
         load_model(spec, arguments={"depth": 3})
 
 
+@pytest.mark.parametrize("batch", [torch.zeros(2, 0), torch.zeros(0)])
+def test_a_network_without_classes(batch, tmp_path):
+    (tmp_path / "none.py").write_text(
+        f"import torch\nfrom torch import nn\nclass Net(nn.Module):\n    def forward(self, x):\n"
+        f"        return torch.zeros({tuple(batch.shape)})\n"
+    )
+    with pytest.raises(ModelError, match=r"none\.py:Net returns a network without classes") as caught:
+        load_model(f"{tmp_path}/none.py:Net")
+    assert "num_classes" in caught.value.hint
+
+
 def test_a_network_without_values(tmp_path):
     (tmp_path / "m.py").write_text("from torch import nn\ndef build(): return nn.Conv2d(3, 2, 1, device='meta')\n")
     with pytest.raises(ModelError, match="without values"):

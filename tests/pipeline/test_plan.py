@@ -173,6 +173,30 @@ def test_a_pattern_does_not_follow_links_in_circles():
     assert names(plan("d/**/*.jpg")) == ["d/a.jpg"]
 
 
+@pytest.mark.parametrize("pattern", ["*/.." * 12 + "/*.jpg", "**/.." * 9 + "/*.jpg", "*/" * 14 + "*.jpg"])
+def test_ways_that_meet_again_are_not_gone_twice(pattern):
+    touch(*(f"d/{k}/{k}.jpg" for k in range(4)))
+    for name in "wxyz":
+        Path("d", name).symlink_to(".")
+    os.chdir("d")
+    assert len(plan(pattern, "0/0.jpg").jobs) in (1, 4)  # folders only, or all that is below
+
+
+@posix_only
+def test_a_pattern_in_very_deep_folders():
+    here = Path.cwd()
+    for _ in range(1200):
+        os.mkdir("d")
+        os.chdir("d")
+    touch("a.jpg")
+    os.chdir(here)
+    try:
+        assert len(plan("**/*.jpg").jobs) == 1
+        assert len(plan(".", recursive=True).jobs) == 1
+    finally:
+        subprocess.run(["rm", "-rf", "d"], check=True)  # which Python's own way of removing folders is not up to
+
+
 @posix_only
 def test_a_file_that_looks_like_a_pattern_is_itself():
     touch("[a]*.jpg", "ax.jpg")

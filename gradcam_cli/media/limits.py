@@ -1,0 +1,56 @@
+"""How large pictures, frames and clips may be: what is larger is refused before it costs memory or time."""
+
+from __future__ import annotations
+
+from PIL import Image
+
+from gradcam_cli.errors import InputError
+
+PICTURE_PIXELS = 178_956_970
+"""Of a picture, or an animation's canvas; the same as Pillow's own limit for what it calls a bomb."""
+
+FRAME_PIXELS = 1 << 26
+"""Of a video's frame (8192×8192)."""
+
+
+def check_pixels(width: int, height: int, most: int, name: str, what: str = "") -> None:
+    """Refuse a picture of more than ``most`` pixels.
+
+    Args:
+        width: of the picture.
+        height: of the picture.
+        most: how many pixels it may have.
+        name: how the error calls the file.
+        what: how it calls the picture: ``its frames of 9000×9000 have``; by default it is the file itself.
+
+    Raises:
+        InputError: it has more.
+    """
+    if width * height > most:
+        raise too_large(most, f"{name}: {what or 'has'}", f": --max-pixels {_rounded_up(width * height)}")
+
+
+def too_large(most: int, what: str, how: str = " with --max-pixels") -> InputError:
+    """Return the error for a picture of more than ``most`` pixels: ``cat.png: has``."""
+    size = f"{most // 10**6} million" if most >= 10**6 else f"{most}"
+    return InputError(f"{what} more than {size} pixels", f"make it smaller first, or raise the limit{how}")
+
+
+def check_frames(count: int, most: int | None, name: str, hint: str) -> None:
+    """Refuse a clip of more than ``most`` frames, or none if that is None.
+
+    Raises:
+        InputError: it has more; its hint begins with ``hint``.
+    """
+    if most is not None and count > most:
+        raise InputError(f"{name}: has more than {most} frames", f"{hint}, or raise the limit with --max-frames")
+
+
+def let_pillow(most: int) -> None:
+    """Have Pillow decode pictures of ``most`` pixels too, where its own limit is lower; it is one for the process."""
+    if Image.MAX_IMAGE_PIXELS is not None and most > 2 * Image.MAX_IMAGE_PIXELS:
+        Image.MAX_IMAGE_PIXELS = (most + 1) // 2  # it refuses twice as many
+
+
+def _rounded_up(pixels: int) -> str:
+    return f"{-(-pixels // 10**6)}M" if pixels > 10**6 else str(pixels)
