@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -122,12 +123,59 @@ def test_importing_the_package_imports_nothing_heavy():
 
 
 def test_the_bundled_network_is_explained_without_torchvision_and_compiler(tmp_path):
-    """Each costs about a second of start-up: torchvision imports torch's compiler, and that imports sympy."""
+    """Each costs about a second of start-up; the compiler imports sympy."""
     arguments = ["image", "-q", "-m", "tiny", "-o", str(tmp_path), str(PACKAGE.parent / "sample_images" / "cat.jpg")]
     loaded = imported_by(f"from gradcam_cli.cli.process import main\nmain({arguments!r})")
     assert "torch" in loaded
     assert not loaded & {"torchvision", "sympy"}
     assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_torchvisions_networks_are_explained_without_the_compiler(tmp_path):
+    """It stays at hand for those who call what asks for it."""
+    weights, cat = tmp_path / "weights.pth", PACKAGE.parent / "sample_images" / "cat.jpg"
+    out = tmp_path / "out"
+    arguments = ["image", "-q", "-w", str(weights), "-o", str(out), str(cat)]
+    loaded = imported_by(f"""
+import torch
+from gradcam_cli.models.light import import_lightly
+models = import_lightly("torchvision.models")
+torch.save(models.resnet18(num_classes=3).state_dict(), {str(weights)!r})
+from gradcam_cli.cli.main import run
+assert run({arguments!r}) == 0
+""")
+    assert "torchvision" in loaded
+    assert "sympy" not in loaded
+    assert len(list(out.iterdir())) == 3
+
+
+def test_the_compiler_is_there_for_who_wants_it():
+    loaded = imported_by("""
+from gradcam_cli.models.light import import_lightly
+import_lightly("torchvision.models")
+import torch, torchvision
+boxes = torch.tensor([[0.0, 0.0, 4.0, 4.0]])
+pooled = torchvision.ops.roi_align(torch.ones(1, 1, 8, 8), [boxes], (2, 2))
+assert pooled.shape == (1, 1, 2, 2) and pooled.eq(1).all()
+import torch._dynamo
+assert torch._dynamo.is_compiling() is False
+assert torchvision.ops.roi_align.__globals__["is_compile_supported"]("cpu") is True
+""")
+    assert "sympy" in loaded
+
+
+def test_a_module_that_wants_more_of_the_compiler_has_it(tmp_path, monkeypatch):
+    (tmp_path / "greedy.py").write_text("from torch._dynamo import reset\n")
+    (tmp_path / "broken.py").write_text("raise ValueError('broken')\n")
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{PACKAGE.parent}")
+    imported_by("""
+from gradcam_cli.models.light import import_lightly
+try:
+    import_lightly("broken")
+except ValueError as error:
+    assert str(error) == "broken"
+import_lightly("greedy").reset()
+""")
 
 
 def test_files_stay_small():

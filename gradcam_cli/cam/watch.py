@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 _POOLS = (
     nn.MaxPool2d, nn.AvgPool2d, nn.LPPool2d, nn.FractionalMaxPool2d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d,
 )  # fmt: skip
-_SMALL_NETWORK = 5_000_000
-"""Parameters up to which one forward pass takes some hundredths of a second."""
+_QUICK_NETWORK = 150_000_000
+"""Parameters up to which one forward pass takes less than a second or so."""
 
 
 class CannotRunError(ModelError):
@@ -156,12 +156,12 @@ def _valueless(network: nn.Module) -> dict[str, torch.Tensor]:
 
 
 def _meta_pays(network: nn.Module) -> bool:
-    """Whether the meta device is the faster way to watch: its kernels import torch's compiler, a second of start-up.
+    """Whether the meta device is the faster way to watch: its kernels import torch's compiler, 1.5 s of start-up.
 
-    torchvision has imported that already; without it a small network is sooner run for real.
+    Where nothing has imported that already, all but the largest networks are sooner run for real.
     """
     size = sum(parameter.numel() for parameter in network.parameters())
-    return "torch._dynamo" in sys.modules or size > _SMALL_NETWORK
+    return "torch._dynamo" in sys.modules or size > _QUICK_NETWORK
 
 
 _METADATA = (bool, int, str, type(None), torch.Size, torch.dtype, torch.device, torch.layout)

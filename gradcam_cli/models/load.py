@@ -153,9 +153,6 @@ def load_model(
     if labels is not None:
         network.labels = read_labels(Path(labels), network.sides)
     network.module.to(device=place)
-    # Channels-last is the fastest layout for convolutions, on processors as on GPUs; five dimensions cannot have it.
-    if not any(parameter.ndim == 5 for parameter in network.module.parameters()):
-        network.module.to(memory_format=torch.channels_last)
     return network
 
 

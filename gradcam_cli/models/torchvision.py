@@ -1,4 +1,4 @@
-"""torchvision's classification networks: the only module that imports torchvision, which takes a second or more."""
+"""torchvision's classification networks: the only module that imports torchvision."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ import re
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from torchvision import models
-
 from gradcam_cli.models.download import cache_path
+from gradcam_cli.models.light import import_lightly
 from gradcam_cli.models.names import TORCHVISION
 from gradcam_cli.models.source import Architecture, Entry, Recipe
 from gradcam_cli.records import Preset
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+models = import_lightly("torchvision.models")
 
 # The Inception networks come as torchvision makes them with weights: the input is brought from ImageNet's statistics
 # to the ones they were trained with. A checkpoint does not record this; one that was fine-tuned from the published

@@ -4,16 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
-from torch import nn
 
 from gradcam_cli.models import tiny
 from gradcam_cli.models.tiny.network import TinyNet
 from gradcam_cli.models.tiny.train import export
-
-
-def as_loaded(net: nn.Module) -> nn.Module:
-    """Return ``net`` in the mode and memory layout that a loaded network has, so that the two agree to the last bit."""
-    return net.eval().to(memory_format=torch.channels_last)
 
 
 def tiny_net(num_classes: int = 10, seed: int = 0) -> TinyNet:

@@ -19,7 +19,7 @@ from gradcam_cli.errors import ModelError
 from gradcam_cli.models.checkpoint import read_state_dict
 from gradcam_cli.models.load import load_model
 
-from .conftest import as_loaded, tiny_net
+from .conftest import tiny_net
 
 PICTURE = torch.linspace(-1, 1, 3 * 16 * 16).view(1, 3, 16, 16)
 
@@ -58,7 +58,7 @@ def test_wrappers(kind, num_classes, tmp_path):
     net = tiny_net(num_classes)
     network = load_model("tiny", weights=saved(WRAPPED[kind](net.state_dict()), tmp_path / "x.pth"))
     assert network.num_classes == num_classes
-    assert torch.equal(network.module(PICTURE), as_loaded(net)(PICTURE))
+    assert torch.equal(network.module(PICTURE), net.eval()(PICTURE))
     assert (network.labels is None) == (num_classes != 10)
     assert not network.module.training
     assert not any(parameter.requires_grad for parameter in network.module.parameters())
@@ -82,7 +82,7 @@ def test_formats_and_precisions_become_float32(kind, dtype, tmp_path):
         saved(state, path, _use_new_zipfile_serialization=kind == "zip")
     network = load_model("tiny", weights=path)
     assert {parameter.dtype for parameter in network.module.parameters()} == {torch.float32}
-    assert torch.equal(network.module(PICTURE), as_loaded(net.to(dtype).float())(PICTURE))
+    assert torch.equal(network.module(PICTURE), net.to(dtype).float().eval()(PICTURE))
 
 
 def test_weights_that_are_not_finite_load(tmp_path):

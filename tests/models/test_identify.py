@@ -17,7 +17,7 @@ from gradcam_cli.models.fit import hollow
 from gradcam_cli.models.load import describe, load_model
 from gradcam_cli.models.signatures import SIGNATURES, Signature
 
-from .conftest import as_loaded, tiny_net
+from .conftest import tiny_net
 from .test_checkpoint import PICTURE, WRAPPED, Evil, saved
 
 
@@ -48,7 +48,7 @@ def test_in_every_wrapper(kind, tmp_path):
     network = load_model(weights=saved(WRAPPED[kind](net.state_dict()), tmp_path / "x.pth"))
     assert network.name == "tiny"
     assert network.notes[0] == "tiny, recognised by its keys and shapes"
-    assert torch.equal(network.module(PICTURE), as_loaded(net)(PICTURE))
+    assert torch.equal(network.module(PICTURE), net.eval()(PICTURE))
 
 
 def test_vision_transformers_of_other_sizes_and_training_heads():
@@ -224,7 +224,7 @@ def grey_net(name, num_classes):
 
     net = models.get_model(name, weights=None, num_classes=num_classes)
     net.conv1 = nn.Conv2d(1, 64, 7, stride=2, padding=3, bias=False)
-    return as_loaded(net)
+    return net.eval()
 
 
 def test_a_network_of_one_channel(tmp_path):

@@ -13,7 +13,7 @@ from gradcam_cli.models.source import Architecture, Recipe
 from gradcam_cli.models.tiny.network import CLASSES, MEAN, TinyNet
 from gradcam_cli.records import Preset
 
-from .conftest import as_loaded, tiny_net
+from .conftest import tiny_net
 
 PICTURE = torch.linspace(-1, 1, 3 * 64 * 64).view(1, 3, 64, 64)
 
@@ -27,7 +27,7 @@ def offline(empty_cache, monkeypatch):
 
 def test_tiny(bundled):
     network = load_model("tiny")
-    assert torch.equal(network.module(PICTURE), as_loaded(bundled)(PICTURE))
+    assert torch.equal(network.module(PICTURE), bundled.eval()(PICTURE))
     assert (network.name, network.labels, network.num_classes) == ("tiny", CLASSES, 10)
     assert (network.preset.crop, network.preset.mean) == (32, MEAN)
     assert network.weights.source == "bundled"
@@ -67,7 +67,7 @@ def test_auto_is_tiny_offline_and_says_so(bundled, offline):
 def test_auto_is_mobilenet_when_its_weights_are_cached(offline):
     from torchvision import models
 
-    original = as_loaded(models.mobilenet_v2())
+    original = models.mobilenet_v2().eval()
     offline.mkdir(parents=True)
     torch.save(original.state_dict(), offline / "mobilenet_v2-7ebf99e0.pth")
     network = load_model("auto")
@@ -115,7 +115,7 @@ def test_squeezenet_with_its_imagenet_weights(shared_data):
 def test_heads_of_other_sizes(name, num_classes, tmp_path):
     from torchvision import models
 
-    original = as_loaded(models.get_model(name, weights=None, num_classes=num_classes))
+    original = models.get_model(name, weights=None, num_classes=num_classes).eval()
     torch.save(original.state_dict(), tmp_path / "x.pth")
     network = load_model(name, weights=tmp_path / "x.pth")
     assert (network.num_classes, network.labels) == (num_classes, None)
@@ -126,7 +126,7 @@ def test_buffers_that_no_file_holds_and_old_spellings(tmp_path):
     """The hollow construction leaves computed buffers right; DenseNet's files spell ``norm.1`` for ``norm1``."""
     from torchvision import models
 
-    original = as_loaded(models.densenet121(num_classes=3))
+    original = models.densenet121(num_classes=3).eval()
     state = {
         key.replace("norm1", "norm.1").replace("conv2", "conv.2") if "denselayer" in key else key: value
         for key, value in original.state_dict().items()
@@ -140,7 +140,7 @@ def test_buffers_that_no_file_holds_and_old_spellings(tmp_path):
 def test_googlenet_drops_auxiliary_heads_and_transforms_its_input(tmp_path):
     from torchvision import models
 
-    original = as_loaded(models.googlenet(aux_logits=True, transform_input=True, init_weights=False, num_classes=5))
+    original = models.googlenet(aux_logits=True, transform_input=True, init_weights=False, num_classes=5).eval()
     torch.save(original.state_dict(), tmp_path / "x.pth")
     network = load_model("googlenet", weights=tmp_path / "x.pth")
     assert not [name for name, _ in network.module.named_modules() if name.startswith("aux")]
