@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from gradcam_cli.errors import GradcamError, InputError
 from gradcam_cli.files import read_at_most
 from gradcam_cli.media.atomic import write_all
-from gradcam_cli.media.image import read_picture
+from gradcam_cli.pipeline.reading import bring, read_for
 from gradcam_cli.pipeline.results import MAKERS, TOP, Explanation
 
 if TYPE_CHECKING:
@@ -91,16 +91,17 @@ def one_by_one(
             return
 
 
-def read_job(job: Job, session: Session, max_pixels: int | None) -> _Item:
-    """Read and preprocess one input of at most ``max_pixels``.
+def read_job(job: Job, session: Session, settings: RunSettings) -> _Item:
+    """Read and preprocess one input.
 
     Raises:
         InputError: it is no picture that can be read.
     """
     started = time.perf_counter()
-    picture = read_picture(_standard_input(job.name) if job.input is None else job.input, job.name, max_pixels)
+    source = _standard_input(job.name) if job.input is None else job.input
+    picture = read_for(session, source, job.name, settings.max_pixels, settings.max_size)
     read = time.perf_counter()
-    prepared = session.prepare(picture.pixels)
+    picture, prepared = bring(session, picture, settings.max_size)
     return _Item(job, picture, prepared, {"read": read - started, "preprocess": time.perf_counter() - read})
 
 
@@ -253,7 +254,7 @@ class Run:
             if following is None:
                 self._exhausted = True
                 return
-            self._reading[readers.submit(read_job, following[1], self._session, self._settings.max_pixels)] = following
+            self._reading[readers.submit(read_job, following[1], self._session, self._settings)] = following
 
     def _explain(self, batch: list[tuple[int, _Item]], writers: ThreadPoolExecutor) -> None:
         answers = self._session.ask([item.prepared for _, item in batch])

@@ -56,14 +56,14 @@ def test_order_is_the_inputs(folder, session):
 def test_few_pictures_are_alive_at_once(folder, session, monkeypatch):
     pictures: list[weakref.ref] = []
     most = 0
-    original = run_module.read_picture
+    original = run_module.read_for
 
     class Tracked(np.ndarray):
         """An array that can be referred to weakly."""
 
-    def tracked(source, name):
+    def tracked(*arguments):
         nonlocal most
-        picture = original(source, name)
+        picture = original(*arguments)
         picture.pixels = picture.pixels.view(Tracked)
         pictures.append(weakref.ref(picture.pixels))
         most = max(most, alive())
@@ -72,7 +72,7 @@ def test_few_pictures_are_alive_at_once(folder, session, monkeypatch):
     def alive() -> int:
         return sum(reference() is not None for reference in pictures)
 
-    monkeypatch.setattr(run_module, "read_picture", tracked)
+    monkeypatch.setattr(run_module, "read_for", tracked)
     count = 0
     for outcome in outcomes(folder, session, batch_size=2):
         assert outcome.error is None
@@ -110,9 +110,9 @@ def test_batches_follow_from_the_inputs_alone(folder, session, monkeypatch, most
     def made(slow_to_read, slow_to_write):
         names, made = {}, []
 
-        def slowly(job, session):
+        def slowly(job, *rest):
             time.sleep(0.01 * slow_to_read(job.name))
-            item = read(job, session)
+            item = read(job, *rest)
             names[id(item.prepared)] = job.name
             return item
 
