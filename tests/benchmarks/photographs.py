@@ -7,7 +7,7 @@ baseline + queues. Baseline is the peak of a process that imports the same, load
 Queues are what the run may hold beyond that, by its own constants, for pictures of P decoded bytes whose results have
 F bytes as files:
 
-    decoded pictures   min(pictures, WINDOW × batch) × P, at most MOST_BYTES + P
+    decoded pictures   min(pictures, WINDOW × batch) × P, at most MOST_BYTES
     readers at work    READERS × 4/3 P: the decoder's own copy has four bytes a pixel
     writers at work    WRITERS × (7/3 P + F): map, overlay, the overlay as the encoder wants it, and the files
 
@@ -131,7 +131,7 @@ def queues(count: int, decoded: int, files: int) -> int:
     from gradcam_cli.pipeline.run import MOST_BYTES, READERS, WINDOW, WRITERS
 
     held = min(count, WINDOW * BATCH_SIZE) * decoded
-    return min(held, MOST_BYTES + decoded) + READERS * decoded * 4 // 3 + WRITERS * (decoded * 7 // 3 + files)
+    return min(held, MOST_BYTES) + READERS * decoded * 4 // 3 + WRITERS * (decoded * 7 // 3 + files)
 
 
 def best(spent: list[Spent]) -> Spent:

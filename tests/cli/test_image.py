@@ -207,7 +207,7 @@ def test_failures_are_called_as_successes_are(gradcam, monkeypatch):
 
 
 def test_endless_standard_input_is_refused(gradcam, monkeypatch):
-    monkeypatch.setattr("gradcam_cli.pipeline.run.MOST_BYTES", 1000)
+    monkeypatch.setattr("gradcam_cli.pipeline.run.MOST_FROM_STDIN", 1000)
     monkeypatch.setattr("gradcam_cli.pipeline.inputs.MOST_BYTES", 1000)
     with open("/dev/zero") as endless:
         monkeypatch.setattr(sys, "stdin", endless)
