@@ -5,9 +5,10 @@ without its start-up, which is what a folder of one picture takes; CPU milliseco
 with others disturbs least; and peak memory for all pictures and for a quarter of them. Peak memory is also divided by
 baseline + queues. Baseline is the peak of a process that imports the same, loads the network and explains one batch.
 Queues are what the run may hold beyond that, by its own constants, for pictures of P decoded bytes whose results have
-F bytes as files:
+F bytes as files, and of which the network sees T bytes:
 
     decoded pictures   min(pictures, WINDOW × batch) × P, at most MOST_BYTES
+    prepared pictures  min(pictures, WINDOW × batch) × T
     readers at work    READERS × 4/3 P: the decoder's own copy has four bytes a pixel
     writers at work    WRITERS × (7/3 P + F): map, overlay, the overlay as the encoder wants it, and the files
 
@@ -74,7 +75,7 @@ def make_originals(folder: Path, size: tuple[int, int]) -> None:
     for position in range(DISTINCT):
         height, width = size[::-1] if position % 4 == 3 else size
         pixels = cv2.resize(sources[position % len(sources)], (width, height), interpolation=cv2.INTER_CUBIC)
-        grain = cv2.GaussianBlur(random.normal(0, 16, (height, width, 1)).astype(np.float32), (0, 0), 0.8)
+        grain = cv2.GaussianBlur(random.normal(0, 28, (height, width, 1)).astype(np.float32), (0, 0), 0.8)
         pixels = np.clip(pixels + np.roll(grain, position, 1)[..., None], 0, 255).astype(np.uint8)
         cv2.imwrite(str(folder / f"{position:02}.jpg"), pixels, [cv2.IMWRITE_JPEG_QUALITY, 90])
 
@@ -108,8 +109,8 @@ def run(folder: Path, out: Path, network: list[str], extra: list[str]) -> Spent:
     return Spent(wall, used.ru_utime, used.ru_stime, used.ru_maxrss << 10)
 
 
-def baseline(network: str, weights: Path | None, size: tuple[int, int]) -> int:
-    """Peak memory of a process that loads the network as the command does and explains one batch."""
+def baseline(network: str, weights: Path | None, size: tuple[int, int]) -> tuple[int, int]:
+    """Peak memory of a process that loads the network as the command does and explains one batch; a picture's T."""
     import numpy as np
 
     import gradcam_cli.cli.main
@@ -123,15 +124,16 @@ def baseline(network: str, weights: Path | None, size: tuple[int, int]) -> int:
     height, width = size
     prepared = session.prepare(np.zeros((height // 8, width // 8, 3), np.uint8))  # the same input, no large picture
     session.ask([prepared] * BATCH_SIZE)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10, prepared.tensor.nbytes
 
 
-def queues(count: int, decoded: int, files: int) -> int:
+def queues(count: int, decoded: int, seen: int, files: int) -> int:
     """Bytes that a run holds beyond the network and a batch, at most; see the formula above."""
     from gradcam_cli.pipeline.run import MOST_BYTES, READERS, WINDOW, WRITERS
 
-    held = min(count, WINDOW * BATCH_SIZE) * decoded
-    return min(held, MOST_BYTES) + READERS * decoded * 4 // 3 + WRITERS * (decoded * 7 // 3 + files)
+    window = min(count, WINDOW * BATCH_SIZE)
+    held = min(window * decoded, MOST_BYTES) + window * seen
+    return held + READERS * decoded * 4 // 3 + WRITERS * (decoded * 7 // 3 + files)
 
 
 def best(spent: list[Spent]) -> Spent:
@@ -148,7 +150,7 @@ def measure(label: str, size: tuple[int, int], count: int, scratch: Path, option
     elsewhere(make_originals, originals, size)
     mean = sum(path.stat().st_size for path in originals.iterdir()) / DISTINCT
     print(f"{count} photographs of {size[1]}×{size[0]}, {mean / 1e6:.2f} MB each", flush=True)
-    counts = (1, max(1, count // 4), count)
+    counts = (1, max(2, count // 4), count)
     spent: dict[int, list[Spent]] = {each: [] for each in counts}
     largest = 0
     for each in counts:
@@ -163,8 +165,8 @@ def measure(label: str, size: tuple[int, int], count: int, scratch: Path, option
                     sizes[stem] = sizes.get(stem, 0) + path.stat().st_size
                 largest = max(largest, *sizes.values())
     one, quarter, whole = (best(spent[each]) for each in counts)
-    base = elsewhere(baseline, options.network, weights, size)
-    allowed = base + elsewhere(queues, count, size[0] * size[1] * 3, largest)
+    base, seen = elsewhere(baseline, options.network, weights, size)
+    allowed = base + elsewhere(queues, count, size[0] * size[1] * 3, seen, largest)
     steady = Spent(whole.wall - one.wall, whole.user - one.user, whole.system - one.system, 0)
     print(f"  pictures a second    {count / whole.wall:6.2f}, without start-up {(count - 1) / steady.wall:.2f}")
     print(f"  cores busy           {whole.cpu / whole.wall:6.2f}, without start-up {steady.cpu / steady.wall:.2f}")
@@ -181,8 +183,10 @@ def measure(label: str, size: tuple[int, int], count: int, scratch: Path, option
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--network", default="squeezenet1_0")
-    parser.add_argument("--large", type=int, default=200, metavar="N", help="photographs of 12 megapixels; 0 for none")
-    parser.add_argument("--small", type=int, default=1000, metavar="N", help="photographs of 0.2; 0 for none")
+    parser.add_argument(
+        "--large", type=int, default=200, metavar="N", help="photographs of 12 megapixels; fewer than 8: none"
+    )
+    parser.add_argument("--small", type=int, default=1000, metavar="N", help="photographs of 0.2; fewer than 8: none")
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("extra", nargs="*", metavar="OPTION", help="for the command, after --")
     options = parser.parse_args()
@@ -191,7 +195,7 @@ def main() -> None:
         if options.network != "tiny":
             elsewhere(save_checkpoint, options.network, scratch / "weights.pth")
         for label, size, count in (("large", LARGE, options.large), ("small", SMALL, options.small)):
-            if count > 1:
+            if count >= 8:
                 measure(label, size, count, scratch, options)
 
 
