@@ -34,6 +34,12 @@ NORMALIZATIONS: tuple[Normalization, ...] = ("minmax", "max", "none")
 ACTIVATIONS: tuple[Activation, ...] = ("auto", "softmax", "sigmoid")
 
 
+def fitted(size: tuple[float, float], longest: int | None) -> Size:
+    """Return a size, aspect kept and sides rounded to the nearest pixel, whose longest side is at most ``longest``."""
+    scale = min(1.0, longest / max(size)) if longest else 1.0
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+
+
 @dataclass(frozen=True, slots=True)
 class Preset:
     """How a network wants its pictures: sizes in pixels, statistics in units of the scaled range, RGB or luma.
@@ -134,10 +140,12 @@ class Picture:
     Attributes:
         pixels: uint8 RGB, (H, W, 3), upright, opaque.
         notes: what was done to it that a user should know (first of several pages, …).
+        whole: (height, width) of the upright picture in its file, of which ``pixels`` may be a smaller decoding.
     """
 
     pixels: npt.NDArray[np.uint8]
-    notes: tuple[str, ...] = ()
+    notes: tuple[str, ...]
+    whole: Size
 
     @property
     def size(self) -> Size:

@@ -62,6 +62,7 @@ def image(inputs: tuple[str, ...], **chosen: Any) -> int:  # noqa: ANN401
         batch_size=chosen["batch_size"],
         fail_fast=chosen["fail_fast"],
         max_pixels=chosen["max_pixels"],
+        max_size=chosen["max_size"],
         render=render,
     )
 

@@ -20,6 +20,7 @@ from gradcam_cli.cli.sections import (
     count,
     exact,
     grid,
+    longest_side,
     numbers,
     option,
     options,
@@ -86,6 +87,7 @@ image_options = options(
         "--quality", type=click.IntRange(1, 100), metavar="1…100", default=95, show_default=True,
         help="Of jpg and webp.",
     ),
+    longest_side("what is written; larger pictures are made smaller"),
 )  # fmt: skip
 
 moving_options = options(
@@ -131,7 +133,7 @@ part_options = options(
         "--fps", type=Checked("N", rate), metavar="N",
         help="Take frames at this rate; default: the source's own times.",
     ),
-    option("--max-size", type=click.IntRange(16), metavar="PIXELS", help="Longest side of the frames."),
+    longest_side("the frames"),
 )  # fmt: skip
 
 steady_options = options(

@@ -198,3 +198,8 @@ def options(section: str, *declared: tuple[tuple[str, ...], dict[str, Any]]) -> 
 def option(*names: str, **attributes: Any) -> tuple[tuple[str, ...], dict[str, Any]]:  # noqa: ANN401
     """Describe an option as ``click.option`` takes it."""
     return names, attributes
+
+
+def longest_side(what: str) -> tuple[tuple[str, ...], dict[str, Any]]:
+    """Describe the option for how large ``what`` may be."""
+    return option("--max-size", type=click.IntRange(16), metavar="PIXELS", help=f"Longest side of {what}.")

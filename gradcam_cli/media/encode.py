@@ -48,7 +48,7 @@ def encode(
         raise OutputError(f"a picture of {side} pixels is too long for {suffix.upper()} (at most {limit})", hint)
     if palette is not None:
         if suffix == "png":
-            return _with_palette(_encode(pixels, suffix, quality), palette)
+            return with_palette(_encode(pixels, suffix, quality), palette)
         pixels = _coloured(pixels, palette)
     return _encode(pixels, suffix, quality)
 
@@ -119,8 +119,13 @@ def _webp(pixels: npt.NDArray[np.uint8], quality: int) -> bytes:
     return buffer.getvalue()
 
 
-def _with_palette(gray_png: bytes, palette: npt.NDArray[np.uint8]) -> bytes:
-    """Turn a gray PNG into a palette PNG, which OpenCV cannot write: the two differ in two chunks alone."""
+def with_palette(gray_png: bytes, palette: npt.NDArray[np.uint8]) -> bytes:
+    """Turn a gray PNG into a palette PNG, which OpenCV cannot write: the two differ in two chunks alone.
+
+    Args:
+        gray_png: as ``encode`` makes it.
+        palette: uint8 RGB (256, 3), the colours of the gray values.
+    """
     header = bytearray(gray_png[16:29])  # after the signature, and the chunk's length and type
     header[9] = 3  # the colour type
     return gray_png[:8] + _chunk(b"IHDR", bytes(header)) + _chunk(b"PLTE", palette.tobytes()) + gray_png[33:]

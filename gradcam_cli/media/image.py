@@ -9,6 +9,8 @@ import warnings
 from functools import cache
 from typing import TYPE_CHECKING, BinaryIO
 
+import cv2
+import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from gradcam_cli.errors import InputError
@@ -20,9 +22,14 @@ from gradcam_cli.records import Picture
 from gradcam_cli.text import printable
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
-__all__ = ["PICTURE_SUFFIXES", "read_picture"]
+    import numpy.typing as npt
+
+    from gradcam_cli.records import Size
+
+__all__ = ["PICTURE_SUFFIXES", "read_picture", "resized"]
 
 # Tried in this order, the common ones first. Missing on purpose: what starts another program (EPS, WMF), what only
 # names a file without decoding it, and what has no signature, so that any rubbish passes for it (TGA excepted).
@@ -34,6 +41,7 @@ _FORMATS = (
 # fmt: on
 
 _ONE_PICTURE = frozenset({"MPO", "PSD"})  # their other "frames" are previews, depth maps and layers
+_REDUCIBLE = frozenset({"JPEG", "MPO"})  # their decoder can make them smaller on the way
 
 _ORIENTATION = 0x0112
 _UPRIGHT = {
@@ -46,6 +54,9 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 
+_ASIDE = frozenset(_UPRIGHT[each] for each in (5, 6, 7, 8))
+"""Turns after which width is height."""
+
 # Pillow warns of odd metadata and of large pictures; neither concerns a user whose picture is read. Once for the
 # process, because readers run in threads and warnings.catch_warnings() would mix up theirs.
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
@@ -53,7 +64,9 @@ warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 
-def read_picture(source: Path | bytes, name: str, max_pixels: int | None = None) -> Picture:
+def read_picture(
+    source: Path | bytes, name: str, max_pixels: int | None = None, enough: Callable[[Size], Size] | None = None
+) -> Picture:
     """Read a still picture; its content decides what it is, not its suffix.
 
     EXIF orientation is applied, transparency is put on white, only the first frame or page is read (which
@@ -64,6 +77,9 @@ def read_picture(source: Path | bytes, name: str, max_pixels: int | None = None)
         source: a file's path or its content.
         name: how error messages call it.
         max_pixels: larger ones are refused from their header; None is `limits.PICTURE_PIXELS`.
+        enough: called with (H, W) of the upright picture; returns the size that is needed of it. A JPEG is then decoded
+            at a half, a quarter or an eighth of its sides, rounded up, where that is no smaller: the inverse transform
+            gives fewer pixels of a block, for a fraction of the time and memory.
 
     Returns:
         The picture: uint8 RGB (H, W, 3), C-contiguous.
@@ -79,13 +95,20 @@ def read_picture(source: Path | bytes, name: str, max_pixels: int | None = None)
             raise InputError(f"{name}: {refused[0]}", refused[1])
     try:
         with io.BytesIO(source) if isinstance(source, bytes) else source.open("rb") as stream:
-            return _read(stream, name, max_pixels or PICTURE_PIXELS)
+            return _read(stream, name, max_pixels or PICTURE_PIXELS, enough)
     except OSError as error:
         what, hint = explain_read_error(error)
         raise InputError(f"{name}: {what}", hint) from error
 
 
-def _read(stream: BinaryIO, name: str, most: int) -> Picture:
+def resized(pixels: npt.NDArray[np.uint8], size: Size) -> npt.NDArray[np.uint8]:
+    """Return a picture, uint8 RGB (H, W, 3), made smaller: each pixel the mean of the area that it covers."""
+    if pixels.shape[:2] == size:
+        return pixels
+    return np.asarray(cv2.resize(pixels, size[::-1], interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _read(stream: BinaryIO, name: str, most: int, enough: Callable[[Size], Size] | None) -> Picture:
     """Decode an open, seekable stream."""
     let_pillow(most)
     head = stream.read(sniff.HEAD)
@@ -93,10 +116,18 @@ def _read(stream: BinaryIO, name: str, most: int) -> Picture:
     try:
         with Image.open(stream, formats=_formats()) as image:
             check_pixels(*image.size, most, name)
+            drafted = None if enough is None else _draft(image, enough)
             image.load()
             check_pixels(*image.size, most, name)  # a GIF's first frame may enlarge its canvas
-            rgb, notes = pixels.to_rgb(_upright(image))
-            return Picture(rgb, (*_first_of_many(image), *notes))
+            width, height = image.size
+            shown: Image.Image = image
+            if drafted is not None:
+                (width, height), part = drafted
+                shown = _stretched(image, part)
+            turn = _turn(image)
+            rgb, notes = pixels.to_rgb(shown if turn is None else shown.transpose(turn))
+            whole = (width, height) if turn in _ASIDE else (height, width)
+            return Picture(rgb, (*_first_of_many(image), *notes), whole)
     except UnidentifiedImageError as error:
         what, hint = sniff.describe(head)
         raise InputError(f"{name}: {what}", hint) from error
@@ -131,13 +162,33 @@ def _formats() -> tuple[str, ...]:
     return tuple(name for name in _FORMATS if name in Image.OPEN)
 
 
-def _upright(image: Image.Image) -> Image.Image:
-    """Turn a loaded picture as its EXIF data says; what cannot be understood there is ignored."""
+def _turn(image: Image.Image) -> Image.Transpose | None:
+    """Return how EXIF data says that a picture is to be turned; what cannot be understood there is ignored."""
     try:
-        method = _UPRIGHT.get(image.getexif().get(_ORIENTATION, 1))
+        return _UPRIGHT.get(image.getexif().get(_ORIENTATION, 1))
     except Exception:  # broken metadata must not cost a good picture
-        method = None
-    return image if method is None else image.transpose(method)
+        return None
+
+
+def _draft(image: Image.Image, enough: Callable[[Size], Size]) -> tuple[tuple[int, int], tuple[float, float]] | None:
+    """Have a picture decoded no larger than needed.
+
+    Returns:
+        Its own width and height, as it lies in the file; and how much of the decoding it fills, in pixels: less than
+        all of it where a side is not a multiple of the scale. None if its decoder cannot.
+    """
+    if image.format not in _REDUCIBLE:
+        return None
+    aside = _turn(image) in _ASIDE
+    whole = image.size
+    needed = enough(whole if aside else whole[::-1])
+    drafted = image.draft(None, needed if aside else needed[::-1])
+    return None if drafted is None else (whole, drafted[1][2:])
+
+
+def _stretched(image: Image.Image, part: tuple[float, float]) -> Image.Image:
+    """Return a picture of which ``part`` fills it all: within a pixel, so that maps lie where they belong."""
+    return image if part == image.size else image.resize(image.size, Image.Resampling.BILINEAR, (0, 0, *part))
 
 
 def _first_of_many(image: Image.Image) -> tuple[str, ...]:

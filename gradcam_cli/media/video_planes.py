@@ -10,6 +10,8 @@ import cv2
 import numpy as np
 from av.video.reformatter import Interpolation, VideoReformatter
 
+from gradcam_cli.records import fitted
+
 if TYPE_CHECKING:
     from fractions import Fraction
 
@@ -65,9 +67,7 @@ def shape(frame: av.VideoFrame, aspect: Fraction | None, max_size: int | None) -
     height, width = float(frame.height), float(frame.width)
     if aspect and 1 / _WIDEST_PIXEL <= aspect <= _WIDEST_PIXEL:
         height, width = (height, width * aspect) if aspect > 1 else (height / aspect, width)
-    scale = min(1.0, max_size / max(height, width)) if max_size else 1.0
-    coded = max(1, round(height * scale)), max(1, round(width * scale))
-    return Shape(coded, round(frame.rotation / 90) % 4)
+    return Shape(fitted((height, width), max_size), round(frame.rotation / 90) % 4)
 
 
 class Converter:

@@ -36,9 +36,9 @@ class Prepared:
     geometry: Geometry
 
 
-def prepare(pixels: npt.NDArray[np.uint8], preset: Preset, fit: Fit) -> Prepared:
-    """Bring a picture, uint8 RGB (H, W, 3), to a network's input."""
-    geometry = plan_geometry((pixels.shape[0], pixels.shape[1]), preset, fit)
+def prepare(pixels: npt.NDArray[np.uint8], preset: Preset, fit: Fit, whole: Size | None = None) -> Prepared:
+    """Bring a picture, uint8 RGB (H, W, 3), to a network's input; ``whole`` is its own size if it was read smaller."""
+    geometry = plan_geometry(whole or (pixels.shape[0], pixels.shape[1]), preset, fit)
     return Prepared(to_tensor(pixels, geometry, preset), geometry)
 
 
@@ -134,7 +134,7 @@ def to_tensor(pixels: npt.NDArray[np.uint8], geometry: Geometry, preset: Preset)
     """Resize with antialiasing, cut or pad, and normalise.
 
     Args:
-        pixels: uint8 RGB (H, W, 3) of size ``geometry.source``, or already of size ``geometry.resized``.
+        pixels: uint8 RGB (H, W, 3) of size ``geometry.source`` or smaller; of size ``geometry.resized`` it is left so.
         geometry: from ``plan_geometry``.
         preset: the network's.
 

@@ -11,10 +11,11 @@ import numpy as np
 
 from gradcam_cli.cam.targets import parse_target
 from gradcam_cli.errors import InputError, UsageError
-from gradcam_cli.media.image import read_picture
+from gradcam_cli.pipeline.reading import bring, read_for
 from gradcam_cli.pipeline.results import TOP, Explanation
 from gradcam_cli.pipeline.session import Session
 from gradcam_cli.pipeline.settings import ModelSettings, RenderSettings
+from gradcam_cli.records import Picture
 from gradcam_cli.render.colormap import check_colormap
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ def explain(
     alpha_by_intensity: bool = False,
     normalize: Normalization = "minmax",
     max_pixels: int | None = None,
+    max_size: int | None = None,
 ) -> Explanation:
     """Explain one picture.
 
@@ -72,6 +74,7 @@ def explain(
         alpha_by_intensity: whether cold regions stay clear.
         normalize: ``minmax``, ``max`` or ``none``.
         max_pixels: larger pictures are refused from their header; default: 178 million.
+        max_size: longest side in pixels of the maps and pictures that are returned; larger pictures are made smaller.
 
     Returns:
         The explanation: ``.map`` (float32), ``.grayscale``, ``.heatmap``, ``.overlay`` (uint8) at the picture's
@@ -106,13 +109,15 @@ def explain(
     render = RenderSettings(
         colormap=check_colormap(colormap), alpha=alpha, by_intensity=alpha_by_intensity, normalize=normalize
     )
-    name, pixels = _pixels(picture, max_pixels)
+    if max_size is not None and max_size < 1:
+        raise UsageError(f"a longest side of {max_size} pixels is not possible", "give a whole number from 1 on")
     session = Session(settings) if loaded is None else _session(settings, loaded)
-    prepared = session.prepare(pixels)
+    name, read = _read(picture, session, max_pixels, max_size)
+    shown, prepared = bring(session, read, max_size)
     answer = session.ask_one(prepared)
     return Explanation(
-        name, pixels, session, answer.maps[0], prepared.geometry, answer.targets[0], answer.predictions[:TOP], render,
-        {"explain": answer.seconds},
+        name, shown.pixels, session, answer.maps[0], prepared.geometry, answer.targets[0], answer.predictions[:TOP],
+        render, {"explain": answer.seconds},
     )  # fmt: skip
 
 
@@ -137,16 +142,19 @@ def _numbers(given: float | Sequence[float] | None) -> tuple[float, ...] | None:
     return (float(given),) if isinstance(given, (int, float)) else tuple(map(float, given))
 
 
-def _pixels(
-    picture: str | os.PathLike[str] | bytes | npt.NDArray[np.uint8], max_pixels: int | None
-) -> tuple[str, npt.NDArray[np.uint8]]:
+def _read(
+    picture: str | os.PathLike[str] | bytes | npt.NDArray[np.uint8],
+    session: Session,
+    max_pixels: int | None,
+    max_size: int | None,
+) -> tuple[str, Picture]:
     if isinstance(picture, np.ndarray):
         if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3 or not picture.size:
             raise InputError(
                 f"the picture is {picture.dtype} of shape {picture.shape}", "give uint8 RGB pixels of shape (H, W, 3)"
             )
-        return "array", np.ascontiguousarray(picture)
+        return "array", Picture(np.ascontiguousarray(picture), (), (picture.shape[0], picture.shape[1]))
     if isinstance(picture, bytes):
-        return "bytes", read_picture(picture, "the picture", max_pixels).pixels
+        return "bytes", read_for(session, picture, "the picture", max_pixels, max_size)
     path = Path(picture)
-    return str(path), read_picture(path, str(path), max_pixels).pixels
+    return str(path), read_for(session, path, str(path), max_pixels, max_size)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from gradcam_cli._version import __version__
 from gradcam_cli.cam.targets import activation_for
-from gradcam_cli.media.encode import encode, encode_array
+from gradcam_cli.media.encode import encode, encode_array, with_palette
 from gradcam_cli.models.load import versions
 from gradcam_cli.render.colormap import colormap
 from gradcam_cli.render.overlay import heatmap, mark_unseen, overlay
@@ -86,6 +86,11 @@ class Explanation:
         """The saliency map as bytes, uint8 (H, W)."""
         return self.saliency.bytes()
 
+    @cached_property
+    def encoded(self) -> bytes:
+        """The saliency map as the bytes of a file."""
+        return encode(self.grayscale, self.settings.format, quality=self.settings.quality)
+
     @property
     def heatmap(self) -> npt.NDArray[np.uint8]:
         """The coloured map, uint8 RGB (H, W, 3)."""
@@ -158,13 +163,16 @@ def as_json(record: dict[str, Any]) -> str:
 
 
 def _grayscale(explanation: Explanation) -> bytes:
-    return encode(explanation.grayscale, explanation.settings.format, quality=explanation.settings.quality)
+    return explanation.encoded
 
 
 def _heatmap(explanation: Explanation) -> bytes:
     settings = explanation.settings
     if explanation.geometry.sees_all:
-        return encode(explanation.grayscale, settings.format, colormap(settings.colormap), settings.quality)
+        table = colormap(settings.colormap)
+        if settings.format == "png":
+            return with_palette(explanation.encoded, table)
+        return encode(explanation.grayscale, settings.format, table, settings.quality)
     return encode(explanation.heatmap, settings.format, quality=settings.quality)
 
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from gradcam_cli.errors import GradcamError, InputError
 from gradcam_cli.files import read_at_most
 from gradcam_cli.media.atomic import write_all
-from gradcam_cli.media.image import read_picture
+from gradcam_cli.pipeline.reading import bring, read_for
 from gradcam_cli.pipeline.results import MAKERS, TOP, Explanation
 
 if TYPE_CHECKING:
@@ -33,8 +33,9 @@ READERS = 2
 WRITERS = 2
 WINDOW = 4
 """Inputs under way at once, in batches: enough for batches of several input sizes to fill."""
-MOST_BYTES = 512 << 20
-"""Decoded pictures held at once before no more are read; also the most that is taken from standard input."""
+MOST_BYTES = 256 << 20
+"""Decoded pictures held at once, those that are being read among them, before no more are read."""
+MOST_FROM_STDIN = 512 << 20
 
 
 @dataclass(slots=True)
@@ -91,23 +92,24 @@ def one_by_one(
             return
 
 
-def read_job(job: Job, session: Session, max_pixels: int | None) -> _Item:
-    """Read and preprocess one input of at most ``max_pixels``.
+def read_job(job: Job, session: Session, settings: RunSettings) -> _Item:
+    """Read and preprocess one input.
 
     Raises:
         InputError: it is no picture that can be read.
     """
     started = time.perf_counter()
-    picture = read_picture(_standard_input(job.name) if job.input is None else job.input, job.name, max_pixels)
+    source = _standard_input(job.name) if job.input is None else job.input
+    picture = read_for(session, source, job.name, settings.max_pixels, settings.max_size)
     read = time.perf_counter()
-    prepared = session.prepare(picture.pixels)
+    picture, prepared = bring(session, picture, settings.max_size)
     return _Item(job, picture, prepared, {"read": read - started, "preprocess": time.perf_counter() - read})
 
 
 def _standard_input(name: str) -> bytes:
-    data = read_at_most(sys.stdin.buffer, MOST_BYTES)
+    data = read_at_most(sys.stdin.buffer, MOST_FROM_STDIN)
     if data is None:
-        raise InputError(f"{name}: is larger than {MOST_BYTES >> 20} MiB", "save it in a file and give its path")
+        raise InputError(f"{name}: is larger than {MOST_FROM_STDIN >> 20} MiB", "save it in a file and give its path")
     return data
 
 
@@ -170,7 +172,9 @@ class _Batches:
             if len(self._groups[size]) == self._batch_size:
                 self._call(size)
         self._forget()
-        while len(self._since) >= self._window or sum(each for _, each in self._since) >= self._most_bytes:
+        while self._groups and (
+            len(self._since) >= self._window or sum(each for _, each in self._since) >= self._most_bytes
+        ):
             self._call(self._first())
             self._forget()
 
@@ -211,10 +215,12 @@ class Run:
         self._session = session
         self._settings = settings
         self._window = WINDOW * settings.batch_size
-        self._batches = _Batches(settings.batch_size, self._window, MOST_BYTES)
+        # Half, so that the next pictures are read while those of a batch are explained and written.
+        self._batches = _Batches(settings.batch_size, self._window, MOST_BYTES // 2)
         self._reading: dict[Future[_Item], tuple[int, Job]] = {}  # in the inputs' order
         self._writing: dict[Future[Outcome], tuple[int, Job]] = {}
         self._held: dict[int, int] = {}  # position → bytes of the decoded picture, until its outcome is handed out
+        self._lately: deque[int] = deque(maxlen=self._window)  # bytes of those last read
         self._done: dict[int, Outcome] = {}
         self._next = 0
         self._exhausted = False
@@ -247,13 +253,19 @@ class Run:
 
     def _read_ahead(self, readers: ThreadPoolExecutor) -> None:
         while not self._exhausted and len(self._held) + len(self._reading) < self._window:
-            if self._held and sum(self._held.values()) >= MOST_BYTES:
+            if self._full():
                 return
             following = next(self._jobs, None)
             if following is None:
                 self._exhausted = True
                 return
-            self._reading[readers.submit(read_job, following[1], self._session, self._settings.max_pixels)] = following
+            self._reading[readers.submit(read_job, following[1], self._session, self._settings)] = following
+
+    def _full(self) -> bool:
+        """Whether one more picture might be too many: how large it is and those being read are shows afterwards."""
+        expected = (len(self._reading) + 1) * max(self._lately, default=MOST_BYTES // READERS)
+        busy = self._reading or self._writing or self._batches.due
+        return bool(busy) and sum(self._held.values()) + expected > MOST_BYTES
 
     def _explain(self, batch: list[tuple[int, _Item]], writers: ThreadPoolExecutor) -> None:
         answers = self._session.ask([item.prepared for _, item in batch])
@@ -279,6 +291,7 @@ class Run:
             try:
                 item = reading.result()
                 self._held[position] = item.picture.pixels.nbytes
+                self._lately.append(item.picture.pixels.nbytes)
             except GradcamError as error:
                 self._done[position] = Outcome(job, error=error)
             self._batches.add(position, item)

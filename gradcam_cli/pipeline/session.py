@@ -144,9 +144,18 @@ class Session:
             self.network.preset, side=wanted.input_size, mean=wanted.mean, std=wanted.std, scale_255=wanted.scale_255
         )
 
-    def prepare(self, pixels: npt.NDArray[np.uint8]) -> Prepared:
-        """Bring a picture, uint8 RGB (H, W, 3), to the network's input. Safe to call from several threads."""
-        return prepare(pixels, self.preset, self.fit)
+    def prepare(self, pixels: npt.NDArray[np.uint8], whole: Size | None = None) -> Prepared:
+        """Bring a picture, uint8 RGB (H, W, 3), to the network's input. Safe to call from several threads.
+
+        Args:
+            pixels: the picture.
+            whole: its own size, if it was read smaller.
+        """
+        return prepare(pixels, self.preset, self.fit, whole)
+
+    def resized(self, size: Size) -> Size:
+        """Return the size that a picture of ``size`` is brought to for the network."""
+        return plan_geometry(size, self.preset, self.fit).resized
 
     def prepare_frame(self, frame: Resizable) -> Prepared:
         """Bring a frame of a clip to the network's input; the clip's decoder resizes it, which is cheaper."""

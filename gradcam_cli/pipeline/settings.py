@@ -179,11 +179,13 @@ class RunSettings:
         batch_size: pictures in one forward pass, at most.
         fail_fast: whether the first input that fails ends the run.
         max_pixels: of a picture; None is the usual limit, see `media.limits`.
+        max_size: longest side of the results in pixels, or None for that of the picture.
     """
 
     batch_size: int = 8
     fail_fast: bool = False
     max_pixels: int | None = None
+    max_size: int | None = None
     render: RenderSettings = field(default_factory=RenderSettings)
 
 

@@ -96,6 +96,29 @@ def test_json(gradcam):
     assert set(first["files"]) == {"grayscale", "heatmap", "overlay"}
 
 
+def test_max_size(gradcam):
+    Image.open("a.png").resize((900, 600)).save("large.jpg")
+    kinds = ("grayscale", "heatmap", "overlay", "original", "map", "json")
+    code, out, _ = gradcam("large.jpg", "a.png", "--max-size", "75", "--save", ",".join(kinds))
+    assert code == 0
+    assert len(out) == 12
+    for path in out:
+        if path.endswith(".png"):
+            assert size_and_mode(path)[0] == (75, 50)
+        elif path.endswith(".npy"):
+            assert np.load(path).shape == (50, 75)
+        else:
+            assert json.loads(Path(path).read_text())["geometry"]["source"] == [50, 75]
+    large, small = (shown(path).astype(int) for path in out if "original" in path)
+    assert np.abs(large - small).mean() < 8
+
+
+def test_the_limit_of_pixels_is_for_the_file_whatever_the_results_size(gradcam):
+    code, _, err = gradcam("a.png", "--max-size", "16", "--max-pixels", "5k")
+    assert code == 1
+    assert "more than 5000 pixels" in err
+
+
 def test_one_bad_input_costs_one_line_and_exit_code_3(gradcam):
     Path("bad.jpg").write_bytes(b"\xff\xd8 not really")
     code, out, err = gradcam("a.png", "bad.jpg", "missing.png", "b.png")
@@ -184,7 +207,7 @@ def test_failures_are_called_as_successes_are(gradcam, monkeypatch):
 
 
 def test_endless_standard_input_is_refused(gradcam, monkeypatch):
-    monkeypatch.setattr("gradcam_cli.pipeline.run.MOST_BYTES", 1000)
+    monkeypatch.setattr("gradcam_cli.pipeline.run.MOST_FROM_STDIN", 1000)
     monkeypatch.setattr("gradcam_cli.pipeline.inputs.MOST_BYTES", 1000)
     with open("/dev/zero") as endless:
         monkeypatch.setattr(sys, "stdin", endless)

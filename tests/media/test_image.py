@@ -18,8 +18,9 @@ import pytest
 from PIL import Image, features
 
 from gradcam_cli.errors import InputError
+from gradcam_cli.media import pixels as media_pixels
 from gradcam_cli.media import sniff
-from gradcam_cli.media.image import PICTURE_SUFFIXES, read_picture
+from gradcam_cli.media.image import PICTURE_SUFFIXES, read_picture, resized
 from gradcam_cli.media.limits import PICTURE_PIXELS
 from tests.media.pictures import off, pixels, png_chunk, png_header, saved, scene
 
@@ -81,6 +82,95 @@ def test_orientation(orientation):
     for form in ("PNG", "TIFF"):
         data = saved(np.ascontiguousarray(stored_as(scene())), form, exif=exif)
         assert np.array_equal(pixels(data), scene()), form
+
+
+def wanting(height: int, width: int):
+    """Return what says that this size is enough, and a list of the sizes that it is asked about."""
+    asked: list[tuple[int, int]] = []
+
+    def enough(whole: tuple[int, int]) -> tuple[int, int]:
+        asked.append(whole)
+        return height, width
+
+    return enough, asked
+
+
+@pytest.mark.parametrize(
+    ("needed", "scale"),
+    [
+        ((50, 50), 8),
+        ((51, 67), 8),
+        ((52, 67), 4),
+        ((51, 68), 4),
+        ((201, 268), 2),
+        ((202, 268), 2),
+        ((205, 9), 1),
+        ((900, 9), 1),
+    ],
+)
+def test_a_jpeg_is_decoded_no_larger_than_needed(needed, scale, monkeypatch):
+    """And no smaller either."""
+    decoded = []
+    copy = media_pixels.to_rgb
+    monkeypatch.setattr(media_pixels, "to_rgb", lambda image: decoded.append(image.size) or copy(image))
+    enough, asked = wanting(*needed)
+    picture = read_picture(saved(scene(408, 536), "JPEG"), "x", None, enough)
+    assert asked == [(408, 536)]
+    assert decoded == [(536 // scale, 408 // scale)]  # by Pillow
+    assert picture.whole == (408, 536)
+    assert picture.size == (408 // scale, 536 // scale)
+
+
+@pytest.mark.parametrize("form", ["PNG", "TIFF", "WEBP", "GIF", "JPEG2000"])
+def test_other_formats_are_decoded_whole(form):
+    skip_unless_writable(form)
+    picture = read_picture(saved(scene(), form), "x", None, wanting(3, 4)[0])
+    assert (picture.size, picture.whole) == ((48, 64), (48, 64))
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+@pytest.mark.parametrize("orientation", range(10))
+def test_a_smaller_decoding_is_upright_and_close_to_the_whole_one(orientation, progressive):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    data = saved(scene(202, 333), "JPEG", quality=95, exif=exif, progressive=progressive)
+    whole = read_picture(data, "x")
+    height, width = whole.size
+    enough, asked = wanting(height // 4, width // 4)
+    picture = read_picture(data, "x", None, enough)
+    assert asked == [whole.size]
+    assert picture.whole == whole.size
+    assert picture.size == (-(-height // 4), -(-width // 4))
+    assert off(picture.pixels, resized(whole.pixels, picture.size)) < 1
+    assert np.abs(picture.pixels - resized(whole.pixels, picture.size).astype(int)).max() <= 3
+
+
+def test_stereo_grey_and_cmyk_pictures_are_decoded_smaller_too():
+    image = Image.fromarray(scene(64, 96))
+    for data in (
+        saved(image, "MPO", save_all=True, append_images=[image]),
+        saved(image.convert("L"), "JPEG"),
+        saved(image.convert("CMYK"), "JPEG"),
+    ):
+        assert read_picture(data, "x", None, wanting(16, 24)[0]).size == (16, 24)
+
+
+def test_the_limit_is_for_the_file_and_not_for_its_smaller_decoding():
+    with pytest.raises(InputError, match="more than 3000 pixels"):
+        read_picture(saved(scene(), "JPEG"), "x", 3000, wanting(6, 8)[0])
+
+
+def test_cut_off_files_are_refused_in_a_smaller_decoding_too():
+    data = saved(np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8), "JPEG")
+    for length in (20, len(data) // 2, len(data) * 9 // 10):
+        with pytest.raises(InputError):
+            read_picture(data[:length], "cut", None, wanting(6, 8)[0])
+
+
+def test_resized_is_the_mean_of_areas():
+    wanted = scene().astype(float).reshape(16, 3, 16, 4, 3).mean((1, 3))
+    assert np.abs(resized(scene(), (16, 16)) - wanted).max() <= 0.51
+    assert np.array_equal(resized(scene(), (48, 64)), scene())
 
 
 def test_broken_exif_is_ignored():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import threading
 import time
 import weakref
 from typing import TYPE_CHECKING
@@ -56,14 +57,14 @@ def test_order_is_the_inputs(folder, session):
 def test_few_pictures_are_alive_at_once(folder, session, monkeypatch):
     pictures: list[weakref.ref] = []
     most = 0
-    original = run_module.read_picture
+    original = run_module.read_for
 
     class Tracked(np.ndarray):
         """An array that can be referred to weakly."""
 
-    def tracked(source, name):
+    def tracked(*arguments):
         nonlocal most
-        picture = original(source, name)
+        picture = original(*arguments)
         picture.pixels = picture.pixels.view(Tracked)
         pictures.append(weakref.ref(picture.pixels))
         most = max(most, alive())
@@ -72,7 +73,7 @@ def test_few_pictures_are_alive_at_once(folder, session, monkeypatch):
     def alive() -> int:
         return sum(reference() is not None for reference in pictures)
 
-    monkeypatch.setattr(run_module, "read_picture", tracked)
+    monkeypatch.setattr(run_module, "read_for", tracked)
     count = 0
     for outcome in outcomes(folder, session, batch_size=2):
         assert outcome.error is None
@@ -83,6 +84,40 @@ def test_few_pictures_are_alive_at_once(folder, session, monkeypatch):
     # Besides the window, a thread may still hold the picture that it has just handed over.
     assert 1 < most <= WINDOW * 2 + READERS + WRITERS
     assert alive() == 0
+
+
+def test_those_that_are_being_read_are_held_too(folder, session, monkeypatch):
+    """However many could be read before the first batch is explained."""
+    nbytes, alive, most = 60 * 90 * 3, 0, 0
+    lock = threading.Lock()
+    read, finish, ask = run_module.read_job, run_module.finish_job, session.ask
+    monkeypatch.setattr(run_module, "MOST_BYTES", 6 * nbytes)
+
+    def counted(*arguments):
+        nonlocal alive, most
+        with lock:
+            alive += 1
+            most = max(most, alive)
+        return read(*arguments)
+
+    def finished(*arguments):
+        nonlocal alive
+        outcome = finish(*arguments)
+        with lock:
+            alive -= 1
+        return outcome
+
+    def slowly(pictures):
+        time.sleep(0.05)
+        return ask(pictures)
+
+    monkeypatch.setattr(run_module, "read_job", counted)
+    monkeypatch.setattr(run_module, "finish_job", finished)
+    monkeypatch.setattr(session, "ask", slowly)
+    for path in folder.iterdir():
+        Image.new("RGB", (90, 60)).save(path)
+    assert sum(1 for _ in outcomes(folder, session, batch_size=8)) == 40
+    assert 2 < most <= 6
 
 
 def test_large_pictures_are_held_by_bytes(folder, session, monkeypatch):
@@ -110,9 +145,9 @@ def test_batches_follow_from_the_inputs_alone(folder, session, monkeypatch, most
     def made(slow_to_read, slow_to_write):
         names, made = {}, []
 
-        def slowly(job, session):
+        def slowly(job, *rest):
             time.sleep(0.01 * slow_to_read(job.name))
-            item = read(job, session)
+            item = read(job, *rest)
             names[id(item.prepared)] = job.name
             return item
 
