@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import pickle
 import re
 import warnings
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from gradcam_cli.errors import ModelError
 from gradcam_cli.models.files import require_regular, unreadable
+from gradcam_cli.models.pickles import CallError, CostlyError, check_pickle
 from gradcam_cli.models.plain import allowed
 from gradcam_cli.models.sayings import Sayings, from_metadata, listen
 from gradcam_cli.text import printable, quoted
@@ -39,6 +41,9 @@ WRAPPERS = (
     "ema",
 )
 """Keys under which training scripts keep the state dict, the one that is taken first at the front."""
+
+_MOST_LAYERS = 20
+"""Of dictionaries around the state dict; one can hold itself."""
 
 _ZIP = (b"PK\x03\x04", b"PK\x05\x06")
 _PICKLE = b"\x80"
@@ -139,7 +144,34 @@ def members_overlap(entries: list[zipfile.ZipInfo], path: Path) -> bool:
     return sum(entry.file_size for entry in entries) > path.stat().st_size
 
 
+_LEGACY_PICKLES = 5
+"""Before version 1.6 torch wrote a number, a version, a system, the content and the storages' names, one by one."""
+
+
+def _check_pickles(path: Path, *, zipped: bool) -> None:
+    """Refuse what would take the unpickler out of all proportion to its size."""
+    try:
+        if zipped:  # by torch's own reader, so that what is checked is what will be loaded
+            check_pickle(io.BytesIO(torch._C.PyTorchFileReader(str(path)).get_record("data.pkl")))
+            return
+        with open(path, "rb") as file:
+            for _ in range(_LEGACY_PICKLES):
+                if not check_pickle(file):
+                    break
+    except CallError as error:
+        raise _forbidden(path, str(error)) from error
+    except CostlyError as error:
+        raise _error(path, f"its pickle unfolds to far more than it holds ({error})", RESAVE) from error
+    except RuntimeError as error:
+        raise _error(path, "the file is damaged or incomplete", AGAIN) from error
+
+
+def _forbidden(path: Path, name: str) -> ModelError:
+    return _error(path, f"holds a pickled {printable(name[:80])}, which could run code; only tensors are read", RESAVE)
+
+
 def _read_torch(path: Path, *, mmap: bool) -> object:
+    _check_pickles(path, zipped=mmap)
     with torch.serialization.safe_globals(allowed()), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -148,8 +180,7 @@ def _read_torch(path: Path, *, mmap: bool) -> object:
             refused = _REFUSED_CLASS.search(str(error))
             if refused is None:
                 raise _error(path, "the file is damaged or not a checkpoint", AGAIN) from error
-            problem = f"holds a pickled {printable(refused[1][:80])}, which could run code; only tensors are read"
-            raise _error(path, problem, RESAVE) from error
+            raise _forbidden(path, refused[1]) from error
         except Exception as error:  # a damaged file makes the unpickler fail in any way
             raise _error(path, "the file is damaged or incomplete", AGAIN) from error
 
@@ -171,7 +202,7 @@ def _unwrapped(content: object) -> list[object]:
     layers = [content]
     while isinstance(content, dict):
         inner = next((content[key] for key in WRAPPERS if isinstance(content.get(key), dict) and content[key]), None)
-        if inner is None:
+        if inner is None or any(inner is layer for layer in layers) or len(layers) == _MOST_LAYERS:
             break
         content = inner
         layers.append(content)
@@ -183,13 +214,17 @@ def _tensors(path: Path, content: object) -> dict[str, Tensor]:
         raise _error(path, f"holds a {type(content).__name__}, not a state dict", RESAVE)
     tensors = {key: value for key, value in content.items() if isinstance(key, str) and isinstance(value, Tensor)}
     # An entry that is no tensor is bookkeeping (an epoch, …) unless it has the name of a parameter.
-    wrong = [key for key in content if key not in tensors and (not tensors or "." in str(key))]
+    wrong = [key for key in content if key not in tensors and (not tensors or (isinstance(key, str) and "." in key))]
     wrong += [key for key, tensor in tensors.items() if not is_plain(tensor)]
     if wrong:
         found = ", ".join(f"{quoted(key)} ({_kind(content[key])})" for key in wrong[:3])
         raise _error(path, f"holds no state dict, but {found}{', …' if len(wrong) > 3 else ''}", RESAVE)
     if not tensors:
         raise _error(path, "holds no tensors", RESAVE)
+    # A tensor that is larger than its data makes torch enlarge these, in files of before version 1.6.
+    held = {tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes() for tensor in tensors.values()}
+    if sum(held.values()) > path.stat().st_size:
+        raise _error(path, "its tensors are larger than their data", AGAIN)
     return tensors
 
 

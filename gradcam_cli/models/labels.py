@@ -77,7 +77,7 @@ def labels_in(content: list[Any] | dict[Any, Any], num_classes: int) -> tuple[st
         The names, printable; None where there is not one for each class.
     """
     if isinstance(content, dict):
-        content = {str(key): value for key, value in content.items()}
+        content = {str(key): value for key, value in content.items() if isinstance(key, (str, int))}
     try:
         return tuple(printable(name) for name in _names(content, num_classes))
     except _UnreadableError:

@@ -28,7 +28,7 @@ class Dtype:
     """
 
     def __init__(self, code: str, *_: object) -> None:
-        self.code = str(code)
+        self.code = code if isinstance(code, str) else ""  # of anything else the text can be of any length
         self.order = "="
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
@@ -42,6 +42,8 @@ def number(kind: Dtype, data: bytes) -> float:
     Raises:
         ValueError: it is not one plain number.
     """
+    if not isinstance(kind, Dtype) or not isinstance(kind.code, str):
+        raise ValueError("not a numpy type")  # as for any other damage
     dtype = np.dtype(kind.code).newbyteorder(kind.order)  # type: ignore[arg-type, unused-ignore]
     if dtype.char not in _NUMBERS or len(data) != dtype.itemsize:
         raise ValueError("not one plain number")

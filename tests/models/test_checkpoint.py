@@ -7,6 +7,7 @@ import os
 import pickle
 import random
 import tarfile
+import time
 import warnings
 import zipfile
 
@@ -16,7 +17,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from gradcam_cli.errors import ModelError
-from gradcam_cli.models.checkpoint import read_state_dict
+from gradcam_cli.models.checkpoint import WRAPPERS, read_state_dict
 from gradcam_cli.models.load import load_model
 
 from .conftest import tiny_net
@@ -268,3 +269,107 @@ def test_damage_anywhere_is_an_error_or_loads(kind, tmp_path):
             read_state_dict(path)
         except ModelError as error:
             check_line(error)
+
+
+def pickled(opcodes, path, *, legacy=False):
+    """Write a checkpoint whose content is these opcodes, in today's form or in that of before version 1.6."""
+    if legacy:
+        parts = (pickle.dumps(part, protocol=2) for part in (0x1950A86A20F9469CFC6C, 1001, {}))
+        path.write_bytes(b"".join(parts) + b"\x80\2" + opcodes + b"." + pickle.dumps([], protocol=2))
+        return path
+    writer = torch._C.PyTorchFileWriter(str(path))
+    writer.write_record("data.pkl", b"\x80\2" + opcodes + b".", len(opcodes) + 3)
+    writer.write_record("byteorder", b"little", 6)
+    writer.write_end_of_file()
+    return path
+
+
+def doubled(depth):
+    """Return opcodes of a tuple that holds another one twice, and so on."""
+    return b"K\1" + b"".join(b"q%ch%c\x86" % (i, i) for i in range(depth))
+
+
+NUMBER = b"J\0\0\0\x7f"  # two thousand million
+COSTLY = {
+    "key": (b"}" + doubled(40) + b"K\1s", "unfolds"),
+    "key among many": (b"}(" + doubled(40) + b"K\1u", "unfolds"),
+    "set": (b"}K\1cbuiltins\nset\n]" + doubled(40) + b"a\x85Rs", "unfolds"),
+    "counter": (b"}K\1ccollections\nCounter\n]" + doubled(40) + b"a\x85Rs", "unfolds"),
+    "ordered": (b"}K\1ccollections\nOrderedDict\n]((" + doubled(40) + b"K\1te\x85Rs", "unfolds"),
+    "text": (b"}K\1cbuiltins\nstr\n" + doubled(40) + b"\x85Rs", "pickled builtins.str"),
+    "text of Python 2": (b"}K\1c__builtin__\nunicode\n" + doubled(40) + b"\x85Rs", "pickled builtins.str"),
+    "no function": (b"}K\1" + doubled(40) + b")Rs", "unfolds|pickled"),
+    "no class": (b"}K\1" + doubled(40) + b")\x81s", "unfolds|pickled"),
+    "a type's name": (b"}K\1cnumpy\ndtype\n" + doubled(18) + b"\x85Rs", "unfolds"),
+    "deep key": (b"}" + b"K\1" + b"\x85" * 100_000 + b"K\1s", "unfolds"),
+    "equal hashes": (
+        b"}(%su" % b"".join(b"\x8a\x0c%sK\1" % (i * (2**61 - 1)).to_bytes(12, "little") for i in range(1, 20_000)),
+        "unfolds",
+    ),
+    "bytes": (b"}K\1cbuiltins\nbytearray\n" + NUMBER + b"\x85Rs", "pickled builtins.bytearray"),
+    "tensor": (b"}K\1ctorch\nByteTensor\n" + NUMBER + b"\x85Rs", "pickled torch.ByteTensor"),
+    "storage": (b"}K\1ctorch.storage\nUntypedStorage\n" + NUMBER + b"\x85Rs", "pickled torch.storage.UntypedStorage"),
+    "indirect": (
+        b"}K\1ctorch._tensor\n_rebuild_from_type_v2\n(cbuiltins\nstr\nctorch\nTensor\n" + doubled(12) + b"\x85}tRs",
+        "_rebuild_from_type_v2",
+    ),
+    "encoding": (
+        b"}K\1c_codecs\nencode\nX\1\0\0\0aX\x08\0\0\0punycode\x86Rs",
+        "pickled _codecs.encode",
+    ),
+    "copies": (
+        b"](" + b"N" * 5000 + b"tq\0ctorch\nSize\nq\1" + b"h\1h\0\x85R" * 5000 + b"N",
+        "unfolds",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+@pytest.mark.parametrize("kind", COSTLY)
+def test_small_pickles_that_would_take_for_ever_are_refused(kind, legacy, tmp_path):
+    opcodes, words = COSTLY[kind]
+    begin = time.process_time()
+    with pytest.raises(ModelError, match=words) as caught:
+        read_state_dict(pickled(opcodes, tmp_path / "x.pth", legacy=legacy))
+    check_line(caught.value)
+    assert time.process_time() - begin < 2
+
+
+@pytest.mark.parametrize("key", WRAPPERS[:4])
+def test_dictionaries_that_hold_themselves(key, tmp_path):
+    content = {}
+    content[key] = content
+    with pytest.raises(ModelError, match=r"no state dict|holds no tensors") as caught:
+        read_state_dict(saved(content, tmp_path / "x.pth"))
+    check_line(caught.value)
+
+
+def test_tensors_that_are_larger_than_their_data(tmp_path):
+    path = saved({"a.weight": torch.arange(1000.0)}, tmp_path / "x.pth", _use_new_zipfile_serialization=False)
+    whole = path.read_bytes()
+    assert whole.count(b"M\xe8\x03\x85") == 1  # the tensor's size
+    path.write_bytes(whole.replace(b"M\xe8\x03\x85", b"J\xe8\x03\0\1\x85"))
+    with pytest.raises(ModelError, match=r"larger than their data|damaged"):
+        read_state_dict(path)
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+def test_what_training_scripts_keep_is_not_costly(legacy, tmp_path):
+    net = tiny_net()
+    state = net.state_dict()
+    content = {
+        "state_dict": state,
+        "optimizer": {
+            "state": {i: {"step": torch.tensor(3.0), "exp_avg": torch.ones(3)} for i in range(5000)},
+            "param_groups": [{"lr": 0.1, "betas": (0.9, 0.999), "params": list(range(5000))}],
+        },
+        "random": (random.Random(0).getstate(), random.Random(1).getstate()),
+        "pairs": {(f"layer{i}", i): 1 << 70 for i in range(1000)},
+        "seen": {f"{i}.jpg" for i in range(30_000)},
+        "history": [float(i) for i in range(30_000)],
+        "args": argparse.Namespace(
+            lr=0.1, losses=[float(i) for i in range(20_000)], key=bytearray(b"abc"), raw=b"\xff"
+        ),
+    }
+    read = read_state_dict(saved(content, tmp_path / "x.pth", _use_new_zipfile_serialization=not legacy))
+    assert read.keys() == state.keys()

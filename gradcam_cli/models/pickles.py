@@ -1,0 +1,267 @@
+"""What a checkpoint's pickle would cost to load, told from its opcodes before anything of it is built.
+
+A pickle can refer to what it has made before. Some hundred bytes can so describe a tuple that holds another one twice,
+which does so in turn, thirty levels deep: to hash it or to print it takes as long as if all of it were there.
+What is here follows the opcodes as torch's unpickler does, but keeps of each value only how large it is written out.
+"""
+
+from __future__ import annotations
+
+from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from typing import BinaryIO
+
+_FREE = 200_000
+_PER_BYTE = 4
+"""Values that may be copied or hashed: so many in any pickle, and so many more for each of its bytes."""
+_KEY = 500
+"""Values in one key of a dict, as far as it is a tuple."""
+_UNEVEN = 10_000
+"""Values in all keys whose hashes a file can choose to be equal, so that each is compared with each."""
+_CHUNK = 8
+"""Characters of a string that count as one value."""
+
+_CALLED = {
+    "argparse.Namespace", "collections.Counter", "collections.OrderedDict", "builtins.complex", "builtins.set",
+    "torch.Size", "torch.device", "torch.nn.parameter.Parameter", "torch.serialization._get_layout",
+    "collections.defaultdict", "numpy.dtype",
+}  # fmt: skip
+"""What may be called with any arguments, besides what begins with one of these:"""
+_CALLED_IN = ("torch._utils._rebuild_", "numpy.core.multiarray.", "numpy._core.multiarray.", "pathlib.")
+_KEYED = {"collections.Counter", "collections.OrderedDict", "builtins.set"}
+"""Makes keys of what it is given."""
+_INDIRECT = "torch._tensor._rebuild_from_type_v2"
+"""Calls its first argument."""
+_HASHED = {"builtins.complex", "torch.Size"}
+"""Makes what can be a key, of numbers from the file."""
+_BYTES = {"_codecs.encode": {"latin1", "latin-1"}, "builtins.bytearray": {"latin1", "latin-1"}}
+"""Calls with a text and its encoding only; a number would be a size, other encodings take any time."""
+
+
+class CostlyError(ValueError):
+    """A pickle of which little would become much."""
+
+
+class CallError(ValueError):
+    """A pickle that calls what it must not; its argument is the name."""
+
+
+class _Value(NamedTuple):
+    """What is known of a value, if it is immutable; of a container the same in a list, since it grows.
+
+    Attributes:
+        size: how many values it is, written out.
+        uneven: how many of those can have hashes that were chosen.
+        first: the name of a function, or a short text; of a tuple what its first item has.
+        last: the same of a tuple's last item.
+        items: of a tuple, and -1 for what is none.
+    """
+
+    size: int
+    uneven: int
+    first: str = ""
+    last: str = ""
+    items: int = -1
+
+
+_Cell = list[Any]
+_ATOM = _Value(1, 0)
+_ODD = _Value(1, 1)
+_NOTHING = _Value(1, 0, items=0)
+
+_PLAIN = {ord("N"): 0, 0x88: 0, 0x89: 0, ord("J"): 4, ord("K"): 1, ord("M"): 2}
+"""Opcodes of values that are one number or none → bytes of their argument."""
+_TUPLES = {0x85: 1, 0x86: 2, 0x87: 3}
+
+
+def check_pickle(file: BinaryIO) -> bool:
+    """Read one pickle, up to its end or to where torch's unpickler stumbles.
+
+    Returns:
+        Whether it came to its end.
+
+    Raises:
+        CostlyError: it would take more time or memory than a multiple of its own size.
+        CallError: it calls what is not known to be cheap.
+    """
+    try:
+        return _Costs(file).follow()
+    except (IndexError, KeyError, UnicodeDecodeError, EOFError):  # the unpickler stumbles there too
+        return False
+
+
+class _Costs:
+    """Follows a pickle's opcodes, with what it may cost."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file, self._start = file, file.tell()
+        self._spent, self._uneven = 0, _UNEVEN
+        self._stack: list[Any] = []
+        self._outer: list[list[Any]] = []
+        self._memo: dict[int, Any] = {}
+
+    def follow(self) -> bool:
+        """Follow the opcodes to the end, which makes True, or to one that stops the unpickler."""
+        read, memo = self._file.read, self._memo
+        while code := read(1):
+            op = code[0]
+            if op in _PLAIN:
+                read(_PLAIN[op])
+                self._stack.append(_ATOM)
+            elif op == 0x71 or op == 0x72:  # BINPUT, LONG_BINPUT
+                memo[_number(read(1 if op == 0x71 else 4))] = self._stack[-1]
+            elif op == 0x68 or op == 0x6A:  # BINGET, LONG_BINGET
+                self._stack.append(memo[_number(read(1 if op == 0x68 else 4))])
+            elif op == 0x58 or op == 0x55:  # BINUNICODE, SHORT_BINSTRING
+                self._stack.append(_text(read(_number(read(4 if op == 0x58 else 1)))))
+            elif op in _TUPLES:
+                self._stack[-_TUPLES[op] :] = [_tuple(self._stack[-_TUPLES[op] :])]
+            elif op == 0x2E:  # STOP
+                return True
+            elif not (self._contained(op) or self._made(op)):
+                return False
+        return False
+
+    def _contained(self, op: int) -> bool:
+        """Follow an opcode that makes or fills containers; False for another."""
+        if op == 0x28:  # MARK
+            self._outer.append(self._stack)
+            self._stack = []
+        elif op == 0x74:  # TUPLE
+            items = self._marked()
+            self._stack.append(_tuple(items))
+        elif op == 0x29:  # EMPTY_TUPLE
+            self._stack.append(_NOTHING)
+        elif op in (0x5D, 0x7D, 0x8F):  # EMPTY_LIST, EMPTY_DICT, EMPTY_SET
+            self._stack.append([1, 0])
+        elif op == 0x61:  # APPEND
+            self._fill([self._stack.pop()])
+        elif op == 0x65:  # APPENDS
+            self._fill(self._marked())
+        elif op == 0x73:  # SETITEM
+            value, key = self._stack.pop(), self._stack.pop()
+            self._set([key, value])
+        elif op == 0x75:  # SETITEMS
+            self._set(self._marked())
+        else:
+            return False
+        return True
+
+    def _made(self, op: int) -> bool:
+        """Follow an opcode that makes objects and what is not in `_PLAIN`; False for another."""
+        if op == 0x63:  # GLOBAL
+            self._stack.append(_Value(1, 0, _global(self._file)))
+        elif op in (0x52, 0x81):  # REDUCE, NEWOBJ
+            given, name = self._stack.pop(), _name(self._stack[-1])
+            self._call(name, given)
+            made = [1 + given[0], given[0] if name in _HASHED else 0]
+            self._stack[-1] = _Value(made[0], 0, "", "bytes") if name == "_codecs.encode" else made
+        elif op == 0x62:  # BUILD
+            state = self._stack.pop()
+            self._spend(state[0])
+            if isinstance(state, list) or state.items == 2:
+                self._hash(state)
+        elif op == 0x51:  # BINPERSID
+            self._spend(self._stack.pop()[0])
+            self._stack.append(_ATOM)
+        elif op == 0x47:  # BINFLOAT
+            self._file.read(8)
+            self._stack.append(_ODD)
+        elif op == 0x8A:  # LONG1
+            length = _number(self._file.read(1))
+            self._file.read(length)
+            self._stack.append(_ODD if length > 7 else _ATOM)
+        elif op == 0x80:  # PROTO
+            self._file.read(1)
+        else:
+            return False
+        return True
+
+    def _marked(self) -> list[Any]:
+        items, self._stack = self._stack, self._outer.pop()
+        return items
+
+    def _fill(self, items: list[Any], hashed: list[Any] | None = None) -> None:
+        """Put items into the container on the stack; those of them that it hands on to be hashed, if not all."""
+        cell = self._stack[-1]
+        if isinstance(cell, list):
+            cell[0] += sum([item[0] for item in items])
+            cell[1] += sum([item[1] for item in (items if hashed is None else hashed)])
+
+    def _set(self, pairs: list[Any]) -> None:
+        for key in pairs[::2]:
+            self._hash(key)
+            if isinstance(key, _Value) and key.items > 0 and key.size > _KEY:
+                raise CostlyError("a key that is a large tuple")
+        self._fill(pairs, pairs[::2])
+
+    def _hash(self, value: _Value | _Cell) -> None:
+        self._spend(value[0])
+        self._uneven -= value[1]
+        if self._uneven < 0:
+            raise CostlyError("too many keys that are no strings")
+
+    def _call(self, name: str, given: _Value | _Cell) -> None:
+        if not _may_call(name, given if isinstance(given, _Value) else _ATOM):
+            raise CallError(name or "call of what is no function")
+        self._spend(given[0])
+        if name in _KEYED:
+            self._hash(given)
+
+    def _spend(self, values: int) -> None:
+        self._spent += values
+        if self._spent > _FREE and self._spent > _FREE + _PER_BYTE * (self._file.tell() - self._start):
+            raise CostlyError("the same values over and over")
+
+
+def _number(data: bytes) -> int:
+    if not data:
+        raise EOFError
+    return int.from_bytes(data, "little")
+
+
+def _name(value: _Value | _Cell) -> str:
+    return value.first if isinstance(value, _Value) and value.items < 0 else ""
+
+
+def _may_call(name: str, given: _Value) -> bool:
+    if name in _CALLED or name.startswith(_CALLED_IN):
+        return True
+    if name == _INDIRECT:
+        return given.first.startswith("torch._utils._rebuild_")
+    if name == "builtins.bytearray" and given.items == 1:
+        return given.last == "bytes"
+    if name in _BYTES and given.items == 2:
+        return given.last in _BYTES[name]
+    return name != "" and given.items == 0
+
+
+def _text(data: bytes) -> _Value:
+    if len(data) < _CHUNK:
+        return _Value(1, 0, "", data.decode("utf-8", "replace"))
+    return _Value(1 + len(data) // _CHUNK, 0)
+
+
+def _tuple(items: list[Any]) -> _Value:
+    """Return what is known of a tuple: one of a single item has its item's hash, mixed, others may have any."""
+    if not items:
+        return _NOTHING
+    size, first, last = 1, items[0], items[-1]
+    for item in items:
+        size += item[0]
+    return _Value(
+        size,
+        1 + first[1] if len(items) == 1 else size,
+        _name(first),
+        last.last if isinstance(last, _Value) and last.items < 0 else "",
+        len(items),
+    )
+
+
+def _global(file: BinaryIO) -> str:
+    """Read a name, with those of Python 2 translated as torch's unpickler does."""
+    module, name = (file.readline()[:-1].decode() for _ in range(2))
+    module, name = NAME_MAPPING.get((module, name), (IMPORT_MAPPING.get(module, module), name))
+    return f"{module}.{name}"
