@@ -14,10 +14,13 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from tests.faults.cases import KINDS, MOUNTED, Bench
 from tests.faults.disks import may_mount
 from tests.faults.runs import Server
+
+if TYPE_CHECKING:
+    from tests.faults.cases import Bench
 
 _INSIDE = "GRADCAM_TEST_FAULTS_INSIDE"
 """Set where mounts are seen by this process and its children alone."""
@@ -25,15 +28,16 @@ _INSIDE = "GRADCAM_TEST_FAULTS_INSIDE"
 
 def main() -> int:
     """Run the cases that are asked for; 1 if any fails."""
-    chosen = _arguments()
-    kinds = chosen.kind or list(KINDS)
-    if MOUNTED.intersection(kinds) and _INSIDE not in os.environ:
-        alone = _alone()
-        if alone:
-            os.execvpe(alone[0], [*alone, sys.executable, "-m", "tests.faults", *sys.argv[1:]], _inside())
-    mounts = may_mount() if _INSIDE in os.environ else False
-    failed = 0
+    if _INSIDE not in os.environ and (alone := _alone()):
+        command = [*alone, sys.executable, "-m", "tests.faults", *sys.argv[1:]]
+        os.execvpe(command[0], command, {**os.environ, _INSIDE: "1"})
     with tempfile.TemporaryDirectory() as folder, Server() as server:
+        from tests.faults.cases import KINDS, MOUNTED, Bench  # imports torch, while the server does the same
+
+        chosen = _arguments(tuple(KINDS))
+        kinds = chosen.kind or list(KINDS)
+        mounts = _INSIDE in os.environ and may_mount()
+        failed = 0
         bench = Bench(server, Path(folder).resolve())
         for position, kind in enumerate(kinds):
             if kind in MOUNTED and not mounts:
@@ -69,16 +73,12 @@ def _alone() -> list[str]:
     return []
 
 
-def _inside() -> dict[str, str]:
-    return {**os.environ, _INSIDE: "1"}
-
-
-def _arguments() -> argparse.Namespace:
+def _arguments(kinds: tuple[str, ...]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
     parser.add_argument("--cases", type=int, default=450, help="in all, shared among the kinds (default 450)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--first", type=int, default=0, help="number of the first case, to run one again")
-    parser.add_argument("--kind", action="append", choices=tuple(KINDS))
+    parser.add_argument("--kind", action="append", choices=kinds)
     return parser.parse_args()
 
 

@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.conftest import heed_interrupts
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -106,6 +104,8 @@ class Run:
 
 def real_run(arguments: Sequence[str], folder: Path, wait: float, stop: signal.Signals) -> Done:
     """Run the command as a process of its own, and stop it ``wait`` seconds after it hears signals."""
+    from tests.conftest import heed_interrupts  # here, since it imports torch
+
     with subprocess.Popen(
         [sys.executable, "-m", "gradcam_cli", *arguments], cwd=folder, env=environment(), text=True,
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=heed_interrupts,

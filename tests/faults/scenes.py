@@ -29,7 +29,7 @@ _COMMANDS: dict[str, tuple[str, tuple[tuple[str, ...], ...]]] = {
     "video": ("videos", ((), ("--gif", "--json"), ("--side-by-side", "--method", "gradcam", "--method", "layercam"))),
     "gif": ("gifs", ((), ("--json", "--caption"), ("--sweep", "layers"))),
 }
-_MOST = {"image": 12, "video": 3, "gif": 3}
+_MOST = {"image": 12, "video": 2, "gif": 2}
 """Inputs, so that a case takes a second or two."""
 COMMANDS = tuple(_COMMANDS)
 WAYS = 3
@@ -75,7 +75,7 @@ def scene(command: str, way: int) -> Scene:
     """Return a scene; the same one every time."""
     kind, ways = _COMMANDS[command]
     more = ways[way]
-    found = samples.of("pictures")[:4] if "--sweep" in more else samples.of(kind)[: _MOST[command]]
+    found = samples.of("pictures")[:3] if "--sweep" in more else samples.of(kind)[: _MOST[command]]
     folders = ("", "sub/", "sub/deep/") if "--recursive" in more else ("",)
     inputs = {f"{folders[k % len(folders)]}{k:02}{suffix}": data for k, (suffix, data) in enumerate(found)}
     return Scene(command, (command, *_USUAL, *more), inputs)

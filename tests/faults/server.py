@@ -11,6 +11,7 @@ Nothing but imports happens before the fork, so that a run has the threads and t
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
@@ -31,6 +32,7 @@ def main() -> None:
         import_module(f"gradcam_cli.cli.{name}")
     for name in LATE:
         import_module(f"gradcam_cli.pipeline.{name}")
+    gc.freeze()  # so that a run's collections do not copy all of these pages
     while line := sys.stdin.readline():
         request = json.loads(line)
         if isinstance(request, int):

@@ -1,4 +1,4 @@
-"""A few dozen faults of every kind, the same ones every time; ``python -m tests.faults`` runs any number."""
+"""Some faults of every kind, the same ones every time; ``python -m tests.faults`` runs any number."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from tests.faults.runs import HANGS, ROOT, Done, Server, environment
 from tests.faults.scenes import OUTPUTS, Expected, scene
 from tests.fuzz import samples
 
-SEED = 2
-CASES = {"image": 4, "video": 3, "gif": 3, "start": 1, "vanish": 2, "inputs": 3, "twice": 2}
+SEED = 52
+CASES = {"image": 3, "video": 1, "gif": 1, "start": 1, "vanish": 2, "inputs": 2, "twice": 1}
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,7 @@ def test_nothing_is_lost(kind, bench):
 
 def test_nothing_is_lost_on_bad_disks():
     kinds = [word for kind in sorted(MOUNTED) for word in ("--kind", kind)]
-    command = [sys.executable, "-m", "tests.faults", *kinds, "--cases", "4", "--seed", str(SEED)]
+    command = [sys.executable, "-m", "tests.faults", *kinds, "--cases", "2", "--seed", str(SEED)]
     done = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True, check=False)
     if "skipped" in done.stdout:
         pytest.skip("a disk of our own cannot be mounted here")
