@@ -98,7 +98,7 @@ moving_options = options(
     ),
     option("--caption", is_flag=True, help="Write class and probability into the overlay."),
     option("--side-by-side", is_flag=True, help="Put the source beside the overlay."),
-    option("--keep-partial", is_flag=True, help="When stopped, keep what is done as playable files."),
+    option("--keep-partial", is_flag=True, help="When stopped, keep what is done, playable, as NAME.partial.mp4."),
     option("--gif-fps", type=Checked("N", rate), metavar="N", help="Most frames per second of GIFs."),
     option("--gif-width", type=click.IntRange(1, 65_535), metavar="PIXELS", help="Most pixels across of GIFs."),
 )  # fmt: skip

@@ -6,14 +6,19 @@ import contextlib
 import os
 import signal
 import sys
+import weakref
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from types import FrameType
 
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 """What ends a run in an orderly way: part files are removed, what was finished stays."""
+
+
+_last: tuple[int, weakref.ref[Stopped]] | None = None
+"""The last signal that was to end the run, and what it has raised."""
 
 
 class Stopped(BaseException):
@@ -42,11 +47,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         from gradcam_cli.cli.main import run  # here, since Ctrl-C may come while it is imported
 
         code = run(arguments)
+        _handle(_pass_over)  # nothing is left to be stopped
     except Stopped as stopped:
-        for number in SIGNALS:  # threads that are writing are waited for at exit; nothing is left to be stopped
-            signal.signal(number, signal.SIG_IGN)
+        _handle(_pass_over)
         _tell()
         code = stopped.code
+    _handle(signal.SIG_IGN)  # also when Python has taken its own handlers away
     sys.exit(code)
 
 
@@ -86,8 +92,35 @@ def _listen() -> None:
             signal.signal(number, _stop)
 
 
+def heed_lost() -> None:
+    """Raise again what a signal has raised while a library was imported, which may turn it into an error of its own.
+
+    Raises:
+        Stopped: a signal has come.
+    """
+    if _last is not None:
+        raise Stopped(_last[0])
+
+
 def _stop(number: int, frame: FrameType | None) -> None:
-    raise Stopped(number)
+    """End the run. One signal is enough, another would tear apart how it is wound up; unless the first was lost."""
+    global _last
+    if _last is None or _last[1]() is None:
+        stopped = Stopped(number)
+        _last = number, weakref.ref(stopped)
+        try:
+            raise stopped
+        finally:
+            del stopped  # its traceback holds this frame, which would hold it even when it is lost
+
+
+def _pass_over(number: int, frame: FrameType | None) -> None:
+    """Do nothing. Unlike SIG_IGN this may be set while a signal is waiting, without a complaint of Python's."""
+
+
+def _handle(handler: Callable[[int, FrameType | None], None] | signal.Handlers) -> None:
+    for number in SIGNALS:
+        signal.signal(number, handler)
 
 
 def _tell() -> None:

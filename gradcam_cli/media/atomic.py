@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
+import platform
+import re
 import secrets
 from contextlib import ExitStack, contextmanager, suppress
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gradcam_cli.errors import OutputError
@@ -13,9 +18,9 @@ from gradcam_cli.text import explain_os_error, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from pathlib import Path
 
 _LONGEST_NAME = 255  # bytes, on nearly every file system
+_PART = re.compile(r"\..*\.(?P<process>[1-9][0-9]*)-(?P<system>[0-9a-f]{8})[0-9a-f]{6}\.part", re.DOTALL)
 
 
 def write_all(files: Mapping[Path, bytes]) -> None:
@@ -39,7 +44,8 @@ def atomic_path(path: Path) -> Iterator[Path]:
     """Give the name of a part file to write to; it becomes ``path`` when the block ends without an exception.
 
     The name is in the same directory, which is made when missing; it begins with ``.``, ends with ``.part`` and is
-    no other process's. After an exception the part file is removed, and ``path`` is as it was.
+    no other process's. After an exception the part file is removed, and ``path`` is as it was. What a killed process
+    leaves behind, `remove_abandoned` removes.
 
     Raises:
         OutputError: the directory cannot be made, or ``path`` cannot be replaced. What the block itself raises
@@ -59,6 +65,32 @@ def atomic_path(path: Path) -> Iterator[Path]:
             part.unlink(missing_ok=True)
 
 
+def keep_part(part: Path, path: Path) -> None:
+    """Let what there is of ``path`` appear beside it: ``cat.mp4`` → ``cat.partial.mp4``, which is no finished result.
+
+    Raises:
+        OutputError: it cannot be moved there.
+    """
+    kept = path.with_name(f"{path.stem}.partial{path.suffix}")
+    with explained(kept):
+        os.replace(part, kept)
+
+
+def remove_abandoned(folder: Path) -> None:
+    """Remove the part files in a directory whose process is gone without having been able to (SIGKILL, power).
+
+    Those of other machines and containers stay, since nobody here knows whether their processes still live.
+    """
+    if os.name != "posix":  # nor is there a harmless way of asking
+        return
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            found = _PART.fullmatch(entry.name)
+            if found and found["system"] == _system() and not _lives(int(found["process"])):
+                with suppress(OSError):
+                    os.unlink(entry.path)
+
+
 @contextmanager
 def explained(path: Path) -> Iterator[None]:
     """Turn a system error of the block into an `OutputError` that names ``path``.
@@ -76,9 +108,30 @@ def explained(path: Path) -> Iterator[None]:
 
 
 def _part(path: Path) -> Path:
-    """``dog.png`` → ``.dog.png.4711-9f3a61.part``, with the name cut where the whole would be too long."""
-    ending = f".{os.getpid()}-{secrets.token_hex(3)}.part"
+    """``dog.png`` → ``.dog.png.4711-02c4e19b9f3a61.part``, with the name cut where the whole would be too long."""
+    ending = f".{os.getpid()}-{_system()}{secrets.token_hex(3)}.part"
     name = path.name
     while len(os.fsencode(name)) + len(ending) + 1 > _LONGEST_NAME:
         name = name[:-1]
     return path.with_name(f".{name}{ending}")
+
+
+@cache
+def _system() -> str:
+    """Return eight digits for what process numbers are unique in: a machine, or a container on it."""
+    parts = [platform.node()]
+    with suppress(OSError):
+        parts.append(os.readlink("/proc/self/ns/pid"))
+    with suppress(OSError):
+        parts.append(Path("/etc/machine-id").read_text())
+    return hashlib.blake2s("\n".join(parts).encode(), digest_size=4).hexdigest()
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):  # it is another user's, or no number of a process
+        return True
+    return True

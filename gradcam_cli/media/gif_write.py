@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from gradcam_cli.errors import OutputError
-from gradcam_cli.media.atomic import atomic_path, explained
+from gradcam_cli.media.atomic import atomic_path, explained, keep_part
 from gradcam_cli.media.gif_palette import Quantizer
 from gradcam_cli.text import printable
 
@@ -62,7 +62,8 @@ class GifWriter:
         size: (height, width) of all frames.
         loop: None plays once, 0 for ever, n repeats n times after the first.
         palette: uint8 RGB (256, 3), the colours of the frames given to `write_indexed`.
-        keep_partial: when the block ends with an exception, the frames written so far become a file all the same.
+        keep_partial: when the block ends with an exception, the frames written so far become a file all the same: see
+            `keep_part`.
 
     Raises:
         OutputError: the file cannot be written, by any of the methods; or the size is beyond what a GIF can be.
@@ -215,17 +216,16 @@ class GifWriter:
 
     def _give_up(self, error: BaseException) -> None:
         """Keep what was written, where that is wanted and possible, or remove it."""
-        if self._keep_partial and self._salvaged():
-            self._stack.close()
-        else:
-            with suppress(OSError):
-                self._stream.close()
+        with suppress(OSError):
+            self._stream.close()
+        try:
+            if self._keep_partial and self._salvaged():
+                keep_part(self._part, self._path)
+        finally:
             self._stack.__exit__(type(error), error, error.__traceback__)
 
     def _salvaged(self) -> bool:
         """Make a whole file of what was written so far; on a full disk, without the frame that did not fit."""
-        with suppress(OSError):
-            self._stream.close()
         return self._closed_with(self._finish) or self._closed_with(self._end_here)
 
     def _closed_with(self, finish: Callable[[], None]) -> bool:

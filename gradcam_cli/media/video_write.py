@@ -12,7 +12,7 @@ import av
 
 from gradcam_cli.errors import OutputError
 from gradcam_cli.media import video_planes
-from gradcam_cli.media.atomic import atomic_path, explained
+from gradcam_cli.media.atomic import atomic_path, explained, keep_part
 from gradcam_cli.media.video_audio import AudioTrack
 from gradcam_cli.media.video_open import reason
 from gradcam_cli.text import printable
@@ -66,7 +66,7 @@ class VideoWriter:
     """Writes an MP4 file, index first; a context manager.
 
     The file is written beside its place and moved there at the end. When the block raises nothing remains of it, with
-    ``keep_partial`` what was written up to then, as a playable file. Not one frame: no file.
+    ``keep_partial`` what was written up to then, as a playable file: see `keep_part`. Not one frame: no file.
 
     Args:
         path: the file.
@@ -183,13 +183,18 @@ class VideoWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if error is not None and not (self._keep_partial and self._last >= 0):
-            self._stack.__exit__(kind, error, trace)
+        if error is None:
+            with self._stack:
+                if self._last < 0:
+                    raise OutputError(f"{printable(self._path)}: there is no frame to write", "check the input")
+                self._finish(whole=True)
             return
-        with self._stack:
-            if self._last < 0:
-                raise OutputError(f"{printable(self._path)}: there is no frame to write", "check the input")
-            self._finish(whole=error is None)
+        try:
+            if self._keep_partial and self._last >= 0:
+                self._finish(whole=False)
+                keep_part(self._part, self._path)
+        finally:
+            self._stack.__exit__(kind, error, trace)
 
     def _finish(self, *, whole: bool) -> None:
         """Write what the encoder holds back, the rest of the sound and the index."""

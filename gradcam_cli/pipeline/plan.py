@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from gradcam_cli.errors import UsageError
+from gradcam_cli.media.atomic import remove_abandoned
 from gradcam_cli.pipeline.inputs import Search, identity, nothing_left, read_list, some
 from gradcam_cli.pipeline.naming import OutputOptions, build_jobs, called, clashes, fold
 from gradcam_cli.text import explain_os_error, printable
@@ -66,7 +67,7 @@ def make_plan(
     from_file: str | None = None,
     recursive: bool = False,
 ) -> Plan:
-    """Return the jobs that the inputs ask for, and create the output directory.
+    """Return the jobs that the inputs ask for, create the output directory and remove what killed runs left in it.
 
     Args:
         inputs: files, directories, patterns (``*.jpg``, ``**/cat.*``) and ``-`` for standard input.
@@ -100,6 +101,8 @@ def _planned(search: Search, options: OutputOptions) -> Plan:
     if not options.kinds:
         return Plan(jobs, 0, search, options)
     _check_clashes(jobs, options)
+    for folder in {job.stem.parent for job in jobs}:
+        remove_abandoned(folder)
     jobs, skipped = _check_existing(jobs, search, options)
     if jobs:
         _prepare(jobs, options.directory)

@@ -238,8 +238,9 @@ def test_interrupted(clip, photo, tmp_path, keep):
     assert not list(out.glob(".*"))
     written = sorted(path.name for path in out.iterdir())
     if keep:
-        assert "long_overlay.mp4" in written
-        times, _ = frames_of(out / "long_overlay.mp4")
+        assert "long_overlay.partial.mp4" in written
+        assert not [name for name in written if ".partial." not in name], "--skip-existing would take it for finished"
+        times, _ = frames_of(out / "long_overlay.partial.mp4")
         assert 0 < len(times) < 300
     else:
         assert written == []

@@ -82,3 +82,69 @@ def test_a_signal_ends_the_run_in_good_order(stop, when):
     assert b"Traceback" not in err
     assert time.monotonic() - started < 8
     assert not list(Path().rglob("*.part"))
+
+
+@pytest.mark.parametrize("first", [signal.SIGINT, signal.SIGTERM])
+def test_impatience_breaks_nothing(first):
+    """Signals that follow the first one, while what was begun is finished, or while the process ends."""
+    Path("in").mkdir()
+    for position in range(300):
+        os.link("a.png", f"in/{position}.png")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "gradcam_cli", "image", "-m", "tiny", "in", "--batch-size", "1"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=ENVIRONMENT, preexec_fn=heed_interrupts,
+    )  # fmt: skip
+    assert process.stdout is not None
+    process.stdout.readline()
+    process.send_signal(first)
+    while process.poll() is None:
+        process.send_signal(signal.SIGTERM)
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.001)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode in (130, 143)  # of two that come at once either may be the first
+    assert err.count(b"error: interrupted") == 1
+    assert b"Traceback" not in err
+    assert b"Exception ignored" not in err
+    assert not list(Path().rglob("*.part"))
+
+
+def test_a_signal_behind_the_end_of_the_work_changes_nothing():
+    """What ends with the process is not torn apart."""
+    code = "import atexit, os, signal, sys; from gradcam_cli.cli import process\n"
+    code += "atexit.register(lambda: [os.kill(os.getpid(), number) for number in process.SIGNALS])\n"
+    code += "process.main(['methods'])"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, env=ENVIRONMENT, check=False, preexec_fn=heed_interrupts
+    )
+    assert done.returncode == 0
+    assert done.stderr == b""
+
+
+LIBRARY = """
+import os, signal, time
+def load(name):
+    for number in SIGNALS:
+        try:
+            os.kill(os.getpid(), number)
+            time.sleep(5)
+        except BaseException:
+            pass
+    raise ImportError("half a module")
+from gradcam_cli.cli import main, process
+main.import_module = load
+process.main(["methods"])
+"""
+
+
+@pytest.mark.parametrize("signals", ["[15]", "[2, 15]"])
+def test_a_signal_that_a_library_swallows_is_heeded(signals):
+    """As some do while they are imported; what follows is heard, too."""
+    started = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-c", LIBRARY.replace("SIGNALS", signals)],
+        capture_output=True, env=ENVIRONMENT, check=False, preexec_fn=heed_interrupts,
+    )  # fmt: skip
+    assert done.returncode == 143
+    assert done.stderr.splitlines()[0] == b"error: interrupted"
+    assert time.monotonic() - started < 5

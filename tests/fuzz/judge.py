@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import faulthandler
-import json
 import os
 import resource
 import signal
@@ -13,27 +12,21 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import av
-import numpy as np
-from PIL import Image
-
 from gradcam_cli.cli.main import run
 from tests.fuzz.samples import MARKER
+from tests.promises import told_json, told_paths, told_wrong, unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.fuzz.cases import Case
 
-CODES = {0, 1, 2, 3, 130}
 SECONDS = 30
 """For one case; one that hangs in a library, where no signal is heard, ends the process after twice as long."""
 MEBIBYTES = 2048
 """By which a case may raise the most memory that the process has held."""
 
-_FAULTS = ("Traceback (most recent", "fault of gradcam")
 _LISTS = {"layers", "models", "methods"}
-_STILLS = {".png", ".jpg", ".webp", ".gif"}
 
 
 class _TooLongError(BaseException):
@@ -60,21 +53,7 @@ def problems(case: Case, folder: Path) -> list[str]:
     out, err = streams
     grown = _peak() - before
     found = [f"took {grown} MiB"] if grown > MEBIBYTES else []
-    return found + _told_wrong(code, err) + _left_wrong(case, code, out, folder)
-
-
-def _told_wrong(code: int, err: str) -> list[str]:
-    lines = err.splitlines()
-    found = [line for line in lines if any(fault in line for fault in _FAULTS)]
-    if code not in CODES:
-        found.append(f"exit code {code}")
-    errors = [k for k, line in enumerate(lines) if line.startswith("error: ")]
-    found += [f"no hint: {lines[k]}" for k in errors if not "".join(lines[k + 1 : k + 2]).startswith("  hint: ")]
-    if code and not errors:
-        found.append(f"exit code {code} without a word")
-    if not code and errors:
-        found.append(f"exit code 0 in spite of {lines[errors[0]]}")
-    return found
+    return found + told_wrong(code, err) + _left_wrong(case, code, out, folder)
 
 
 def _left_wrong(case: Case, code: int, out: bytes, folder: Path) -> list[str]:
@@ -90,64 +69,14 @@ def _left_wrong(case: Case, code: int, out: bytes, folder: Path) -> list[str]:
         return found + [f"left {path}" for path in left - set(given)]
     made = left - set(given)
     text = out.decode("utf-8", "surrogateescape")
-    told, wrong = _told_json(text) if "--json" in case.arguments else _told_paths(text, made, folder)
+    told, wrong = told_json(text) if "--json" in case.arguments else told_paths(text, made, folder)
     found += wrong
     if code in {0, 3} and not told and "--skip-existing" not in case.arguments:
         found.append(f"exit code {code} without a result")
     if "--keep-partial" not in case.arguments:
         found += [f"written but not told: {path}" for path in made - {folder / name for name in told}]
     found += [f"told but not there: {name}" for name in told if folder / name not in left]
-    return found + [f"{path.name} cannot be read: {why}" for path in made if (why := _unreadable(path))]
-
-
-def _told_json(text: str) -> tuple[list[str], list[str]]:
-    """Return the files that the objects on stdout name, and what is wrong with them."""
-    told, wrong = [], []
-    for line in text.split("\n")[:-1]:
-        try:
-            record = json.loads(line, parse_constant=_refuse)
-            told += record.get("files", {}).values()
-            if ("error" in record) == ("files" in record):
-                wrong.append(f"neither files nor error: {line}")
-        except ValueError as error:  # noqa: PERF203
-            wrong.append(f"not JSON ({error}): {line}")
-    return told, wrong
-
-
-def _told_paths(text: str, made: set[Path], folder: Path) -> tuple[list[str], list[str]]:
-    """Return those of the files there that stdout names, and what else is on it; names may hold line feeds."""
-    told, rest = [], f"\n{text}"
-    for name in sorted((str(path.relative_to(folder)) for path in made), key=len, reverse=True):
-        if f"\n{name}\n" in rest:
-            rest = rest.replace(f"\n{name}\n", "\n", 1)
-            told.append(name)
-    return told, [f"told but not there: {rest.strip()}"] if rest.strip("\n") else []
-
-
-def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is no JSON")
-
-
-def _unreadable(path: Path) -> str:
-    try:
-        if path.suffix in _STILLS:
-            with Image.open(path) as image:
-                for k in range(getattr(image, "n_frames", 1)):
-                    image.seek(k)
-                    image.load()
-        elif path.suffix == ".npy":
-            np.load(path)
-        elif path.suffix == ".json":
-            json.loads(path.read_bytes(), parse_constant=_refuse)
-        elif path.suffix == ".mp4":
-            with av.open(f"file:{path}") as container:
-                assert sum(1 for _ in container.decode(video=0)), "no frame"
-        else:
-            assert path.suffix == ".pdf", "unknown"
-            assert path.read_bytes().rstrip().endswith(b"%%EOF"), "cut off"
-    except Exception as error:
-        return f"{type(error).__name__}: {error}"
-    return ""
+    return found + [f"{path.name} cannot be read: {why}" for path in made if (why := unreadable(path))]
 
 
 def _peak() -> int:

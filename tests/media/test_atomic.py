@@ -5,12 +5,15 @@ from __future__ import annotations
 import errno
 import os
 import re
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from gradcam_cli.errors import OutputError
-from gradcam_cli.media.atomic import atomic_path, write_all
+from gradcam_cli.media.atomic import atomic_path, remove_abandoned, write_all
 
 
 def tree(root: Path) -> dict[str, bytes]:
@@ -172,3 +175,25 @@ def test_a_disk_that_is_really_full(tmp_path, monkeypatch):
     with pytest.raises(OutputError, match="the disk is full"):
         write_all({tmp_path / "a": b"new"})
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(os.name != "posix", reason="whether a process lives can be asked on POSIX systems")
+def test_part_files_of_killed_processes_are_removed(tmp_path):
+    code = "import os, signal; from pathlib import Path; from gradcam_cli.media.atomic import atomic_path\n"
+    code += "with atomic_path(Path('killed.png')) as part: part.touch(); os.kill(os.getpid(), signal.SIGKILL)"
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, check=False)
+    assert done.returncode == -signal.SIGKILL
+    (left,) = tmp_path.iterdir()
+    process, system = re.fullmatch(r"\.killed\.png\.([0-9]+)-([0-9a-f]{8})[0-9a-f]{6}\.part", left.name).groups()
+    elsewhere = f"{int(system, 16) ^ 1:08x}"
+    others = [f".a.png.{process}-{elsewhere}123456.part", f".a.png.{process}.part", f"a.png.{process}-{system}123456",
+              f".a.png.{'9' * 30}-{system}123456.part", ".part", "a.part"]  # fmt: skip
+    for name in others:
+        (tmp_path / name).touch()
+    with atomic_path(tmp_path / "b.png") as mine:
+        mine.touch()
+        remove_abandoned(tmp_path)
+        assert mine.exists()
+    assert {path.name for path in tmp_path.iterdir()} == {*others, "b.png"}
+    remove_abandoned(tmp_path / "missing")

@@ -220,11 +220,11 @@ def test_interrupted(tmp_path, error, count, keep):
     writer = GifWriter(path, RAMP.shape, palette=JET, keep_partial=keep)
     with pytest.raises(error), writer:
         fill(writer, count, error)
-    assert list(tmp_path.iterdir()) == [path]
+    assert path.read_bytes() == b"old", "a part is no result, and takes no result's place"
+    partial = tmp_path / "a.partial.gif"
+    assert sorted(tmp_path.iterdir()) == ([path, partial] if keep and count else [path])
     if keep and count:
-        assert len(read(path)) == count
-    else:
-        assert path.read_bytes() == b"old"
+        assert len(read(partial)) == count
 
 
 @pytest.mark.parametrize("keep", [False, True])
@@ -246,8 +246,8 @@ def test_full_disk(tmp_path, monkeypatch, keep, at):
     with pytest.raises(OutputError), writer:
         fill(writer, 6)
     if keep and at > 1:
-        assert len(read(path)) == at - 1
-        assert list(tmp_path.iterdir()) == [path]
+        assert len(read(tmp_path / "a.partial.gif")) == at - 1
+        assert [each.name for each in tmp_path.iterdir()] == ["a.partial.gif"]
     else:
         assert list(tmp_path.iterdir()) == []
 

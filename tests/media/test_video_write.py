@@ -249,11 +249,11 @@ def test_what_was_done_can_be_kept(tmp_path):
     for stop in (0, 1, 15):
         with pytest.raises(KeyboardInterrupt):
             interrupted(stop)
-    assert names(tmp_path) == ["1.mp4", "15.mp4", "s.mp4"]
-    found = look(tmp_path / "15.mp4")
+    assert names(tmp_path) == ["1.partial.mp4", "15.partial.mp4", "s.mp4"]
+    found = look(tmp_path / "15.partial.mp4")
     assert found.times == [Fraction(i, 12) for i in range(15)]
     assert found.sound[-1][0] < 1.3
-    assert boxes(tmp_path / "15.mp4")[1] == "moov"
+    assert boxes(tmp_path / "15.partial.mp4")[1] == "moov"
 
 
 def test_no_frame_no_file(tmp_path):

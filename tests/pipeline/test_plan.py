@@ -271,7 +271,7 @@ def test_a_folder_that_cannot_be_listed_is_named(monkeypatch):
     scan = os.scandir
 
     def scandir(path):
-        if path.endswith("closed"):
+        if os.fspath(path).endswith("closed"):
             raise PermissionError(13, "Permission denied", path)
         return scan(path)
 
@@ -514,3 +514,17 @@ def test_planning_loads_nothing_heavy():
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
     assert done.stdout.strip() == ""
+
+
+@posix_only
+def test_what_killed_runs_have_left_is_removed():
+    """Also where nothing remains to be done, and in the folders that mirror the inputs'."""
+    touch("d/a.jpg", "d/sub/b.jpg", "out/a_overlay.png", "out/sub/b_overlay.png")
+    code = "from pathlib import Path; from gradcam_cli.media.atomic import _part; print(_part(Path('a.png')))"
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+    name = done.stdout.strip()
+    touch(f"out/{name}", f"out/sub/{name}", f"d/{name}")
+    assert plan("d", recursive=True, policy="skip").skipped == 2
+    assert not list(Path("out").rglob("*.part"))
+    assert Path("d", name).exists(), "not in a folder of inputs"
