@@ -111,15 +111,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("networks", nargs="*", default=NETWORKS)
     parser.add_argument("--batch-size", type=int, action="append", help="default: 1 and 16")
-    parser.add_argument("--seconds", type=float, default=25, help="for each row, about; five rounds at least")
+    parser.add_argument("--seconds", type=float, default=25, help="for each row, about; three rounds at least")
     options = parser.parse_args()
     print(f"| network | batch | forward | {' | '.join(COLUMNS)} |\n|---|---|---|{'---|' * len(COLUMNS)}")
     for size in options.batch_size or [1, 16]:
         for name in options.networks:
             torch.manual_seed(0)
             timed = contenders(torchvision.models.get_model(name, weights=None).eval(), torch.randn(size, 3, 224, 224))
-            a_round = sum(duration(call) for call in [*timed.values()] * 2) / 2  # also to warm up
-            floor, found = ratios(timed, max(5, round(options.seconds / a_round)))
+            a_round = sum(duration(call) for call in timed.values())  # also to warm up
+            floor, found = ratios(timed, max(3, round(options.seconds / a_round)))
             cells = [f"{found[label]:.2f}" if label in found else "" for label in COLUMNS]
             print(f"| {name} | {size} | {floor * 1e3:.0f} ms | {' | '.join(cells)} |", flush=True)
 
