@@ -11,7 +11,6 @@ import click
 
 from gradcam_cli._version import __version__
 from gradcam_cli.cli.console import print_error, print_interrupted
-from gradcam_cli.cli.process import heed_lost
 from gradcam_cli.errors import ExitCode, GradcamError
 
 if TYPE_CHECKING:
@@ -87,7 +86,6 @@ def run(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitCode.FAILED
     except Exception as error:
-        heed_lost()
         if debug:
             raise
         reason = str(error).strip().splitlines()[0] if str(error).strip() else ""

@@ -6,8 +6,11 @@ import contextlib
 import os
 import signal
 import sys
+import threading
 import weakref
 from typing import TYPE_CHECKING
+
+from gradcam_cli.cli.console import print_interrupted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -17,8 +20,8 @@ SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP"
 """What ends a run in an orderly way: part files are removed, what was finished stays."""
 
 
-_last: tuple[int, weakref.ref[Stopped]] | None = None
-"""The last signal that was to end the run, and what it has raised."""
+_last: weakref.ref[Stopped] | None = None
+"""What the last signal that was to end the run has raised."""
 
 
 class Stopped(BaseException):
@@ -50,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _handle(_pass_over)  # nothing is left to be stopped
     except Stopped as stopped:
         _handle(_pass_over)
-        _tell()
+        print_interrupted()
         code = stopped.code
     _handle(signal.SIG_IGN)  # also when Python has taken its own handlers away
     sys.exit(code)
@@ -92,26 +95,29 @@ def _listen() -> None:
             signal.signal(number, _stop)
 
 
-def heed_lost() -> None:
-    """Raise again what a signal has raised while a library was imported, which may turn it into an error of its own.
-
-    Raises:
-        Stopped: a signal has come.
-    """
-    if _last is not None:
-        raise Stopped(_last[0])
-
-
 def _stop(number: int, frame: FrameType | None) -> None:
     """End the run. One signal is enough, another would tear apart how it is wound up; unless the first was lost."""
     global _last
-    if _last is None or _last[1]() is None:
+    if threading.active_count() == 1 and _imports(frame):
+        # Out of an import no exception comes safely: libraries swallow it, take it for an error of theirs, or abort.
+        # With no other thread at work nothing is half-written.
+        print_interrupted()
+        sys.stderr.flush()
+        os._exit(128 + number)
+    if _last is None or _last() is None:
         stopped = Stopped(number)
-        _last = number, weakref.ref(stopped)
+        _last = weakref.ref(stopped)
         try:
             raise stopped
         finally:
             del stopped  # its traceback holds this frame, which would hold it even when it is lost
+
+
+def _imports(frame: FrameType | None) -> bool:
+    """Whether a module is being imported at a frame, or by what has called it."""
+    while frame is not None and frame.f_code.co_filename != "<frozen importlib._bootstrap>":
+        frame = frame.f_back
+    return frame is not None
 
 
 def _pass_over(number: int, frame: FrameType | None) -> None:
@@ -121,9 +127,3 @@ def _pass_over(number: int, frame: FrameType | None) -> None:
 def _handle(handler: Callable[[int, FrameType | None], None] | signal.Handlers) -> None:
     for number in SIGNALS:
         signal.signal(number, handler)
-
-
-def _tell() -> None:
-    from gradcam_cli.cli.console import print_interrupted
-
-    print_interrupted()
