@@ -59,21 +59,27 @@ def test_full_streams():
     assert shell(f"{GRADCAM} -q missing.png 2> /dev/full").returncode == 2
 
 
-@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("when", ["importing", "writing"])
-def test_a_signal_ends_the_run_in_good_order(stop, when):
-    """Also while the first modules are imported, and with the exit code that shells give such a process."""
+def a_long_run() -> subprocess.Popen[bytes]:
+    """Start explaining many pictures, and wait for the first line on stdout."""
     Path("in").mkdir()
     for position in range(300):
         os.link("a.png", f"in/{position}.png")
-    if when == "importing":
-        Path("click.py").write_text("import time\nprint('here', flush=True)\ntime.sleep(9)\n")
     process = subprocess.Popen(
         [sys.executable, "-m", "gradcam_cli", "image", "-m", "tiny", "in", "--batch-size", "1"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=ENVIRONMENT, preexec_fn=heed_interrupts,
     )  # fmt: skip
     assert process.stdout is not None
     process.stdout.readline()
+    return process
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("when", ["importing", "writing"])
+def test_a_signal_ends_the_run_in_good_order(stop, when):
+    """Also while the first modules are imported, and with the exit code that shells give such a process."""
+    if when == "importing":
+        Path("click.py").write_text("import time\nprint('here', flush=True)\ntime.sleep(9)\n")
+    process = a_long_run()
     started = time.monotonic()
     process.send_signal(stop)
     _, err = process.communicate(timeout=60)
@@ -87,15 +93,7 @@ def test_a_signal_ends_the_run_in_good_order(stop, when):
 @pytest.mark.parametrize("first", [signal.SIGINT, signal.SIGTERM])
 def test_impatience_breaks_nothing(first):
     """Signals that follow the first one, while what was begun is finished, or while the process ends."""
-    Path("in").mkdir()
-    for position in range(300):
-        os.link("a.png", f"in/{position}.png")
-    process = subprocess.Popen(
-        [sys.executable, "-m", "gradcam_cli", "image", "-m", "tiny", "in", "--batch-size", "1"],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=ENVIRONMENT, preexec_fn=heed_interrupts,
-    )  # fmt: skip
-    assert process.stdout is not None
-    process.stdout.readline()
+    process = a_long_run()
     process.send_signal(first)
     while process.poll() is None:
         process.send_signal(signal.SIGTERM)
