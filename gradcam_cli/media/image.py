@@ -102,7 +102,7 @@ def read_picture(
 
 
 def resized(pixels: npt.NDArray[np.uint8], size: Size) -> npt.NDArray[np.uint8]:
-    """Return a picture, uint8 RGB (H, W, 3), made smaller: each pixel the mean of the area that it covers."""
+    """Return pixels, uint8 (H, W) or (H, W, 3), made smaller: each the mean of the area that it covers."""
     if pixels.shape[:2] == size:
         return pixels
     return np.asarray(cv2.resize(pixels, size[::-1], interpolation=cv2.INTER_AREA), np.uint8)

@@ -8,13 +8,13 @@ from dataclasses import asdict, dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-import cv2
 import numpy as np
 
 from gradcam_cli._version import __version__
 from gradcam_cli.errors import GradcamError, InputError
 from gradcam_cli.media.gif_read import AnimationReader
 from gradcam_cli.media.gif_write import MOST_LOOPS, GifWriter
+from gradcam_cli.media.image import resized
 from gradcam_cli.media.video_read import VideoReader
 from gradcam_cli.media.video_write import VideoWriter
 from gradcam_cli.models.load import versions
@@ -267,9 +267,7 @@ class _Drawn:
         return self.pixels.shape[0], self.pixels.shape[1]
 
     def rgb(self, size: Size | None = None) -> Pixels:
-        if size is None or size == self.size:
-            return self.pixels
-        return np.asarray(cv2.resize(self.pixels, size[::-1], interpolation=cv2.INTER_AREA), np.uint8)
+        return resized(self.pixels, size or self.size)
 
 
 class _Animation:

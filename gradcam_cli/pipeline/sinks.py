@@ -7,9 +7,9 @@ import math
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
 
+from gradcam_cli.media.image import resized
 from gradcam_cli.render.caption import caption, caption_strip
 from gradcam_cli.render.colormap import colormap
 from gradcam_cli.render.overlay import overlay
@@ -140,8 +140,7 @@ class GifSink:
             # The frame stands for the first tick that falls into it, so that a faster source is thinned out evenly.
             time = self._next
             self._next += self._step * math.ceil((end - self._next) / self._step)
-        if grayscale.shape != self._size:
-            grayscale = np.asarray(cv2.resize(grayscale, self._size[::-1], interpolation=cv2.INTER_AREA), np.uint8)
+        grayscale = resized(grayscale, self._size)
         if self._kind in ("grayscale", "heatmap"):
             self._writer.write_indexed(grayscale, time, end - time)
             return

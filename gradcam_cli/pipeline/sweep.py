@@ -7,9 +7,6 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-import cv2
-import numpy as np
-
 from gradcam_cli.cam.channels import channel_maps
 from gradcam_cli.cam.explainer import Explainer
 from gradcam_cli.cam.layers import blocks
@@ -17,7 +14,7 @@ from gradcam_cli.cam.methods import quick
 from gradcam_cli.cam.watch import watch
 from gradcam_cli.errors import InputError
 from gradcam_cli.media.gif_write import GifWriter
-from gradcam_cli.media.image import read_picture
+from gradcam_cli.media.image import read_picture, resized
 from gradcam_cli.models.preprocess import collate
 from gradcam_cli.pipeline.results import TOP, Explanation
 from gradcam_cli.pipeline.run import Outcome, one_by_one
@@ -27,6 +24,7 @@ from gradcam_cli.render.saliency import SaliencyMap
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    import numpy as np
     import numpy.typing as npt
 
     from gradcam_cli.cam.maps import ClassMap
@@ -85,9 +83,7 @@ class SweepRun:
             raise InputError(f"{job.name}: nothing speaks for {answer.targets[0].label}", "try another --target")
         path = next(iter(job.outputs.values()))
         size = self._settings.gif_size(picture.size)
-        pixels = picture.pixels
-        if size != picture.size:
-            pixels = np.asarray(cv2.resize(pixels, size[::-1], interpolation=cv2.INTER_AREA), np.uint8)
+        pixels = resized(picture.pixels, size)
         seconds = SECONDS[self._sweep]
         with GifWriter(
             path, shown_size(size, "overlay", self._settings), keep_partial=self._settings.keep_partial

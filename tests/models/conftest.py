@@ -43,3 +43,12 @@ def empty_cache(tmp_path, monkeypatch):
     """Let torch's cache be an empty folder; return where checkpoints go."""
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
     return tmp_path / "torch" / "hub" / "checkpoints"
+
+
+@pytest.fixture
+def marker(tmp_path, monkeypatch):
+    """Return the path of a file that code in hostile files would make, which must not be there in the end."""
+    path = tmp_path / "marker"
+    monkeypatch.setenv("GRADCAM_TEST_MARKER", str(path))
+    yield path
+    assert not path.exists(), "a file ran code"

@@ -11,14 +11,6 @@ REFUSED = {"weights/full_module.pth", "weights/torchscript.pt"}
 """Files that are whole, but of kinds that we refuse, as the table allows."""
 
 
-@pytest.fixture
-def marker(tmp_path, monkeypatch):
-    path = tmp_path / "marker"
-    monkeypatch.setenv("GRADCAM_TEST_MARKER", str(path))
-    yield path
-    assert not path.exists(), "a file ran code"
-
-
 def outcome(call):
     """Return None, or the message of the error that ``call`` ends in, whose two lines must be printable ones."""
     try:

@@ -190,14 +190,6 @@ HOSTILE = {
 }
 
 
-@pytest.fixture
-def marker(tmp_path, monkeypatch):
-    path = tmp_path / "marker"
-    monkeypatch.setenv("GRADCAM_TEST_MARKER", str(path))
-    yield path
-    assert not path.exists(), "the archive ran code"
-
-
 @pytest.mark.parametrize("kind", HOSTILE)
 def test_hostile_graphs_are_refused(kind, tmp_path, marker):
     path = exported(seeded(), tmp_path / "x.pt2")
