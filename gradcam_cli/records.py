@@ -25,13 +25,18 @@ Precision = Literal["float32", "bfloat16", "float16"]
 
 Fusion = Literal["mean", "max", "product"]
 FigureFormat = Literal["png", "pdf"]
+Codec = Literal["h264", "vp9", "av1"]
 
 PRECISIONS: tuple[Precision, ...] = ("float32", "bfloat16", "float16")
 FUSIONS: tuple[Fusion, ...] = ("mean", "max", "product")
 FIGURE_FORMATS: tuple[FigureFormat, ...] = ("png", "pdf")
+CODECS: tuple[Codec, ...] = ("h264", "vp9", "av1")
 FITS: tuple[Fit, ...] = ("whole", "crop", "stretch", "pad")
 NORMALIZATIONS: tuple[Normalization, ...] = ("minmax", "max", "none")
 ACTIVATIONS: tuple[Activation, ...] = ("auto", "softmax", "sigmoid")
+
+PICTURE_QUALITY, VIDEO_QUALITY = 95, 75
+"""Of files that lose something, from 1 to 100, unless told otherwise."""
 
 
 def fitted(size: tuple[float, float], longest: int | None) -> Size:

@@ -31,7 +31,6 @@ from gradcam_cli.models.code import parse_argument
 from gradcam_cli.models.names import check_name
 from gradcam_cli.pipeline.settings import (
     AXES,
-    CODECS,
     FORMATS,
     KINDS,
     MAX_INPUT,
@@ -39,7 +38,17 @@ from gradcam_cli.pipeline.settings import (
     MOVING_KINDS,
     SWEEPS,
 )
-from gradcam_cli.records import ACTIVATIONS, FIGURE_FORMATS, FITS, FUSIONS, NORMALIZATIONS, PRECISIONS
+from gradcam_cli.records import (
+    ACTIVATIONS,
+    CODECS,
+    FIGURE_FORMATS,
+    FITS,
+    FUSIONS,
+    NORMALIZATIONS,
+    PICTURE_QUALITY,
+    PRECISIONS,
+    VIDEO_QUALITY,
+)
 from gradcam_cli.render.colormap import check_colormap
 
 if TYPE_CHECKING:
@@ -84,7 +93,7 @@ image_options = options(
         help="Of the pictures written.",
     ),
     option(
-        "--quality", type=click.IntRange(1, 100), metavar="1…100", default=95, show_default=True,
+        "--quality", type=click.IntRange(1, 100), metavar="1…100", default=PICTURE_QUALITY, show_default=True,
         help="Of jpg and webp.",
     ),
     longest_side("what is written; larger pictures are made smaller"),
@@ -111,8 +120,8 @@ video_options = options(
         help="H.264 plays everywhere; the others are smaller and slower.",
     ),
     option(
-        "--quality", type=click.IntRange(1, 100), metavar="1…100", default=75, show_default=True,
-        help="Of videos; 75 is hard to tell from the source.",
+        "--quality", type=click.IntRange(1, 100), metavar="1…100", default=VIDEO_QUALITY, show_default=True,
+        help=f"Of videos; {VIDEO_QUALITY} is hard to tell from the source.",
     ),
     option("--no-audio", is_flag=True, help="Leave the sound out."),
 )  # fmt: skip

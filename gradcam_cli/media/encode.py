@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from gradcam_cli.errors import OutputError
+from gradcam_cli.records import PICTURE_QUALITY
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -27,7 +28,7 @@ def encode(
     pixels: npt.NDArray[np.uint8],
     suffix: PictureSuffix,
     palette: npt.NDArray[np.uint8] | None = None,
-    quality: int = 95,
+    quality: int = PICTURE_QUALITY,
 ) -> bytes:
     """Encode a picture, fast rather than small; the interpreter lock is free meanwhile.
 

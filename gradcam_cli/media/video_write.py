@@ -6,7 +6,7 @@ import os
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, cast
 
 import av
 
@@ -15,6 +15,7 @@ from gradcam_cli.media import video_planes
 from gradcam_cli.media.atomic import atomic_path, explained, keep_part
 from gradcam_cli.media.video_audio import AudioTrack
 from gradcam_cli.media.video_open import reason
+from gradcam_cli.records import VIDEO_QUALITY
 from gradcam_cli.text import printable
 
 if TYPE_CHECKING:
@@ -28,11 +29,8 @@ if TYPE_CHECKING:
 
     from gradcam_cli.media.video_audio import AudioSource
     from gradcam_cli.media.video_planes import Planes
-    from gradcam_cli.records import Size
+    from gradcam_cli.records import Codec, Size
 
-Codec = Literal["h264", "vp9", "av1"]
-
-QUALITY = 75
 _BT709 = 1
 _LIMITED = 1
 _FINEST = 1_000_000  # ticks a second; MP4 counts them in 32 bits, and some Matroska files in nanoseconds
@@ -59,7 +57,6 @@ _ENCODERS: dict[Codec, _Encoder] = {
     ),
     "av1": _Encoder("libsvtav1", 63, 0.4, {"preset": "10"}),
 }
-CODECS: tuple[Codec, ...] = ("h264", "vp9", "av1")
 
 
 class VideoWriter:
@@ -96,7 +93,7 @@ class VideoWriter:
         tick: Fraction,
         rate: Fraction,
         codec: Codec = "h264",
-        quality: int = QUALITY,
+        quality: int = VIDEO_QUALITY,
         audio: AudioSource | None = None,
         threads: int = 2,
         keep_partial: bool = False,
@@ -136,6 +133,7 @@ class VideoWriter:
         context.color_primaries = context.color_trc = context.colorspace = _BT709
         context.color_range = _LIMITED
         context.thread_count = threads
+        context.thread_type = "FRAME"  # slices, PyAV's choice, make threads wait at every frame's end, and files larger
         return stream
 
     def _add_audio(self, source: AudioSource | None, stack: ExitStack) -> AudioTrack | None:

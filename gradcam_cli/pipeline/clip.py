@@ -6,6 +6,7 @@ output has a thread that blends and encodes. Queues are bounded, so memory does 
 
 from __future__ import annotations
 
+import math
 import threading
 from contextlib import closing
 from dataclasses import dataclass
@@ -126,7 +127,8 @@ def survey(frames: Iterable[Moving], session: Session, settings: ClipSettings) -
     seen: list[tuple[Moving, Prepared]] = []
     answers: list[Answer] = []
     looked_at = ((frame, session.prepare_frame(frame)) for frame in frames)
-    for frame, prepared, answer in _explained(looked_at, session, None, settings.batch_size):
+    batch_size = _evenly(SAMPLES, session.explainer.concurrency, settings.batch_size)
+    for frame, prepared, answer in _explained(looked_at, session, None, batch_size):
         seen.append((frame, prepared))
         answers.append(answer)
     if not seen:
@@ -134,11 +136,21 @@ def survey(frames: Iterable[Moving], session: Session, settings: ClipSettings) -
     ranked = mean_predictions([answer.predictions for answer in answers])
     aims = session.resolve(ranked)
     wanted = session.of_maps(aims)
-    if not settings.per_frame_target and any([each.aim for each in answer.maps] != wanted for answer in answers):
-        answers = [answer for _, _, answer in _explained(seen, session, aims, settings.batch_size)]
+    if not settings.per_frame_target:
+        others = [k for k, answer in enumerate(answers) if [each.aim for each in answer.maps] != wanted]
+        batch_size = _evenly(len(others), session.explainer.concurrency, settings.batch_size)
+        again = _explained((seen[k] for k in others), session, aims, batch_size)
+        for k, (_, _, answer) in zip(others, again, strict=True):
+            answers[k] = answer
     maps = zip(*(answer.maps for answer in answers), strict=True)
     tracks = [_track(each, ranked.told(aim), settings) for each, aim in zip(maps, wanted, strict=True)]
     return Survey(None if settings.per_frame_target else aims, ranked, tracks)
+
+
+def _evenly(count: int, threads: int, most: int) -> int:
+    """Return a size for batches, at most ``most``, of which each thread gets as many of ``count`` frames as others."""
+    turns = max(1, math.ceil(count / (threads * most)))
+    return max(1, math.ceil(count / (threads * turns)))
 
 
 def _track(maps: Sequence[ClassMap], target: Prediction, settings: ClipSettings) -> Track:

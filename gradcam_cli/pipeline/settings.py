@@ -10,14 +10,14 @@ from gradcam_cli.cam.methods import METHODS
 from gradcam_cli.cam.targets import TOP, Target
 from gradcam_cli.errors import UsageError
 from gradcam_cli.models.names import check_arguments
-from gradcam_cli.records import ACTIVATIONS, FITS, NORMALIZATIONS, PRECISIONS
+from gradcam_cli.records import ACTIVATIONS, FITS, NORMALIZATIONS, PICTURE_QUALITY, PRECISIONS, VIDEO_QUALITY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from fractions import Fraction
     from pathlib import Path
 
-    from gradcam_cli.records import Activation, Fit, Fusion, Normalization, Numbers, Precision, Size
+    from gradcam_cli.records import Activation, Codec, Fit, Fusion, Normalization, Numbers, Precision, Size
 
 PictureFormat = Literal["png", "jpg", "webp"]
 
@@ -32,10 +32,6 @@ MOVING_KINDS = ("grayscale", "heatmap", "overlay")
 Sweep = Literal["channels", "layers", "classes", "methods"]
 
 SWEEPS: tuple[Sweep, ...] = ("channels", "layers", "classes", "methods")
-
-Codec = Literal["h264", "vp9", "av1"]
-
-CODECS: tuple[Codec, ...] = ("h264", "vp9", "av1")
 
 Axis = Literal["models", "layers", "targets", "methods"]
 
@@ -154,7 +150,7 @@ class RenderSettings:
         alpha: the heatmap's weight in the overlay, in [0, 1].
         by_intensity: whether that weight is multiplied by the map.
         normalize: how the map is brought to [0, 1].
-        quality: of JPEG and WebP, 1 to 100.
+        quality: of JPEG, WebP and videos, 1 to 100.
     """
 
     kinds: tuple[str, ...] = ("grayscale", "heatmap", "overlay")
@@ -163,7 +159,7 @@ class RenderSettings:
     alpha: float = 0.5
     by_intensity: bool = False
     normalize: Normalization = "minmax"
-    quality: int = 95
+    quality: int = PICTURE_QUALITY
 
     def __post_init__(self) -> None:
         _require("normalisation", self.normalize, NORMALIZATIONS)
@@ -235,7 +231,7 @@ class ClipSettings:
     audio: bool = True
     gif_fps: Fraction | None = None
     gif_width: int | None = None
-    render: RenderSettings = field(default_factory=RenderSettings)
+    render: RenderSettings = field(default_factory=lambda: RenderSettings(quality=VIDEO_QUALITY))
 
     def gif_size(self, size: Size) -> Size:
         """Return the size (height, width) of a GIF of frames of ``size``."""

@@ -5,7 +5,8 @@ sum is what a perfect overlap would reach. The survey, which looks at some frame
 What cores do together is less than the sum of what each does alone where they share caches, memory or execution units:
 as many processes as there are cores, each with a clip of its own and the stages one after another, show how much.
 The loop is what scripts do: OpenCV reads, pytorch-grad-cam explains one frame, OpenCV writes ``mp4v``.
-All are run in turn, some rounds, and the best of each is taken: a machine shared with others is slow at times.
+All are run in turn, some rounds after one to warm up. A ratio is that of one round, as a machine shared with others is
+slow at times; what is printed are medians of rounds.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import os
+import statistics
 import tempfile
 import time
 from contextlib import contextmanager
@@ -57,17 +59,17 @@ def stages(path: Path, count: int, session: Session, settings: ClipSettings, scr
     """CPU seconds a frame of each stage, run alone."""
     spent: dict[str, float] = {}
     with cpu("survey", count, spent), VideoReader(path) as reader:
-        survey(reader.sample(SAMPLES), session, settings)
+        found = survey(reader.sample(SAMPLES), session, settings)
     with cpu("decode", count, spent), VideoReader(path) as reader:
         frames = list(reader)
     with cpu("resize, normalise", count, spent):
         prepared = [session.prepare_frame(frame) for frame in frames]
     size = settings.batch_size
     with cpu("forward, CAM", count, spent):
-        answers = [answer for k in range(0, count, size) for answer in session.ask(prepared[k : k + size])]
+        answers = [answer for k in range(0, count, size) for answer in session.ask(prepared[k : k + size], found.aims)]
     with cpu("upsample", count, spent):
         maps = [
-            SaliencyMap(answer.maps[0].values, each.geometry, scale=(0.0, 1.0)).bytes()
+            SaliencyMap(answer.maps[0].values, each.geometry, scale=found.tracks[0].scale).bytes()
             for answer, each in zip(answers, prepared, strict=True)
         ]
     padded = [
@@ -97,10 +99,11 @@ def session_for(network: str, input_size: int, scratch: Path) -> Session:
 def one_of_several(
     path: Path, count: int, network: str, input_size: int, settings: ClipSettings, scratch: Path, together: Barrier
 ) -> None:
-    """Work of one process: all stages, one after another, with one thread for the network."""
+    """Work of one process: all stages, one after another, with one thread for the network; twice, to warm up."""
     hold_memory()
     session = session_for(network, input_size, scratch)
     with tempfile.TemporaryDirectory() as own, cores_shared(session.explainer.concurrency):
+        stages(path, count, session, settings, Path(own))
         together.wait()
         stages(path, count, session, settings, Path(own))
         together.wait()
@@ -169,8 +172,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
     hold_memory()  # as the command does
-    spent: dict[str, float] = {}
-    reached = together = peer = 0.0
+    spent: list[dict[str, float]] = []
+    rates: list[tuple[float, ...]] = []
     with tempfile.TemporaryDirectory() as name:
         scratch = Path(name)
         net = torchvision.models.get_model(options.network, weights=None).eval()
@@ -179,21 +182,26 @@ def main() -> None:
         settings = ClipSettings(batch_size=options.batch_size)
         with VideoReader(options.clip) as reader:
             count = len(list(reader))
-        for _ in range(options.rounds):
+        for _ in range(options.rounds + 1):
             with cores_shared(session.explainer.concurrency):
-                found = stages(options.clip, count, session, settings, scratch)
-            spent = {label: min(seconds, spent.get(label, seconds)) for label, seconds in found.items()}
-            reached = max(reached, pipeline(options.clip, session, settings, scratch))
-            several = side_by_side(options.clip, count, options.network, options.input_size, settings, scratch)
-            together = max(together, several)
-            peer = max(peer, loop(options.clip, net, session.explainer.layers[0].name, scratch))
-    limit = CORES / sum(spent.values())
-    for label, seconds in spent.items():
-        print(f"{label:20s} {seconds * 1e3:6.1f} CPU ms a frame")
+                spent.append(stages(options.clip, count, session, settings, scratch))
+            rates.append((
+                CORES / sum(spent[-1].values()),
+                pipeline(options.clip, session, settings, scratch),
+                side_by_side(options.clip, count, options.network, options.input_size, settings, scratch),
+                loop(options.clip, net, session.explainer.layers[0].name, scratch),
+            ))  # fmt: skip
+    for label in spent[0]:
+        print(f"{label:20s} {statistics.median(each[label] for each in spent[1:]) * 1e3:6.1f} CPU ms a frame")
+    limit, reached, together, peer = (statistics.median(each) for each in zip(*rates[1:], strict=True))
+
+    def ratio(one: int, other: int) -> float:
+        return statistics.median(each[one] / each[other] for each in rates[1:])
+
     print(f"{CORES} cores ÷ their sum  {limit:6.1f} frames/s")
-    print(f"{CORES} processes apart    {together:6.1f} frames/s, {together / limit:.2f} of that")
-    print(f"pipeline             {reached:6.1f} frames/s, {reached / limit:.2f} and {reached / together:.2f} of those")
-    print(f"per-frame loop       {peer:6.1f} frames/s, the pipeline is {reached / peer:.1f} times as fast")
+    print(f"{CORES} processes apart    {together:6.1f} frames/s, {ratio(2, 0):.2f} of that")
+    print(f"pipeline             {reached:6.1f} frames/s, {ratio(1, 0):.2f} and {ratio(1, 2):.2f} of those")
+    print(f"per-frame loop       {peer:6.1f} frames/s, the pipeline is {ratio(1, 3):.1f} times as fast")
 
 
 if __name__ == "__main__":

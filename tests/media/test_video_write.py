@@ -15,7 +15,8 @@ from gradcam_cli.errors import InputError, OutputError
 from gradcam_cli.media import video_write
 from gradcam_cli.media.video_planes import to_rgb
 from gradcam_cli.media.video_read import VideoReader
-from gradcam_cli.media.video_write import CODECS, VideoWriter
+from gradcam_cli.media.video_write import VideoWriter
+from gradcam_cli.records import CODECS
 from tests.media.clips import (
     COLOURS,
     STEADY,
