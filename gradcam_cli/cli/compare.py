@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gradcam_cli.cli.console import Voice
+from gradcam_cli.cli.network_options import models_options
 from gradcam_cli.cli.options import (
     compare_options,
     input_options,
-    models_options,
     output_options,
     render_options,
     run_options,

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gradcam_cli.cli.console import Voice
+from gradcam_cli.cli.network_options import model_options
 from gradcam_cli.cli.options import (
     batch_options,
     image_options,
     input_options,
-    model_options,
     output_options,
     render_options,
     run_options,

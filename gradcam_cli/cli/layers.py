@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from gradcam_cli.cli.console import print_result
-from gradcam_cli.cli.options import FILE
-from gradcam_cli.cli.sections import Checked
+from gradcam_cli.cli.sections import FILE, Checked
 from gradcam_cli.models.code import parse_argument
 from gradcam_cli.models.names import check_name
 from gradcam_cli.pipeline.settings import MAX_INPUT, MIN_INPUT

@@ -10,10 +10,10 @@ import click
 
 from gradcam_cli.cam.methods import METHODS
 from gradcam_cli.cli.console import Voice
+from gradcam_cli.cli.network_options import model_options
 from gradcam_cli.cli.options import (
     batch_options,
     input_options,
-    model_options,
     moving_options,
     output_options,
     part_options,

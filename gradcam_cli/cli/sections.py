@@ -141,6 +141,9 @@ def path(text: str) -> Path:
     raise UsageError(f"{quoted(text)}: no file can have this name", "check the path for typing errors")
 
 
+FILE = Checked("FILE", path)
+
+
 def rate(text: str) -> Fraction:
     """Read a number of frames per second, as ``exact`` does, from one an hour to a thousand a second.
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gradcam_cli.cam.methods import methods_named
-from gradcam_cli.cli.options import flat
+from gradcam_cli.cli.network_options import flat
 from gradcam_cli.pipeline.plan import OutputOptions, Plan, make_plan
 from gradcam_cli.pipeline.settings import ALL_LAYERS, ModelSettings, RenderSettings
 
