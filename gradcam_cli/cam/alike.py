@@ -16,6 +16,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from gradcam_cli.cam import tokens
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -44,7 +46,7 @@ def alike(network: nn.Module) -> None:
             continue
         if type(module) is nn.Conv2d and module.padding_mode == "zeros" and not isinstance(module.padding, str):
             module.forward = MethodType(_convolved, module)  # type: ignore[method-assign]
-        elif type(module) is nn.Linear and weight.numel() <= MOST_WEIGHTS:
+        elif type(module) is nn.Linear:
             module.forward = MethodType(_each_alone, module)  # type: ignore[method-assign]
 
 
@@ -61,7 +63,9 @@ def _convolved(module: nn.Conv2d, x: Tensor) -> Tensor:
 
 def _each_alone(module: nn.Linear, x: Tensor) -> Tensor:
     """Score one picture after another: as fast, since the weights of a head fit into the processor's cache."""
-    if x.ndim != 2 or len(x) < 2 or getattr(_here, "versions", False):
+    if x.ndim == 3:
+        return tokens.linear(x, module.weight, module.bias)
+    if x.ndim != 2 or len(x) < 2 or module.weight.numel() > MOST_WEIGHTS or getattr(_here, "versions", False):
         return F.linear(x, module.weight, module.bias)
     return torch.cat([F.linear(each, module.weight, module.bias) for each in x[:, None]])
 
