@@ -17,6 +17,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from gradcam_cli.cam import tokens
+from gradcam_cli.cam.packed import Packed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,9 +46,10 @@ def alike(network: nn.Module) -> None:
         if weight.device.type != "cpu" or weight.dtype != torch.float32:
             continue
         if type(module) is nn.Conv2d and module.padding_mode == "zeros" and not isinstance(module.padding, str):
+            module.packed = Packed()  # type: ignore[assignment]
             module.forward = MethodType(_convolved, module)  # type: ignore[method-assign]
         elif type(module) is nn.Linear:
-            module.forward = MethodType(_each_alone, module)  # type: ignore[method-assign]
+            module.forward = MethodType(_linear, module)  # type: ignore[method-assign]
 
 
 def _convolved(module: nn.Conv2d, x: Tensor) -> Tensor:
@@ -55,14 +57,17 @@ def _convolved(module: nn.Conv2d, x: Tensor) -> Tensor:
     padding = cast("tuple[int, int]", module.padding)
     if x.ndim != 4 or x.dtype != torch.float32:
         return F.conv2d(x, module.weight, module.bias, module.stride, padding, module.dilation, module.groups)
+    packed = cast("Packed", module.packed).convolved(module, x)
+    if packed is not None:
+        return packed
     convolved: Tensor = torch.mkldnn_convolution(
         x, module.weight, module.bias, padding, module.stride, module.dilation, module.groups
     )
     return convolved
 
 
-def _each_alone(module: nn.Linear, x: Tensor) -> Tensor:
-    """Score one picture after another: as fast, since the weights of a head fit into the processor's cache."""
+def _linear(module: nn.Linear, x: Tensor) -> Tensor:
+    """Score pictures one by one: as fast, since a head's weights fit into the processor's cache. Tokens go at once."""
     if x.ndim == 3:
         return tokens.linear(x, module.weight, module.bias)
     if x.ndim != 2 or len(x) < 2 or module.weight.numel() > MOST_WEIGHTS or getattr(_here, "versions", False):

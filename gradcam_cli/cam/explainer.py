@@ -144,12 +144,13 @@ class Explainer:
             for target in self.layers:
                 for name in self.methods:
                     METHODS[name].check(watched, target.name)
-        self._replicas = None
+        self._replicas, self._optimized_for_cpu = None, False
         if template is not None and watched is not None:
             fold(template, watched.normalised, keep=[target.name for target in self.layers])
             lay_out(template)
             alike(template)
             self._replicas = Replicas(template)
+            self._optimized_for_cpu = all(parameter.device.type == "cpu" for parameter in template.parameters())
 
     def _resolve(
         self, layer: str | nn.Module, watched: Watched | None, template: nn.Module | None
@@ -171,11 +172,6 @@ class Explainer:
     def concurrency(self) -> int:
         """How many threads had best explain at once: several with few cores do more than one with all."""
         return min(MOST_CONCURRENT, torch.get_num_threads()) if self._optimized_for_cpu else 1
-
-    @property
-    def _optimized_for_cpu(self) -> bool:
-        on_cpu = all(parameter.device.type == "cpu" for parameter in self.network.parameters())
-        return self._replicas is not None and on_cpu
 
     def only(self, layer: int | None, method: str) -> Explainer:
         """Return an explainer of the same network, its copies shared, for one layer, or fused ones, and one method.
