@@ -1,18 +1,20 @@
 """Convolutions' weights in the order in which oneDNN reads them.
 
 Without that each call brings them into it anew: with one picture a quarter of ResNet-50's time. The best order depends
-on the input's shape and the number of threads, so weights are packed for the first input that comes twice in a row.
+on the input's shape and the number of threads, so weights are packed for the input that last came twice in a row.
 """
 
 from __future__ import annotations
 
-import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+
+
+_Case: TypeAlias = "tuple[int, ...]"
 
 
 class Packed:
@@ -22,10 +24,9 @@ class Packed:
     """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._last: tuple[object, ...] | None = None
-        self._for: tuple[object, ...] | None = None
-        self._weight: Tensor | None = None
+        self._able = True
+        self._last: _Case | None = None
+        self._packed: tuple[_Case, Tensor] | None = None
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Packed:
         """Return itself: a copy of the network may be run by another thread, which packs nothing anew."""
@@ -39,26 +40,22 @@ class Packed:
         if x.requires_grad or not x.is_contiguous(memory_format=torch.channels_last):
             return None
         case = (*x.shape, torch.get_num_threads())
-        if self._for is None:
-            with self._lock:
-                if self._for is None and case == self._last:
-                    self._weight = _packed(module, x)
-                    self._for = case
-                self._last = case
-        if case != self._for or self._weight is None:
+        packed, again = self._packed, case == self._last
+        self._last = case
+        if packed is None or packed[0] != case:
+            return self._pack(module, x, case) if again and self._able else None
+        return _run(module, x, packed[1])
+
+    def _pack(self, module: nn.Conv2d, x: Tensor, case: _Case) -> Tensor | None:
+        how = module.padding, module.stride, module.dilation, module.groups
+        try:
+            weight = torch.ops.mkldnn._reorder_convolution_weight(module.weight.detach(), *how, x.shape)
+            convolved = _run(module, x, weight)
+        except (AttributeError, RuntimeError):  # none of PyTorch's public functions does this: it may go
+            self._able = False
             return None
-        return _run(module, x, self._weight)
-
-
-def _packed(module: nn.Conv2d, x: Tensor) -> Tensor | None:
-    """Return the weights packed for x, or None where this PyTorch cannot: none of its public functions does this."""
-    how = module.padding, module.stride, module.dilation, module.groups
-    try:
-        packed: Tensor = torch.ops.mkldnn._reorder_convolution_weight(module.weight.detach(), *how, x.shape)
-        _run(module, x, packed)
-    except (AttributeError, RuntimeError):
-        return None
-    return packed
+        self._packed = case, weight
+        return convolved
 
 
 def _run(module: nn.Conv2d, x: Tensor, packed: Tensor) -> Tensor:

@@ -52,14 +52,15 @@ def test_the_second_time_numbers_are_the_same_to_the_last_bit(kind, count):
         assert torch.equal(found, plain(module, x))
 
 
-def test_packed_for_the_first_that_comes_twice_in_a_row(convolution):
+def test_packed_for_what_last_came_twice_in_a_row(convolution):
     weights = Packed()
     one, other = pictures(), pictures(3)
-    assert [weights.convolved(convolution, x) is not None for x in (one, other, one, other)] == [False] * 4
-    assert weights.convolved(convolution, other) is not None
+    packed_for = [
+        weights.convolved(convolution, x) is not None for x in (one, other, one, one, other, one, other, other)
+    ]
+    assert packed_for == [False, False, False, True, False, True, False, True]
     assert weights.convolved(convolution, one) is None
-    assert weights.convolved(convolution, one) is None, "one order is kept, not one for each shape"
-    assert weights.convolved(convolution, other) is not None
+    assert torch.equal(weights.convolved(convolution, one), plain(convolution, one))
 
 
 def test_for_as_many_threads_as_it_was_packed(convolution):
