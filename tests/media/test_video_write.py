@@ -59,6 +59,14 @@ def written(path: Path, frames, **options) -> Path:
     return path
 
 
+def test_threads_of_the_encoder_work_on_frames_not_on_slices(tmp_path):
+    """What x264 says of itself at the beginning of the stream; slices make threads wait, and files larger."""
+    path = written(tmp_path / "noise.mp4", noise(4), threads=2)
+    settings = path.read_bytes().partition(b"options: ")[2].partition(b"\0")[0].split()
+    assert b"threads=2" in settings
+    assert b"sliced_threads=0" in settings
+
+
 def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 

@@ -106,6 +106,24 @@ def test_one_class_for_the_clip_or_one_a_frame(frames):
     assert [told.index for told in each.told] == singles
 
 
+def test_a_survey_asks_again_only_about_frames_of_another_class(photo, monkeypatch):
+    sky = np.full_like(photo, (90, 150, 230))
+    frames = [Still(sky if k == 2 else photo, Fraction(k, 25)) for k in range(6)]
+    top = Session(ModelSettings(model="tiny"))
+    asked = []
+
+    def ask(pictures, aims=None):
+        asked.append((len(pictures), aims))
+        return Session.ask(top, pictures, aims)
+
+    monkeypatch.setattr(top, "ask", ask)
+    found = survey(frames, top, ClipSettings())
+    assert sum(count for count, aims in asked if aims is None) == 6
+    assert [asked_for for asked_for in asked if asked_for[1] is not None] == [(1, found.aims)]
+    named = Session(ModelSettings(model="tiny", targets=(Target(index=found.tracks[0].target.index),)))
+    assert found.tracks[0].scale == pytest.approx(survey(frames, named, ClipSettings()).tracks[0].scale, rel=1e-5)
+
+
 def test_several_maps_of_a_frame_are_each_what_they_are_alone(frames):
     """For each layer, class and method its own scale, its own smoothing, its own output."""
     layers, methods = ("stage2.1", "stage3.1"), ("gradcam", "layercam")
