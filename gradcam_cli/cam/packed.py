@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 
+MOST_PICTURES = 4
+"""At once: with more of them the order is a few hundredths of the time, not worth having the weights twice."""
+
 _Case: TypeAlias = "tuple[int, ...]"
 
 
@@ -37,7 +40,7 @@ class Packed:
 
         The numbers are those of ``torch.mkldnn_convolution``, to the last bit. Nothing is recorded for a gradient.
         """
-        if x.requires_grad or not x.is_contiguous(memory_format=torch.channels_last):
+        if x.requires_grad or len(x) > MOST_PICTURES or not x.is_contiguous(memory_format=torch.channels_last):
             return None
         case = (*x.shape, torch.get_num_threads())
         packed, again = self._packed, case == self._last
@@ -47,9 +50,8 @@ class Packed:
         return _run(module, x, packed[1])
 
     def _pack(self, module: nn.Conv2d, x: Tensor, case: _Case) -> Tensor | None:
-        how = module.padding, module.stride, module.dilation, module.groups
         try:
-            weight = torch.ops.mkldnn._reorder_convolution_weight(module.weight.detach(), *how, x.shape)
+            weight = torch.ops.mkldnn._reorder_convolution_weight(module.weight.detach(), *_how(module), x.shape)
             convolved = _run(module, x, weight)
         except (AttributeError, RuntimeError):  # none of PyTorch's public functions does this: it may go
             self._able = False
@@ -59,6 +61,9 @@ class Packed:
 
 
 def _run(module: nn.Conv2d, x: Tensor, packed: Tensor) -> Tensor:
-    how = module.padding, module.stride, module.dilation, module.groups
-    convolved: Tensor = torch.ops.mkldnn._convolution_pointwise(x, packed, module.bias, *how, "none", [], "")
+    convolved: Tensor = torch.ops.mkldnn._convolution_pointwise(x, packed, module.bias, *_how(module), "none", [], "")
     return convolved
+
+
+def _how(module: nn.Conv2d) -> tuple[Any, ...]:
+    return module.padding, module.stride, module.dilation, module.groups

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from gradcam_cli.cam import packed
-from gradcam_cli.cam.packed import Packed
+from gradcam_cli.cam.packed import MOST_PICTURES, Packed
 
 pytestmark = pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="this PyTorch has no oneDNN")
 
@@ -40,7 +40,7 @@ def plain(module: nn.Conv2d, x: torch.Tensor) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
-@pytest.mark.parametrize("count", [1, 5])
+@pytest.mark.parametrize("count", [1, MOST_PICTURES])
 def test_the_second_time_numbers_are_the_same_to_the_last_bit(kind, count):
     torch.manual_seed(0)
     module, weights = nn.Conv2d(32, 64, **kind).requires_grad_(False), Packed()
@@ -75,9 +75,9 @@ def test_for_as_many_threads_as_it_was_packed(convolution):
 
 
 def test_left_to_others(convolution):
-    """What is differentiated, and what is not laid out channels-last."""
+    """What is differentiated, what is not laid out channels-last, and many pictures at once."""
     weights = Packed()
-    for x in (pictures().requires_grad_(), pictures().contiguous()):
+    for x in (pictures().requires_grad_(), pictures().contiguous(), pictures(MOST_PICTURES + 1)):
         assert [weights.convolved(convolution, x) for _ in range(3)] == [None] * 3
 
 
