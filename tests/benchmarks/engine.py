@@ -68,9 +68,7 @@ def forward(net: nn.Module, batch: torch.Tensor) -> torch.Tensor:
     return net(batch)
 
 
-def pytorch_grad_cam(
-    net: nn.Module, layer: str, batch: torch.Tensor, tokens: tuple[int, ...] | None
-) -> Callable[[], object]:
+def pytorch_grad_cam(net: nn.Module, layer: str, batch: torch.Tensor, tokens: tuple[int, ...] | None) -> Call:
     from pytorch_grad_cam import GradCAM
 
     def on_grid(tensor: torch.Tensor) -> torch.Tensor:
@@ -80,14 +78,14 @@ def pytorch_grad_cam(
     return lambda: cam(batch, None)
 
 
-def captum(net: nn.Module, layer: str, batch: torch.Tensor) -> Callable[[], object]:
+def captum(net: nn.Module, layer: str, batch: torch.Tensor) -> Call:
     from captum.attr import LayerGradCam
 
     cam = LayerGradCam(net, net.get_submodule(layer))
     return lambda: cam.attribute(batch, target=0, relu_attributions=True)
 
 
-def torch_cam(net: nn.Module, layer: str, batch: torch.Tensor) -> Callable[[], object]:
+def torch_cam(net: nn.Module, layer: str, batch: torch.Tensor) -> Call:
     from torchcam.methods import GradCAM
 
     cam = GradCAM(net, target_layer=net.get_submodule(layer))
@@ -153,8 +151,8 @@ def main() -> None:
             floors = found[FLOOR]
             cells = [f"{statistics.median(floors) * 1e3:.0f} ms"]
             for label in CONTENDERS[1:]:
-                ratios = [taken / floor for taken, floor in zip(found.get(label, ()), floors, strict=False)]
-                cells.append(f"{statistics.median(ratios):.2f}" if ratios else "")
+                pairs = zip(found[label], floors, strict=True) if label in found else ()
+                cells.append(f"{statistics.median(taken / floor for taken, floor in pairs):.2f}" if pairs else "")
             print(f"| {name} | {size} | {' | '.join(cells)} |", flush=True)
 
 
