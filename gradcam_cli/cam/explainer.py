@@ -173,6 +173,11 @@ class Explainer:
         """How many threads had best explain at once: several with few cores do more than one with all."""
         return min(MOST_CONCURRENT, torch.get_num_threads()) if self._optimized_for_cpu else 1
 
+    @property
+    def takes_many_passes(self) -> bool:
+        """Whether a method runs the network, or a part of it, for each feature map."""
+        return any(METHODS[name].slow or METHODS[name].reruns for name in self.methods)
+
     def only(self, layer: int | None, method: str) -> Explainer:
         """Return an explainer of the same network, its copies shared, for one layer, or fused ones, and one method.
 

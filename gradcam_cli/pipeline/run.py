@@ -1,36 +1,42 @@
 """The run: read → preprocess → network → map → render → write, with all stages at work at once.
 
-Threads read and preprocess ahead; this thread gathers pictures of one input size into batches and runs the network;
-other threads render, encode and write. Every queue is bounded, in pictures and in bytes, so that memory does not
+Threads read and preprocess ahead; this thread gathers pictures of one input size into batches; other threads run the
+network, and others render, encode and write. Every queue is bounded, in pictures and in bytes, so that memory does not
 grow with the number of inputs. Outcomes come back in the order of the inputs. Which pictures make a batch follows from
 the inputs alone, not from which thread is done first, since rounding may depend on the company.
 """
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections import deque
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from gradcam_cli.errors import GradcamError, InputError
 from gradcam_cli.files import read_at_most
 from gradcam_cli.media.atomic import write_all
+from gradcam_cli.pipeline.gathering import Batches
 from gradcam_cli.pipeline.reading import bring, read_for
 from gradcam_cli.pipeline.results import MAKERS, TOP, Explanation
+from gradcam_cli.pipeline.threads import Caller, cores_shared
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from gradcam_cli.models.preprocess import Prepared
     from gradcam_cli.pipeline.session import Answer, Session
     from gradcam_cli.pipeline.settings import RenderSettings, RunSettings
-    from gradcam_cli.records import Job, Picture
+    from gradcam_cli.records import Job, Picture, Size
 
 READERS = 2
 WRITERS = 2
+FEWEST = 4
+"""Pictures in a batch that make a thread of its own worth while for it."""
 WINDOW = 4
 """Inputs under way at once, in batches: enough for batches of several input sizes to fill."""
 MOST_BYTES = 256 << 20
@@ -56,6 +62,14 @@ class _Item:
     picture: Picture
     prepared: Prepared
     seconds: dict[str, float]
+
+    @property
+    def nbytes(self) -> int:
+        return self.picture.pixels.nbytes
+
+    @property
+    def input_size(self) -> Size:
+        return self.prepared.geometry.input
 
 
 AnyOutcome = TypeVar("AnyOutcome", bound="_MayFail")
@@ -147,58 +161,25 @@ def finish_job(item: _Item, answer: Answer, session: Session, settings: RenderSe
     return Outcome(item.job, explanations, notes=item.picture.notes)
 
 
-class _Batches:
-    """Pictures that wait for company of their own input size; to be told of every input, in order.
+def _askers(jobs: int, session: Session, batch_size: int) -> int:
+    """Return how many threads run the network; a batch is then divided among them, so that memory holds no more.
 
-    Args:
-        batch_size: pictures in a batch, at most.
-        window: inputs, from the first that waits on, after which it waits no longer.
-        most_bytes: of decoded pictures after which it does not either.
+    One, with all cores, for what fits into one batch, and where a picture takes many forward passes: their progress is
+    told one after the other, and their time is limited by a clock.
     """
+    if jobs <= batch_size or session.explainer.takes_many_passes:
+        return 1
+    return max(1, min(session.explainer.concurrency, batch_size // FEWEST))
 
-    def __init__(self, batch_size: int, window: int, most_bytes: int) -> None:
-        self.due: deque[list[tuple[int, _Item]]] = deque()
-        """Batches to be explained."""
-        self._groups: dict[tuple[int, int], list[tuple[int, _Item]]] = {}  # input size → who waits, longest first
-        self._since: deque[tuple[int, int]] = deque()  # position and bytes of each input since the first that waits
-        self._batch_size, self._window, self._most_bytes = batch_size, window, most_bytes
 
-    def add(self, position: int, item: _Item | None) -> None:
-        """Take over an input, None for one that could not be read."""
-        self._since.append((position, 0 if item is None else item.picture.pixels.nbytes))
-        if item is not None:
-            size = item.prepared.geometry.input
-            self._groups.setdefault(size, []).append((position, item))
-            if len(self._groups[size]) == self._batch_size:
-                self._call(size)
-        self._forget()
-        while self._groups and (
-            len(self._since) >= self._window or sum(each for _, each in self._since) >= self._most_bytes
-        ):
-            self._call(self._first())
-            self._forget()
-
-    def flush(self) -> None:
-        """Let nobody wait: there are no more inputs."""
-        while self._groups:
-            self._call(self._first())
-        self._forget()
-
-    def clear(self) -> None:
-        self.due.clear()
-        self._groups.clear()
-
-    def _first(self) -> tuple[int, int]:
-        """Return the input size of who has waited longest."""
-        return min(self._groups, key=lambda size: self._groups[size][0][0])
-
-    def _call(self, size: tuple[int, int]) -> None:
-        self.due.append(self._groups.pop(size))
-
-    def _forget(self) -> None:
-        waiting = self._groups[self._first()][0][0] if self._groups else sys.maxsize
-        while self._since and self._since[0][0] < waiting:
-            self._since.popleft()
+@contextmanager
+def _pool(threads: int, name: str) -> Iterator[ThreadPoolExecutor]:
+    """Lend threads; when left, what has not begun is dropped, and what has is waited for."""
+    pool = ThreadPoolExecutor(threads, name)
+    try:
+        yield pool
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
 
 
 class Run:
@@ -210,14 +191,18 @@ class Run:
         settings: how many at once, and how results look.
     """
 
-    def __init__(self, jobs: Iterable[Job], session: Session, settings: RunSettings) -> None:
+    def __init__(self, jobs: Sequence[Job], session: Session, settings: RunSettings) -> None:
         self._jobs = iter(enumerate(jobs))
         self._session = session
         self._settings = settings
+        self._askers = _askers(len(jobs), session, settings.batch_size)
         self._window = WINDOW * settings.batch_size
-        # Half, so that the next pictures are read while those of a batch are explained and written.
-        self._batches = _Batches(settings.batch_size, self._window, MOST_BYTES // 2)
+        # Half the bytes, so that the next pictures are read while those of a batch are explained and written.
+        self._batches: Batches[_Item] = Batches(
+            math.ceil(settings.batch_size / self._askers), self._window, MOST_BYTES // 2
+        )
         self._reading: dict[Future[_Item], tuple[int, Job]] = {}  # in the inputs' order
+        self._asking: dict[Future[list[Answer | InputError]], list[tuple[int, _Item]]] = {}
         self._writing: dict[Future[Outcome], tuple[int, Job]] = {}
         self._held: dict[int, int] = {}  # position → bytes of the decoded picture, until its outcome is handed out
         self._lately: deque[int] = deque(maxlen=self._window)  # bytes of those last read
@@ -231,25 +216,26 @@ class Run:
         Raises:
             ModelError: the network cannot do what is asked, whatever the input.
         """
-        readers, writers = ThreadPoolExecutor(READERS, "read"), ThreadPoolExecutor(WRITERS, "write")
-        try:
+        with ExitStack() as stack:
+            # Left in the opposite order. Nothing new is begun then; what is being written is finished, since a file
+            # appears whole or not at all.
+            readers = stack.enter_context(_pool(READERS, "read"))
+            writers = stack.enter_context(_pool(WRITERS, "write"))
+            askers: Executor = Caller()
+            if self._askers > 1:
+                stack.enter_context(cores_shared(self._askers))
+                askers = stack.enter_context(_pool(self._askers, "network"))
             while True:
                 self._read_ahead(readers)
                 if self._exhausted and not self._reading:
                     self._batches.flush()
-                if self._batches.due:
-                    self._explain(self._batches.due.popleft(), writers)
-                elif self._reading or self._writing:
-                    self._wait()
-                elif self._exhausted:
+                self._explain(askers)
+                if not (self._reading or self._asking or self._writing):
                     break
-                self._collect()
+                self._wait()
+                self._collect(writers)
                 yield from self._in_order()
             yield from (self._done[position] for position in sorted(self._done))
-        finally:
-            # Nothing new is begun; what is being written is finished, since a file appears whole or not at all.
-            readers.shutdown(wait=True, cancel_futures=True)
-            writers.shutdown(wait=True, cancel_futures=True)
 
     def _read_ahead(self, readers: ThreadPoolExecutor) -> None:
         while not self._exhausted and len(self._held) + len(self._reading) < self._window:
@@ -264,11 +250,42 @@ class Run:
     def _full(self) -> bool:
         """Whether one more picture might be too many: how large it is and those being read are shows afterwards."""
         expected = (len(self._reading) + 1) * max(self._lately, default=MOST_BYTES // READERS)
-        busy = self._reading or self._writing or self._batches.due
+        busy = self._reading or self._asking or self._writing or self._batches.due
         return bool(busy) and sum(self._held.values()) + expected > MOST_BYTES
 
-    def _explain(self, batch: list[tuple[int, _Item]], writers: ThreadPoolExecutor) -> None:
-        answers = self._session.ask([item.prepared for _, item in batch])
+    def _explain(self, askers: Executor) -> None:
+        while self._batches.due and len(self._asking) < self._askers:
+            batch = self._batches.due.popleft()
+            self._asking[askers.submit(self._session.ask, [item.prepared for _, item in batch])] = batch
+
+    def _wait(self) -> None:
+        under_way: set[Future[Any]] = {*self._asking, *self._writing}  # not in __iter__, where it would live on
+        if self._reading:
+            under_way.add(next(iter(self._reading)))  # what is read behind it is of no use before
+        wait(under_way, return_when=FIRST_COMPLETED)
+
+    def _collect(self, writers: Executor) -> None:
+        """Take over what the threads have finished; what is read, in the inputs' order."""
+        while self._reading and (reading := next(iter(self._reading))).done():
+            position, job = self._reading.pop(reading)
+            item = None
+            try:
+                item = reading.result()
+                self._held[position] = item.nbytes
+                self._lately.append(item.nbytes)
+            except GradcamError as error:
+                self._done[position] = Outcome(job, error=error)
+            self._batches.add(position, item)
+        for asking in [future for future in self._asking if future.done()]:
+            self._write(self._asking.pop(asking), asking.result(), writers)
+        for writing in [future for future in self._writing if future.done()]:
+            position, job = self._writing.pop(writing)
+            try:
+                self._done[position] = writing.result()
+            except GradcamError as error:
+                self._done[position] = Outcome(job, error=error)
+
+    def _write(self, batch: list[tuple[int, _Item]], answers: list[Answer | InputError], writers: Executor) -> None:
         for (position, item), answer in zip(batch, answers, strict=True):
             if isinstance(answer, InputError):
                 error = InputError(f"{item.job.name}: {answer.message}", answer.hint)
@@ -276,31 +293,6 @@ class Run:
                 continue
             future = writers.submit(finish_job, item, answer, self._session, self._settings.render)
             self._writing[future] = (position, item.job)
-
-    def _wait(self) -> None:
-        under_way: set[Future[Any]] = {*self._writing}  # not in __iter__, where it would live on
-        if self._reading:
-            under_way.add(next(iter(self._reading)))  # what is read behind it is of no use before
-        wait(under_way, return_when=FIRST_COMPLETED)
-
-    def _collect(self) -> None:
-        """Take over what the threads have finished; what is read, in the inputs' order."""
-        while self._reading and (reading := next(iter(self._reading))).done():
-            position, job = self._reading.pop(reading)
-            item = None
-            try:
-                item = reading.result()
-                self._held[position] = item.picture.pixels.nbytes
-                self._lately.append(item.picture.pixels.nbytes)
-            except GradcamError as error:
-                self._done[position] = Outcome(job, error=error)
-            self._batches.add(position, item)
-        for writing in [future for future in self._writing if future.done()]:
-            position, job = self._writing.pop(writing)
-            try:
-                self._done[position] = writing.result()
-            except GradcamError as error:
-                self._done[position] = Outcome(job, error=error)
 
     def _in_order(self) -> Iterator[Outcome]:
         while self._next in self._done:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import queue
 import threading
 from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import cv2
 
@@ -84,6 +84,19 @@ def in_order(work: Callable[[Item], Result], items: Iterable[Item], threads: int
             raise failure
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+class Caller(Executor):
+    """Has whoever hands in work do it at once, where signals reach it; what is returned is done."""
+
+    def submit(self, work: Callable[..., Result], /, *arguments: Any, **named: Any) -> Future[Result]:  # noqa: ANN401
+        """Call ``work``, and return a future that holds what it returns or raises."""
+        future: Future[Result] = Future()
+        try:
+            future.set_result(work(*arguments, **named))
+        except Exception as error:
+            future.set_exception(error)
+        return future
 
 
 class Stage:

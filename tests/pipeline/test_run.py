@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
+from gradcam_cli.cam.explainer import Explainer
 from gradcam_cli.errors import InputError, OutputError
 from gradcam_cli.pipeline import run as run_module
 from gradcam_cli.pipeline.plan import OutputOptions, make_plan
@@ -135,12 +137,13 @@ def test_a_failure_stays_alone(folder, session, batch_size):
     assert len(list((folder.parent / "out").iterdir())) == 39
 
 
-@pytest.mark.parametrize("most_bytes", [run_module.MOST_BYTES, 70_000])
-def test_batches_follow_from_the_inputs_alone(folder, session, monkeypatch, most_bytes):
+@pytest.mark.parametrize(("batch_size", "most_bytes"), [(3, run_module.MOST_BYTES), (3, 70_000), (8, 70_000)])
+def test_batches_follow_from_the_inputs_alone(folder, session, monkeypatch, batch_size, most_bytes):
     """Rounding may depend on the company; which thread is done first must not show in the results."""
     (folder / "11.png").write_bytes(b"not a picture")
     read, ask, finish = run_module.read_job, session.ask, run_module.finish_job
     monkeypatch.setattr(run_module, "MOST_BYTES", most_bytes)
+    monkeypatch.setattr(Explainer, "concurrency", 2)
 
     def made(slow_to_read, slow_to_write):
         names, made = {}, []
@@ -162,8 +165,8 @@ def test_batches_follow_from_the_inputs_alone(folder, session, monkeypatch, most
         monkeypatch.setattr(run_module, "read_job", slowly)
         monkeypatch.setattr(session, "ask", noted)
         monkeypatch.setattr(run_module, "finish_job", finished)
-        assert sum(1 for _ in outcomes(folder, session, batch_size=3)) == 40
-        return made
+        assert sum(1 for _ in outcomes(folder, session, batch_size=batch_size)) == 40
+        return sorted(made)
 
     once = made(lambda name: "0.png" in name, lambda name: False)
     again = made(lambda name: "3.png" in name, lambda name: "2" in name)
@@ -171,9 +174,47 @@ def test_batches_follow_from_the_inputs_alone(folder, session, monkeypatch, most
     assert max(map(len, once)) > 1
 
 
-def test_bytes_are_the_same_whatever_the_company(folder, session, tmp_path):
+def test_threads_that_run_the_network_share_a_batch_and_the_cores(folder, session, monkeypatch):
+    monkeypatch.setattr(Explainer, "concurrency", 2)
+    together, ask, cores = threading.Barrier(2, timeout=10), session.ask, torch.get_num_threads()
+    seen = []
+
+    def noted(pictures):
+        together.wait()  # for ever, if only one thread asked
+        seen.append((len(pictures), torch.get_num_threads()))
+        return ask(pictures)
+
+    monkeypatch.setattr(session, "ask", noted)
+    for path in folder.iterdir():
+        Image.new("RGB", (90, 60)).save(path)
+    assert sum(1 for _ in outcomes(folder, session, batch_size=8)) == 40
+    assert seen == [(4, max(1, cores // 2))] * 10
+    assert torch.get_num_threads() == cores
+
+
+@pytest.mark.parametrize(
+    ("method", "batch_size"), [("gradcam", 40), ("ablationcam", 8), ("scorecam", 8), ("gradcam", 3)]
+)
+def test_one_thread_runs_the_network_with_all_cores(folder, session, monkeypatch, method, batch_size):
+    """Where there is one batch, where a picture takes many passes, and where batches are small."""
+    monkeypatch.setattr(Explainer, "concurrency", 2)
+    asked = session.only(0, method)
+    cores, seen = torch.get_num_threads(), set()
+
+    def noted(pictures):
+        seen.add((threading.current_thread(), torch.get_num_threads()))
+        return [InputError("not asked", "this is a test")] * len(pictures)
+
+    monkeypatch.setattr(asked, "ask", noted)
+    assert sum(1 for _ in outcomes(folder, asked, batch_size=batch_size)) == 40
+    assert seen == {(threading.main_thread(), cores)}
+
+
+def test_bytes_are_the_same_whatever_the_company(folder, session, tmp_path, monkeypatch):
     """In batches of any size, and for what a run that goes on where another stopped finds left."""
     kinds = ("grayscale", "heatmap", "overlay", "map", "json")
+
+    monkeypatch.setattr(Explainer, "concurrency", 2)
 
     def written(out, batch_size, leave_out=()):
         render = RenderSettings(kinds=kinds)
