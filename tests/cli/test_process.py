@@ -155,3 +155,27 @@ def test_a_signal_behind_one_that_was_lost_is_heeded():
     )
     assert done.returncode == 143
     assert done.stderr.startswith(b"error: interrupted\n")
+
+
+@pytest.mark.skipif("CS_GNU_LIBC_VERSION" not in getattr(os, "confstr_names", ()), reason="no glibc here")
+def test_what_one_thread_has_freed_another_finds():
+    threads = """
+import ctypes, os, threading
+from gradcam_cli.cli.process import hold_memory
+hold_memory()
+libc = ctypes.CDLL(None)
+libc.malloc.restype = ctypes.c_void_p
+together = threading.Barrier(3)
+def work():
+    libc.malloc(ctypes.c_size_t(100_000))
+    together.wait()
+workers = [threading.Thread(target=work) for _ in range(2)]
+for each in workers: each.start()
+together.wait()
+libc.fdopen.restype = ctypes.c_void_p
+stream = ctypes.c_void_p(libc.fdopen(1, b"w"))
+libc.malloc_info(0, stream)
+libc.fflush(stream)
+"""
+    held = subprocess.run([sys.executable, "-c", threads], capture_output=True, check=True, env=ENVIRONMENT).stdout
+    assert held.count(b"<heap nr=") == 1
