@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import signal
 import sys
 import threading
 import weakref
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from gradcam_cli.cli.console import print_interrupted
 
@@ -38,7 +39,7 @@ class Stopped(BaseException):
         self.code = 128 + number
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and leave the process with its exit code.
 
     Args:
@@ -56,7 +57,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print_interrupted()
         code = stopped.code
     _handle(signal.SIG_IGN)  # also when Python has taken its own handlers away
-    sys.exit(code)
+    _leave(code)
+
+
+def _leave(code: int) -> NoReturn:
+    """End the process as it is: to be taken down in good order libraries, torch above all, want time and memory."""
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):  # it is closed, or the disk is full, which was said before
+            stream.flush()
+    os._exit(code)
 
 
 def fill_closed_streams() -> None:

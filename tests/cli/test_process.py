@@ -119,6 +119,21 @@ def test_a_signal_behind_the_end_of_the_work_changes_nothing():
     assert done.stderr == b""
 
 
+def test_the_process_ends_as_it_is():
+    """What is registered for the end is done and what is printed arrives, but nothing is taken down piece by piece."""
+    code = "import atexit, threading, time; from gradcam_cli.cli import process\n"
+    code += "class Library:\n    def __del__(self): print('taken down', flush=True)\n"
+    code += "library = Library()\n"
+    code += "atexit.register(print, 'registered')\n"
+    code += "threading.Thread(target=time.sleep, args=(60,)).start()\n"
+    code += "process.main(['methods', '--json'])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, env=ENVIRONMENT, check=False, timeout=30)
+    assert done.returncode == 0
+    assert done.stdout.splitlines()[-1] == b"registered"
+    assert len(done.stdout.splitlines()) > 20
+    assert b"taken down" not in done.stdout
+
+
 @pytest.mark.parametrize(
     "does", ["raise ImportError('half a module') from None", "pass", "os.abort()"], ids=["breaks", "swallows", "aborts"]
 )
