@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import deque
 from contextlib import ExitStack
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import av
@@ -32,6 +34,9 @@ if TYPE_CHECKING:
     from gradcam_cli.records import Size
 
 __all__ = ["VideoFrame", "VideoInfo", "VideoReader"]
+
+AHEAD_BYTES = 256 << 20
+"""Of frames that `VideoReader.sample` holds for the iteration, so that a short clip is decoded once for both."""
 
 _NEAR = 2
 """Seconds. `VideoReader.sample` decodes on to what is nearer, and seeks to what is further."""
@@ -114,6 +119,8 @@ class VideoReader:
             self._shape = video_planes.shape(self._first.what, self._stream.sample_aspect_ratio, max_size)
             self._converter = video_planes.Converter(self._shape)
             self._converted: tuple[av.VideoFrame, Planes] | None = None
+            self._ahead: deque[VideoFrame] = deque()
+            self._damage: InputError | None = None
             self.info = self._info(stride, fps)
             self._check_frames(self.info.frames or 1)
             self._stack = stack.pop_all()
@@ -128,14 +135,22 @@ class VideoReader:
 
     def close(self) -> None:
         """Close the file; iteration ends."""
-        self._next = None
+        self._next = self._damage = None
         self._frames = iter(())
+        self._ahead.clear()
         self._stack.close()
 
     def __iter__(self) -> Self:
         return self
 
     def __next__(self) -> VideoFrame:
+        if self._ahead:
+            return self._ahead.popleft()
+        if self._damage is not None:
+            raise self._damage
+        return self._read()
+
+    def _read(self) -> VideoFrame:
         frame = self._next
         if frame is None:
             raise StopIteration
@@ -163,8 +178,35 @@ class VideoReader:
     def sample(self, count: int) -> Iterator[VideoFrame]:
         """Yield up to ``count`` frames spread evenly along the clip, without disturbing the iteration.
 
-        At least one; only the first one where the file does not tell its duration.
+        At least one; only the first one where the file does not tell its duration. A clip that `AHEAD_BYTES` can hold
+        is read to its end for that, and the iteration gives what has been read.
         """
+        most = AHEAD_BYTES // sum(plane.nbytes for plane in self._delivered(self._first).planes)
+        if self.info.duration and (self.info.frames or 0) <= most:
+            return self._sample_ahead(count, self.info.duration, most)
+        return self._sample_apart(count)
+
+    def _sample_ahead(self, count: int, length: Fraction, most: int) -> Iterator[VideoFrame]:
+        times = deque(length * (2 * index + 1) / (2 * count) for index in range(count))
+        for frame in chain(tuple(self._ahead), self._reading_ahead(most)):
+            while times and times[0] < frame.time + frame.duration:
+                times.popleft()
+                yield frame
+        if len(times) == count and self._ahead:
+            yield self._ahead[0]
+
+    def _reading_ahead(self, most: int) -> Iterator[VideoFrame]:
+        """Read and hold up to ``most`` frames: a file may be longer than it says."""
+        try:
+            while len(self._ahead) < most:
+                self._ahead.append(self._read())
+                yield self._ahead[-1]
+        except StopIteration:
+            pass
+        except InputError as error:
+            self._damage = error  # raised where the iteration gets there
+
+    def _sample_apart(self, count: int) -> Iterator[VideoFrame]:
         begin, length = self._start or Fraction(0), self.info.duration or Fraction(0)
         reader: VideoReader | None = None
         found = False

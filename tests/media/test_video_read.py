@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -13,7 +14,8 @@ import pytest
 from PIL import Image
 
 from gradcam_cli.errors import InputError
-from gradcam_cli.media import video_decode
+from gradcam_cli.media import video_decode, video_read
+from gradcam_cli.media.video_decode import Decoder
 from gradcam_cli.media.video_read import VideoReader
 from tests.media.clips import (
     COLOURS,
@@ -251,6 +253,69 @@ def test_sample_does_not_disturb(tmp_path):
     one = make(tmp_path / "b.mp4", Clip([Fraction(0)]))
     with VideoReader(one) as reader:
         assert len(list(reader.sample(8))) >= 1
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"stride": 3}, {"fps": Fraction(5)}, {"start": Fraction(3), "end": Fraction(9)}],
+    ids=["all", "stride", "fps", "part"],
+)
+def test_a_short_clip_is_decoded_once_for_samples_and_iteration(tmp_path, monkeypatch, options):
+    path = make(tmp_path / "a.mp4", Clip([Fraction(i, 4) for i in range(48)], options={"g": "6"}))
+    plain, _ = read(path, **options)
+    decoded, decode = 0, Decoder._decoded
+
+    def counted(self):
+        nonlocal decoded
+        for frame in decode(self):
+            decoded += 1
+            yield frame
+
+    monkeypatch.setattr(Decoder, "_decoded", counted)
+    with VideoReader(path, **options) as reader:
+        length = reader.info.duration
+        sampled, again = list(reader.sample(4)), list(reader.sample(4))
+        frames = list(reader)
+    assert decoded <= 48
+    assert all(one is other for one, other in zip(again, sampled, strict=True))
+    assert [(f.time, f.duration) for f in frames] == [(f.time, f.duration) for f in plain]
+    assert indices(frames) == indices(plain)
+    for position, frame in enumerate(sampled):
+        assert any(frame is each for each in frames)
+        assert frame.time <= length * (2 * position + 1) / 8 < frame.time + frame.duration
+
+
+def test_a_long_clip_is_sampled_apart_and_finds_the_same_or_the_next(tmp_path, monkeypatch):
+    path = make(tmp_path / "a.mp4", Clip([Fraction(i, 4) for i in range(48)], options={"g": "6"}))
+    with VideoReader(path) as reader:
+        held = [frame.time for frame in reader.sample(5)]
+        assert len(reader._ahead) == 48
+    monkeypatch.setattr(video_read, "AHEAD_BYTES", 47 * 64 * 48 * 3 // 2)
+    with VideoReader(path) as reader:
+        apart = [frame.time for frame in reader.sample(5)]
+        assert all(other - one in (0, Fraction(1, 4)) for one, other in zip(held, apart, strict=True))
+        assert len(reader._ahead) == 0
+        assert len(list(reader)) == 48
+
+
+def test_a_file_that_is_longer_than_it_says_is_not_held_whole(tmp_path, monkeypatch):
+    path = make(tmp_path / "a.mp4", Clip([Fraction(i, 4) for i in range(48)]))
+    with VideoReader(path) as reader:
+        reader.info = replace(reader.info, frames=10)
+        monkeypatch.setattr(video_read, "AHEAD_BYTES", 12 * 64 * 48 * 3 // 2)
+        assert len(list(reader.sample(5))) == 1
+        assert len(reader._ahead) == 12
+        assert len(list(reader)) == 48
+
+
+def test_what_goes_wrong_behind_the_samples_is_raised_where_it_is(tmp_path):
+    path = make(tmp_path / "a.mp4", Clip([Fraction(i, 4) for i in range(48)]))
+    with VideoReader(path, max_frames=48) as reader:
+        reader._max_frames = 20
+        assert len(list(reader.sample(12))) == 5
+        assert len([next(reader) for _ in range(20)]) == 20
+        with pytest.raises(InputError, match="frames"):
+            next(reader)
 
 
 def test_the_first_size_holds(tmp_path):
