@@ -12,7 +12,7 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "gradcam_cli"
 ROOMS = ("cli", "pipeline", "media", "models", "cam", "render")
-BOTTOM = {"errors", "records", "text", "files", "_version"}
+BOTTOM = {"errors", "records", "text", "files", "machine", "_version"}
 ALLOWED = {
     "cli": {"pipeline", "media", "models", "cam", "render"},
     "pipeline": {"media", "models", "cam", "render"},

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 import av
 from av.filter import Graph
+
+from gradcam_cli.machine import cores
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,7 +43,7 @@ class Decoder:
         self._graph: _Deinterlacer | None = None
         self.skipped = 0
         stream.codec_context.thread_type = av.codec.context.ThreadType.FRAME | av.codec.context.ThreadType.SLICE
-        stream.codec_context.thread_count = min(_THREADS, os.cpu_count() or 1)
+        stream.codec_context.thread_count = min(_THREADS, cores())
 
     @property
     def deinterlaced(self) -> bool:

@@ -1,24 +1,22 @@
-"""A clip: decode → network → map → outputs, all at work at once, each frame decoded once.
+"""A clip: decode → network → map → outputs, all at work at once.
 
-One thread decodes and preprocesses; some run the network, each on a batch of its own; one turns maps into bytes; each
-output has a thread that blends and encodes. Queues are bounded, so memory does not grow with the clip.
+As many threads as cores do what is furthest along: blend and encode for one of the outputs, turn maps into bytes, run
+the network on a batch, decode and preprocess. Queues are bounded, so memory does not grow with the clip.
 """
 
 from __future__ import annotations
 
 import math
-import threading
-from contextlib import closing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from gradcam_cli.errors import InputError
 from gradcam_cli.pipeline.steady import Smoothing, common_scale, mean_predictions
-from gradcam_cli.pipeline.threads import Ahead, Stage, batches, cores_shared, in_order
+from gradcam_cli.pipeline.threads import Crew, Step, batches, cores_shared
 from gradcam_cli.render.saliency import SaliencyMap
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from fractions import Fraction
 
     import numpy as np
@@ -32,6 +30,10 @@ if TYPE_CHECKING:
     from gradcam_cli.records import Prediction, Size
 
     Pixels = npt.NDArray[np.uint8]
+    Asked = tuple["Moving", Prepared, Answer | InputError]
+    """A frame, as the network sees it, and what it says."""
+    Shown = tuple["Moving", Pixels, Prediction]
+    """A frame, its map and the class it is for, as a sink takes them."""
 
 Frame = TypeVar("Frame", bound="Moving")
 
@@ -124,13 +126,8 @@ def survey(frames: Iterable[Moving], session: Session, settings: ClipSettings) -
         InputError: there is no frame, or the network's scores are not finite.
         ModelError: the network cannot do what is asked.
     """
-    seen: list[tuple[Moving, Prepared]] = []
-    answers: list[Answer] = []
     looked_at = ((frame, session.prepare_frame(frame)) for frame in frames)
-    batch_size = _evenly(SAMPLES, session.explainer.concurrency, settings.batch_size)
-    for frame, prepared, answer in _explained(looked_at, session, None, batch_size):
-        seen.append((frame, prepared))
-        answers.append(answer)
+    seen, answers = _explained(looked_at, SAMPLES, session, None, settings)
     if not seen:
         raise InputError("no frame can be read", "check the file and --start, --end")
     ranked = mean_predictions([answer.predictions for answer in answers])
@@ -138,9 +135,8 @@ def survey(frames: Iterable[Moving], session: Session, settings: ClipSettings) -
     wanted = session.of_maps(aims)
     if not settings.per_frame_target:
         others = [k for k, answer in enumerate(answers) if [each.aim for each in answer.maps] != wanted]
-        batch_size = _evenly(len(others), session.explainer.concurrency, settings.batch_size)
-        again = _explained((seen[k] for k in others), session, aims, batch_size)
-        for k, (_, _, answer) in zip(others, again, strict=True):
+        _, again = _explained((seen[k] for k in others), len(others), session, aims, settings)
+        for k, answer in zip(others, again, strict=True):
             answers[k] = answer
     maps = zip(*(answer.maps for answer in answers), strict=True)
     tracks = [_track(each, ranked.told(aim), settings) for each, aim in zip(maps, wanted, strict=True)]
@@ -163,21 +159,41 @@ def _track(maps: Sequence[ClassMap], target: Prediction, settings: ClipSettings)
     return Track(maps[0].layer, maps[0].method, target, scale, blank)
 
 
-def _explained(
-    items: Iterable[tuple[Frame, Prepared]], session: Session, aims: tuple[Aim, ...] | None, batch_size: int
-) -> Generator[tuple[Frame, Prepared, Answer]]:
-    """Ask about frames, some batches at once; yield each, in order, with the answer."""
+def _asking(session: Session, aims: tuple[Aim, ...] | None, following: Step) -> Step:
+    """Return the step that explains batches, and hands on each frame with the answer to it."""
 
-    def ask(batch: list[tuple[Frame, Prepared]]) -> list[Answer | InputError]:
-        return session.ask([prepared for _, prepared in batch], aims)
+    def ask(batch: list[tuple[Moving, Prepared]]) -> Iterator[tuple[Step, Asked]]:
+        answers = session.ask([prepared for _, prepared in batch], aims)
+        return ((following, (*pair, answer)) for pair, answer in zip(batch, answers, strict=True))
 
     threads = session.explainer.concurrency
-    with cores_shared(threads), closing(in_order(ask, batches(items, batch_size), threads)) as answered:
-        for batch, answers in answered:
-            for (frame, prepared), answer in zip(batch, answers, strict=True):
-                if isinstance(answer, InputError):
-                    raise answer
-                yield frame, prepared, answer
+    return Step(ask, threads, at_once=threads, feeds=[following])
+
+
+def _explained(
+    items: Iterable[tuple[Moving, Prepared]],
+    count: int,
+    session: Session,
+    aims: tuple[Aim, ...] | None,
+    settings: ClipSettings,
+) -> tuple[list[tuple[Moving, Prepared]], list[Answer]]:
+    """Ask about ``count`` frames, some batches at once; return them, in order, and the answers."""
+    seen: list[tuple[Moving, Prepared]] = []
+    answers: list[Answer] = []
+
+    def note(asked: Asked) -> tuple[()]:
+        frame, prepared, answer = asked
+        if isinstance(answer, InputError):
+            raise answer
+        seen.append((frame, prepared))
+        answers.append(answer)
+        return ()
+
+    noting = Step(note, count)
+    asking = _asking(session, aims, noting)
+    with cores_shared(asking.at_once):
+        Crew(batches(items, _evenly(count, asking.at_once, settings.batch_size)), [asking, noting]).run()
+    return seen, answers
 
 
 def explain_clip(
@@ -191,54 +207,47 @@ def explain_clip(
     """Explain every frame and hand it to every sink, in order.
 
     Args:
-        frames: decoded as they are asked for, in a thread of their own.
-        sinks: the outputs of each track, each written to in a thread of its own.
+        frames: decoded as they are asked for, by one thread at a time.
+        sinks: the outputs of each track, each written to by one thread at a time.
         session: the network.
         settings: how.
         found: by ``survey``.
-        advance: called after each frame.
+        advance: called after each frame, by one of the threads.
 
     Raises:
         GradcamError: whatever the source, the network or a sink raises.
     """
     tally = Tally([0] * len(found.tracks))
     smoothings = [Smoothing(settings.smooth) for _ in found.tracks]
-    failed = threading.Event()
-    outputs = [
-        [Stage(f"output {position}.{k}", sink.write, settings.batch_size, failed) for k, sink in enumerate(each)]
-        for position, each in enumerate(sinks)
-    ]
+    size = settings.batch_size
+    outputs = [[_writing(sink, size) for sink in each] for each in sinks]
 
-    def scale(frame: Frame, values: list[npt.NDArray[np.float32]], prepared: Prepared, told: list[Prediction]) -> None:
-        for each, track, target, mine in zip(values, found.tracks, told, outputs, strict=True):
-            saliency = SaliencyMap(each, prepared.geometry, settings.render.normalize, track.scale)
-            grayscale = saliency.bytes()
-            for output in mine:
-                output.put(frame, grayscale, target)
+    def scale(asked: Asked) -> Iterator[tuple[Step, Shown]]:
+        frame, prepared, answer = asked
+        if isinstance(answer, InputError):
+            raise answer
+        tally.frames += 1
+        tally.shown = float(frame.time + frame.duration)
+        for k, (class_map, track, target) in enumerate(zip(answer.maps, found.tracks, answer.targets, strict=True)):
+            tally.blank[k] += class_map.blank is not None
+            values = smoothings[k](class_map.values, frame.duration)
+            saliency = SaliencyMap(values, prepared.geometry, settings.render.normalize, track.scale)
+            shown = frame, saliency.bytes(), target
+            yield from ((output, shown) for output in outputs[k])
+        advance(tally)
 
-    scaling = Stage("scale", scale, settings.batch_size, failed)
-    stages = [scaling, *(output for mine in outputs for output in mine)]
-    reading = Ahead(((frame, session.prepare_frame(frame)) for frame in frames), settings.batch_size)
-    try:
-        with closing(_explained(reading, session, found.aims, settings.batch_size)) as explained:
-            for frame, prepared, answer in explained:
-                if failed.is_set():
-                    break
-                tally.frames += 1
-                tally.shown = float(frame.time + frame.duration)
-                for position, class_map in enumerate(answer.maps):
-                    tally.blank[position] += class_map.blank is not None
-                values = [
-                    smooth(each.values, frame.duration) for smooth, each in zip(smoothings, answer.maps, strict=True)
-                ]
-                scaling.put(frame, values, prepared, answer.targets)
-                advance(tally)
-    finally:
-        # Also after an error: what was handed in is finished, so that a partial file holds all that was done.
-        reading.stop()
-        for stage in stages:
-            stage.finish()
-    for stage in stages:
-        if stage.error is not None:
-            raise stage.error
+    steps = [output for each in outputs for output in each]
+    scaling = Step(scale, size, feeds=steps)
+    source = batches(((frame, session.prepare_frame(frame)) for frame in frames), size)
+    asking = _asking(session, found.aims, scaling)
+    with cores_shared(asking.at_once):
+        Crew(source, [asking, scaling, *steps]).run()
     return tally
+
+
+def _writing(sink: Sink[Any], room: int) -> Step:
+    def write(shown: Shown) -> tuple[()]:
+        sink.write(*shown)
+        return ()
+
+    return Step(write, room)

@@ -1,21 +1,21 @@
-"""Work in several threads at once: stages with bounded queues, reading ahead, answers in order."""
+"""Work in several threads at once: the steps of a line, done by as many threads as there are cores."""
 
 from __future__ import annotations
 
-import queue
 import threading
 from collections import deque
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from concurrent.futures import Executor, Future
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import cv2
 
 from gradcam_cli.cam.replica import torch_cores_shared
+from gradcam_cli.machine import cores
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -50,42 +50,6 @@ def batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
         yield batch
 
 
-def in_order(work: Callable[[Item], Result], items: Iterable[Item], threads: int) -> Generator[tuple[Item, Result]]:
-    """Yield each item with what ``work`` makes of it, in order, while ``threads`` work on the following ones.
-
-    What ``items`` raises comes out behind the results of those before.
-    """
-    pool = ThreadPoolExecutor(threads, "network")
-    source = iter(items)
-    failure: Exception | None = None
-    under_way: deque[tuple[Item, Future[Result]]] = deque()
-
-    def begin_another() -> bool:
-        nonlocal failure
-        try:
-            item = next(source)
-        except StopIteration:
-            return False
-        except Exception as error:
-            failure = error
-            return False
-        under_way.append((item, pool.submit(work, item)))
-        return True
-
-    try:
-        more = True
-        while more or under_way:
-            while more and len(under_way) <= threads:
-                more = begin_another()
-            if under_way:
-                first, done = under_way.popleft()
-                yield first, done.result()
-        if failure is not None:
-            raise failure
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
 class Caller(Executor):
     """Has whoever hands in work do it at once, where signals reach it; what is returned is done."""
 
@@ -99,80 +63,188 @@ class Caller(Executor):
         return future
 
 
-class Stage:
-    """A thread that works on what it is handed, in order, from a queue of bounded length.
+class Step:
+    """One step of a line: what is done with each item, for a `Crew` to do.
 
     Args:
-        name: of the thread.
-        work: called with what ``put`` is given.
-        length: of the queue.
-        failed: set when any stage fails; all then throw away what they are handed, so that nobody waits for ever.
+        work: called with an item; returns what it makes of it for the steps behind: pairs of step and item.
+        room: items that may wait here before those who hand them in pause.
+        at_once: how many threads may be at it. What they make is handed on in the items' order all the same.
+        feeds: the steps behind.
     """
 
-    def __init__(self, name: str, work: Callable[..., None], length: int, failed: threading.Event) -> None:
-        self.error: BaseException | None = None
-        self._queue: queue.Queue[tuple[object, ...] | None] = queue.Queue(length)
-        self._work = work
-        self._failed = failed
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
-        self._thread.start()
+    def __init__(
+        self,
+        work: Callable[[Any], Iterable[tuple[Step, object]]],
+        room: int,
+        *,
+        at_once: int = 1,
+        feeds: Sequence[Step] = (),
+    ) -> None:
+        self.work = work
+        self.at_once = at_once
+        self._room = room
+        self._feeds = feeds
+        self._waiting: deque[object] = deque()
+        self._made: dict[int, list[tuple[Step, object]]] = {}  # by those who were quicker than the one before
+        self._begun = self._handed_on = 0
+        self._busy = 0
+        self._closed = False
 
-    def _run(self) -> None:
-        while (item := self._queue.get()) is not None:
-            if self._failed.is_set():
-                continue
-            try:
-                self._work(*item)
-            except BaseException as error:
-                self.error = error
-                self._failed.set()
+    @property
+    def has_room(self) -> bool:
+        """Whether an item may be handed in."""
+        return len(self._waiting) < self._room
 
-    def put(self, *item: object) -> None:
-        """Hand in what ``work`` is called with; waits while the queue is full."""
-        self._queue.put(item)
+    @property
+    def idle(self) -> bool:
+        """Whether there is nothing to do, nor being done."""
+        return not (self._waiting or self._busy)
 
-    def finish(self) -> None:
-        """Wait until all that was handed in is worked on."""
-        self._queue.put(None)
-        self._thread.join()
+    def put(self, item: object) -> None:
+        """Hand in an item."""
+        if not self._closed:
+            self._waiting.append(item)
+
+    def close(self) -> None:
+        """Begin nothing more."""
+        self._closed = True
+        self._waiting.clear()
+
+    def take(self) -> tuple[int, object] | None:
+        """Begin with the next item, its number beside it; None where that is not possible or not yet wanted."""
+        ahead = self._busy + len(self._made)
+        if not self._waiting or self._busy == self.at_once or ahead >= 2 * self.at_once:
+            return None
+        if not all(step.has_room for step in self._feeds):
+            return None
+        self._busy += 1
+        self._begun += 1
+        return self._begun - 1, self._waiting.popleft()
+
+    def finish(self, number: int, made: list[tuple[Step, object]] | None) -> None:
+        """Hand on what was made of an item, when its turn has come; None is never handed on, nor what is behind it."""
+        self._busy -= 1
+        if made is None:
+            return
+        self._made[number] = made
+        while self._handed_on in self._made:
+            for step, item in self._made.pop(self._handed_on):
+                step.put(item)
+            self._handed_on += 1
 
 
-class Ahead(Generic[Item]):
-    """Runs an iterator in a thread, a bounded number of items ahead of who takes them."""
+class Crew:
+    """As many threads as cores, which do the steps of a line together.
 
-    def __init__(self, items: Iterator[Item], length: int) -> None:
-        self._items = items
-        self._queue: queue.Queue[Item | _End] = queue.Queue(length)
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="read", daemon=True)
-        self._thread.start()
+    Each takes what is furthest along, and nobody waits for a core. A thread for each step would be put aside by others
+    in the middle of its work, and find in the caches what they have left there.
 
-    def _run(self) -> None:
+    Args:
+        source: iterated over by one thread at a time, as long as the first step has room.
+        steps: in the order of the way. The first is handed the source's items.
+    """
+
+    def __init__(self, source: Iterable[object], steps: Sequence[Step]) -> None:
+        self._source = iter(source)
+        self._steps = steps
+        self._change = threading.Condition()
+        self._reading = self._read = False
+        self._error: BaseException | None = None
+        self._at_work = 0
+
+    def run(self) -> None:
+        """Do it all; return when it is done.
+
+        Also after an error, and when a signal ends the run, what is behind the step in question is finished, so that a
+        partial result holds all that was done.
+
+        Raises:
+            Exception: the first that the source or a step has raised.
+        """
+        most = 1 + sum(step.at_once for step in self._steps)
+        threads = [
+            threading.Thread(target=self._work, name=f"crew {k}", daemon=True)
+            for k in range(min(most, max(2, cores())))  # two with one core: one may wait for another device
+        ]
+        self._at_work = len(threads)
+        for thread in threads:
+            thread.start()
+        try:
+            self._wait()
+        except BaseException:
+            with self._change:
+                self._fail(0)
+            self._wait()
+            raise
+        for thread in threads:
+            thread.join()
+        if self._error is not None:
+            raise self._error
+
+    def _wait(self) -> None:
+        with self._change:
+            while self._at_work:
+                self._change.wait()
+
+    def _work(self) -> None:
+        while (task := self._next()) is not None:
+            task()
+
+    def _next(self) -> Callable[[], None] | None:
+        """Wait for something to do; None when all is done."""
+        with self._change:
+            while True:
+                task = self._task()
+                if task is not None:
+                    return task
+                if self._read and not self._reading and all(step.idle for step in self._steps):
+                    self._at_work -= 1
+                    self._change.notify_all()
+                    return None
+                self._change.wait()
+
+    def _task(self) -> Callable[[], None] | None:
+        for position in reversed(range(len(self._steps))):
+            taken = self._steps[position].take()
+            if taken is not None:
+                return partial(self._do, position, *taken)
+        if self._read or self._reading or not self._steps[0].has_room:
+            return None
+        self._reading = True
+        return self._read_one
+
+    def _read_one(self) -> None:
         error: BaseException | None = None
         try:
-            for item in self._items:
-                if self._stopped.is_set():
-                    return
-                self._queue.put(item)
+            item = next(self._source)
         except BaseException as caught:
             error = caught
-        self._queue.put(_End(error))
+        with self._change:
+            self._reading = False
+            if error is None:
+                self._steps[0].put(item)
+            else:
+                self._read = True
+                if not isinstance(error, StopIteration):
+                    self._error = self._error or error
+            self._change.notify_all()
 
-    def __iter__(self) -> Iterator[Item]:
-        """Yield the items; what the iterator raises comes out behind them."""
-        while not isinstance(item := self._queue.get(), _End):
-            yield item
-        if item.error is not None:
-            raise item.error
+    def _do(self, position: int, number: int, item: object) -> None:
+        step, made, error = self._steps[position], None, None
+        try:
+            made = list(step.work(item))
+        except BaseException as caught:
+            error = caught
+        with self._change:
+            if error is not None:
+                self._error = self._error or error
+                self._fail(position)
+            step.finish(number, made)
+            self._change.notify_all()
 
-    def stop(self) -> None:
-        """End the thread, whatever it still has to do."""
-        self._stopped.set()
-        while self._thread.is_alive():
-            with suppress(queue.Empty):
-                self._queue.get(timeout=0.05)
-
-
-@dataclass(frozen=True, slots=True)
-class _End:
-    error: BaseException | None = field(default=None)
+    def _fail(self, position: int) -> None:
+        """Begin nothing more up to a step; what is behind it goes on."""
+        self._read = True
+        for step in self._steps[: position + 1]:
+            step.close()

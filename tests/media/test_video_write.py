@@ -59,6 +59,13 @@ def written(path: Path, frames, **options) -> Path:
     return path
 
 
+@pytest.mark.parametrize(("cores", "threads"), [(1, 1), (2, 1), (4, 2), (64, 4)])
+def test_the_encoder_has_half_the_cores(tmp_path, monkeypatch, cores, threads):
+    monkeypatch.setattr(video_write, "cores", lambda: cores)
+    path = written(tmp_path / "noise.mp4", noise(4))
+    assert f"threads={threads} ".encode() in path.read_bytes()
+
+
 def test_threads_of_the_encoder_work_on_frames_not_on_slices(tmp_path):
     """What x264 says of itself at the beginning of the stream; slices make threads wait, and files larger."""
     path = written(tmp_path / "noise.mp4", noise(4), threads=2)
@@ -307,7 +314,7 @@ def test_a_place_that_cannot_be_written(tmp_path):
 
 
 def test_a_missing_encoder(tmp_path, monkeypatch):
-    missing = video_write._Encoder("libnothing", 1, 0, {})
+    missing = video_write._Encoder("libnothing", 1, 1, 0, {})
     monkeypatch.setitem(video_write._ENCODERS, "av1", missing)
     with pytest.raises(OutputError, match="no libnothing"):
         written(tmp_path / "a.mp4", noise(1), codec="av1")

@@ -17,7 +17,6 @@ from gradcam_cli.errors import InputError, OutputError
 from gradcam_cli.pipeline.clip import explain_clip, survey
 from gradcam_cli.pipeline.session import Session
 from gradcam_cli.pipeline.settings import ClipSettings, ModelSettings
-from gradcam_cli.pipeline.threads import Ahead, batches, in_order
 from gradcam_cli.render.saliency import SaliencyMap
 
 
@@ -162,7 +161,7 @@ def test_a_sinks_error_comes_out_and_nothing_hangs(frames, session):
 
     with pytest.raises(OutputError):
         run(frames, [Kept(), Full()], session, batch_size=2)
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith(("output", "scale", "read"))]
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("crew")]
 
 
 def test_a_sources_error_comes_out_behind_what_was_read(frames, session):
@@ -178,47 +177,6 @@ def test_a_sources_error_comes_out_behind_what_was_read(frames, session):
     assert len(sink.times) == 10
 
 
-def test_reading_ahead_is_bounded():
-    taken = []
-
-    def source():
-        for k in range(100):
-            taken.append(k)
-            yield k
-
-    ahead = Ahead(source(), 3)
-    assert next(batches(ahead, 2)) == [0, 1]
-    time.sleep(0.1)
-    assert len(taken) <= 2 + 3 + 1
-    ahead.stop()
-
-
 def test_no_frames(session):
     with pytest.raises(InputError, match="no frame"):
         survey([], session, ClipSettings())
-
-
-def test_answers_come_in_order_and_few_are_begun():
-    begun = []
-
-    def work(k: int) -> int:
-        begun.append(k)
-        time.sleep(0.02 if k % 2 == 0 else 0.001)
-        return k * k
-
-    answered = in_order(work, range(20), 3)
-    assert next(answered) == (0, 0)
-    assert len(begun) <= 4
-    assert list(answered) == [(k, k * k) for k in range(1, 20)]
-
-
-def test_a_failure_in_a_thread_ends_the_order_there():
-    def work(k: int) -> int:
-        if k == 3:
-            raise ValueError("three")
-        return k
-
-    got = []
-    with pytest.raises(ValueError, match="three"):
-        got.extend(item for item, _ in in_order(work, range(20), 4))
-    assert got == [0, 1, 2]
