@@ -1,12 +1,13 @@
 """Frames a second of ``gradcam video`` (overlay), against its stages' CPU time and a per-frame loop with a peer.
 
 Each stage is run alone, with the threads it has in the pipeline; its CPU seconds a frame are taken, and cores ÷ their
-sum is what a perfect overlap would reach. The survey, which looks at some frames before the first is written, is one.
+sum is what a perfect overlap would reach. The survey, which asks about some frames before the first is written, is one;
+to decode what it looks at belongs to decoding.
 What cores do together is less than the sum of what each does alone where they share caches, memory or execution units:
 as many processes as there are cores, each with a clip of its own and the stages one after another, show how much.
 The loop is what scripts do: OpenCV reads, pytorch-grad-cam explains one frame, OpenCV writes ``mp4v``.
-All are run in turn, some rounds after one to warm up. A ratio is that of one round, as a machine shared with others is
-slow at times; what is printed are medians of rounds.
+All are run in turn, some rounds, in processes of their own, as the memory that others have left changes much. A ratio
+is that of figures taken one after the other, as a machine shared with others is slow at times; medians are printed.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 import torch
-import torchvision
 
+from gradcam_cli.cam.explainer import Explainer
 from gradcam_cli.cli.process import hold_memory
 from gradcam_cli.media.video_read import VideoReader
 from gradcam_cli.media.video_write import VideoWriter
@@ -38,12 +39,15 @@ from gradcam_cli.records import Job
 from gradcam_cli.render.colormap import colormap
 from gradcam_cli.render.planes import overlay_planes
 from gradcam_cli.render.saliency import SaliencyMap
+from tests.benchmarks.photographs import elsewhere, save_checkpoint
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from multiprocessing.synchronize import Barrier
 
 CORES = len(os.sched_getaffinity(0))
+TURNS = 3
+"""Of the stages and the pipeline in a round."""
 CLIP = Path(__file__).resolve().parents[2] / "sample_images" / "cat.mp4"
 
 
@@ -58,10 +62,10 @@ def cpu(label: str, frames: int, spent: dict[str, float]) -> Iterator[None]:
 def stages(path: Path, count: int, session: Session, settings: ClipSettings, scratch: Path) -> dict[str, float]:
     """CPU seconds a frame of each stage, run alone."""
     spent: dict[str, float] = {}
-    with cpu("survey", count, spent), VideoReader(path) as reader:
-        found = survey(reader.sample(SAMPLES), session, settings)
     with cpu("decode", count, spent), VideoReader(path) as reader:
-        frames = list(reader)
+        sampled, frames = list(reader.sample(SAMPLES)), list(reader)
+    with cpu("survey", count, spent):
+        found = survey(sampled, session, settings)
     with cpu("resize, normalise", count, spent):
         prepared = [session.prepare_frame(frame) for frame in frames]
     size = settings.batch_size
@@ -136,14 +140,32 @@ def pipeline(path: Path, session: Session, settings: ClipSettings, scratch: Path
     return outcome.explanations[0].tally.frames / (time.perf_counter() - started)
 
 
-def loop(path: Path, net: torch.nn.Module, layer: str, scratch: Path) -> float:
+def ours(
+    path: Path, count: int, network: str, input_size: int, settings: ClipSettings, scratch: Path
+) -> list[tuple[dict[str, float], float]]:
+    """Return CPU seconds of the stages and frames a second of the pipeline, some times in turn after one to warm up."""
+    hold_memory()  # as the command does
+    session = session_for(network, input_size, scratch)
+    found = []
+    with tempfile.TemporaryDirectory() as own:
+        for _ in range(TURNS + 1):
+            with cores_shared(session.explainer.concurrency):
+                spent = stages(path, count, session, settings, Path(own))
+            found.append((spent, pipeline(path, session, settings, Path(own))))
+    return found[1:]
+
+
+def loop(path: Path, network: str, scratch: Path) -> float:
     """Frames a second of the usual script."""
+    import torchvision
     from pytorch_grad_cam import GradCAM
     from pytorch_grad_cam.utils.image import show_cam_on_image
 
+    net = torchvision.models.get_model(network, weights=None).eval()
+    net.load_state_dict(torch.load(scratch / "weights.pth"))
     weights = torchvision.models.MobileNet_V2_Weights.DEFAULT.transforms()
     mean, std = (torch.tensor(values).view(3, 1, 1) for values in (weights.mean, weights.std))
-    cam = GradCAM(net, [net.get_submodule(layer)])
+    cam = GradCAM(net, [net.get_submodule(Explainer(net).layers[0].name)])
     source = cv2.VideoCapture(str(path))
     rate, width, height = (
         source.get(key) for key in (cv2.CAP_PROP_FPS, cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT)
@@ -171,32 +193,27 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, default=4)
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
-    hold_memory()  # as the command does
     spent: list[dict[str, float]] = []
     rates: list[tuple[float, ...]] = []
     with tempfile.TemporaryDirectory() as name:
         scratch = Path(name)
-        net = torchvision.models.get_model(options.network, weights=None).eval()
-        torch.save(net.state_dict(), scratch / "weights.pth")
-        session = session_for(options.network, options.input_size, scratch)
+        elsewhere(save_checkpoint, options.network, scratch / "weights.pth")
         settings = ClipSettings(batch_size=options.batch_size)
         with VideoReader(options.clip) as reader:
             count = len(list(reader))
-        for _ in range(options.rounds + 1):
-            with cores_shared(session.explainer.concurrency):
-                spent.append(stages(options.clip, count, session, settings, scratch))
-            rates.append((
-                CORES / sum(spent[-1].values()),
-                pipeline(options.clip, session, settings, scratch),
-                side_by_side(options.clip, count, options.network, options.input_size, settings, scratch),
-                loop(options.clip, net, session.explainer.layers[0].name, scratch),
-            ))  # fmt: skip
+        how = (options.clip, count, options.network, options.input_size, settings, scratch)
+        for _ in range(options.rounds):
+            found = elsewhere(ours, *how)
+            together = side_by_side(*how)
+            peer = elsewhere(loop, options.clip, options.network, scratch)
+            spent += [alone for alone, _ in found]
+            rates += [(CORES / sum(alone.values()), reached, together, peer) for alone, reached in found]
     for label in spent[0]:
-        print(f"{label:20s} {statistics.median(each[label] for each in spent[1:]) * 1e3:6.1f} CPU ms a frame")
-    limit, reached, together, peer = (statistics.median(each) for each in zip(*rates[1:], strict=True))
+        print(f"{label:20s} {statistics.median(each[label] for each in spent) * 1e3:6.1f} CPU ms a frame")
+    limit, reached, together, peer = (statistics.median(each) for each in zip(*rates, strict=True))
 
     def ratio(one: int, other: int) -> float:
-        return statistics.median(each[one] / each[other] for each in rates[1:])
+        return statistics.median(each[one] / each[other] for each in rates)
 
     print(f"{CORES} cores ÷ their sum  {limit:6.1f} frames/s")
     print(f"{CORES} processes apart    {together:6.1f} frames/s, {ratio(2, 0):.2f} of that")
