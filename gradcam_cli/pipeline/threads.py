@@ -174,7 +174,7 @@ class Crew:
             self._wait()
         except BaseException:
             with self._change:
-                self._fail(0)
+                self._end(1)
             self._wait()
             raise
         for thread in threads:
@@ -225,9 +225,7 @@ class Crew:
             if error is None:
                 self._steps[0].put(item)
             else:
-                self._read = True
-                if not isinstance(error, StopIteration):
-                    self._error = self._error or error
+                self._end(0, None if isinstance(error, StopIteration) else error)
             self._change.notify_all()
 
     def _do(self, position: int, number: int, item: object) -> None:
@@ -238,13 +236,13 @@ class Crew:
             error = caught
         with self._change:
             if error is not None:
-                self._error = self._error or error
-                self._fail(position)
+                self._end(position + 1, error)
             step.finish(number, made)
             self._change.notify_all()
 
-    def _fail(self, position: int) -> None:
-        """Begin nothing more up to a step; what is behind it goes on."""
+    def _end(self, count: int, error: BaseException | None = None) -> None:
+        """Read no more, and begin nothing more of the first ``count`` steps; what is behind them goes on."""
+        self._error = self._error or error
         self._read = True
-        for step in self._steps[: position + 1]:
+        for step in self._steps[:count]:
             step.close()
