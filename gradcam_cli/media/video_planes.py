@@ -33,6 +33,28 @@ _KR_KB_601, _KR_KB_709 = (0.299, 0.114), (0.2126, 0.0722)  # shares of red and b
 _TURNS = {1: cv2.ROTATE_90_COUNTERCLOCKWISE, 2: cv2.ROTATE_180, 3: cv2.ROTATE_90_CLOCKWISE}
 
 
+@dataclass(slots=True)
+class VideoFrame:
+    """A frame, upright, as the encoder takes it.
+
+    Attributes:
+        planes: y (H, W), u and v (H/2, W/2): uint8, yuv420p, BT.709, limited range, contiguous, even sides (the last
+            row and column repeated where needed). A frame that ``fps`` repeats has the very same planes.
+        size: (height, width) before padding.
+        time: seconds since the first frame.
+        duration: seconds it is shown.
+    """
+
+    planes: Planes
+    size: Size
+    time: Fraction
+    duration: Fraction
+
+    def rgb(self, size: Size | None = None) -> Plane:
+        """Return the unpadded picture as uint8 RGB (h, w, 3), resized to ``size`` bilinearly with antialiasing."""
+        return to_rgb(self.planes, self.size, size)
+
+
 def even(size: Size) -> Size:
     """Return the size that a picture of this size is padded to: 4:2:0 has a chroma sample for 2×2 pixels."""
     return size[0] + size[0] % 2, size[1] + size[1] % 2

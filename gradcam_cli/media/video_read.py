@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from contextlib import ExitStack
-from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain
 from typing import TYPE_CHECKING
@@ -18,6 +17,7 @@ from gradcam_cli.media.video_audio import AudioSource
 from gradcam_cli.media.video_decode import Decoder
 from gradcam_cli.media.video_info import VideoInfo
 from gradcam_cli.media.video_open import audio_stream, check_size, opened, reason, video_stream
+from gradcam_cli.media.video_planes import VideoFrame
 from gradcam_cli.text import printable
 
 if TYPE_CHECKING:
@@ -25,43 +25,18 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-    import numpy as np
-    import numpy.typing as npt
     from typing_extensions import Self
 
     from gradcam_cli.media.timing import Shown
     from gradcam_cli.media.video_planes import Planes
-    from gradcam_cli.records import Size
 
-__all__ = ["VideoFrame", "VideoInfo", "VideoReader"]
+__all__ = ["VideoInfo", "VideoReader"]
 
 AHEAD_BYTES = 256 << 20
 """Of frames that `VideoReader.sample` holds for the iteration, so that a short clip is decoded once for both."""
 
 _NEAR = 2
 """Seconds. `VideoReader.sample` decodes on to what is nearer, and seeks to what is further."""
-
-
-@dataclass(slots=True)
-class VideoFrame:
-    """A frame, upright, as the encoder takes it.
-
-    Attributes:
-        planes: y (H, W), u and v (H/2, W/2): uint8, yuv420p, BT.709, limited range, contiguous, even sides (the last
-            row and column repeated where needed). A frame that ``fps`` repeats has the very same planes.
-        size: (height, width) before padding.
-        time: seconds since the first frame.
-        duration: seconds it is shown.
-    """
-
-    planes: Planes
-    size: Size
-    time: Fraction
-    duration: Fraction
-
-    def rgb(self, size: Size | None = None) -> npt.NDArray[np.uint8]:
-        """Return the unpadded picture as uint8 RGB (h, w, 3), resized to ``size`` bilinearly with antialiasing."""
-        return video_planes.to_rgb(self.planes, self.size, size)
 
 
 class VideoReader:
@@ -178,17 +153,23 @@ class VideoReader:
     def sample(self, count: int) -> Iterator[VideoFrame]:
         """Yield up to ``count`` frames spread evenly along the clip, without disturbing the iteration.
 
-        At least one; only the first one where the file does not tell its duration. A clip that `AHEAD_BYTES` can hold
-        is read to its end for that, and the iteration gives what has been read.
+        At least one; only the first one where the file does not tell its duration.
         """
-        most = AHEAD_BYTES // sum(plane.nbytes for plane in self._delivered(self._first).planes)
-        if self.info.duration and (self.info.frames or 0) <= most:
-            return self._sample_ahead(count, self.info.duration, most)
-        return self._sample_apart(count)
+        return self._sample_ahead(count) if self.is_held else self._sample_apart(count)
 
-    def _sample_ahead(self, count: int, length: Fraction, most: int) -> Iterator[VideoFrame]:
+    @property
+    def is_held(self) -> bool:
+        """Whether `AHEAD_BYTES` can hold the clip: `sample` reads all of it, and the iteration gives these frames."""
+        return bool(self.info.duration) and (self.info.frames or 0) <= self._most_ahead
+
+    @property
+    def _most_ahead(self) -> int:
+        return AHEAD_BYTES // sum(plane.nbytes for plane in self._delivered(self._first).planes)
+
+    def _sample_ahead(self, count: int) -> Iterator[VideoFrame]:
+        length = self.info.duration or Fraction(0)
         times = deque(length * (2 * index + 1) / (2 * count) for index in range(count))
-        for frame in chain(tuple(self._ahead), self._reading_ahead(most)):
+        for frame in chain(tuple(self._ahead), self._reading_ahead(self._most_ahead)):
             while times and times[0] < frame.time + frame.duration:
                 times.popleft()
                 yield frame

@@ -7,7 +7,7 @@ the network on a batch, decode and preprocess. Queues are bounded, so memory doe
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from gradcam_cli.errors import InputError
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from gradcam_cli.records import Prediction, Size
 
     Pixels = npt.NDArray[np.uint8]
+    Item = tuple["Moving", Prepared, Answer | None]
+    """A frame, as the network sees it, and what it says, where it was asked before."""
     Asked = tuple["Moving", Prepared, Answer | InputError]
     """A frame, as the network sees it, and what it says."""
     Shown = tuple["Moving", Pixels, Prediction]
@@ -97,11 +99,13 @@ class Survey:
         aims: what to explain; None when each frame has its own.
         predictions: all classes by mean probability.
         tracks: one for each map of a frame, in their order.
+        known: by time, the frames looked at as the network sees them, and its answers, which hold for the whole clip.
     """
 
     aims: tuple[Aim, ...] | None
     predictions: Ranking
     tracks: list[Track]
+    known: dict[Fraction, tuple[Prepared, Answer]] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -119,14 +123,21 @@ class Tally:
     shown: float = 0.0
 
 
-def survey(frames: Iterable[Moving], session: Session, settings: ClipSettings) -> Survey:
+def survey(frames: Iterable[Moving], session: Session, settings: ClipSettings, *, recur: bool = False) -> Survey:
     """Look at frames spread over a clip, and decide its class and its scale.
+
+    Args:
+        frames: to look at.
+        session: the network.
+        settings: how.
+        recur: whether `explain_clip` will be given the same pictures at the same times; then it need not ask about
+            them once more.
 
     Raises:
         InputError: there is no frame, or the network's scores are not finite.
         ModelError: the network cannot do what is asked.
     """
-    looked_at = ((frame, session.prepare_frame(frame)) for frame in frames)
+    looked_at = ((frame, session.prepare_frame(frame), None) for frame in frames)
     seen, answers = _explained(looked_at, SAMPLES, session, None, settings)
     if not seen:
         raise InputError("no frame can be read", "check the file and --start, --end")
@@ -135,12 +146,13 @@ def survey(frames: Iterable[Moving], session: Session, settings: ClipSettings) -
     wanted = session.of_maps(aims)
     if not settings.per_frame_target:
         others = [k for k, answer in enumerate(answers) if [each.aim for each in answer.maps] != wanted]
-        _, again = _explained((seen[k] for k in others), len(others), session, aims, settings)
+        _, again = _explained(((*seen[k], None) for k in others), len(others), session, aims, settings)
         for k, answer in zip(others, again, strict=True):
             answers[k] = answer
     maps = zip(*(answer.maps for answer in answers), strict=True)
     tracks = [_track(each, ranked.told(aim), settings) for each, aim in zip(maps, wanted, strict=True)]
-    return Survey(None if settings.per_frame_target else aims, ranked, tracks)
+    known = {frame.time: (prepared, answer) for (frame, prepared), answer in zip(seen, answers, strict=True)}
+    return Survey(None if settings.per_frame_target else aims, ranked, tracks, known if recur else {})
 
 
 def _evenly(count: int, threads: int, most: int) -> int:
@@ -162,16 +174,17 @@ def _track(maps: Sequence[ClassMap], target: Prediction, settings: ClipSettings)
 def _asking(session: Session, aims: tuple[Aim, ...] | None, following: Step) -> Step:
     """Return the step that explains batches, and hands on each frame with the answer to it."""
 
-    def ask(batch: list[tuple[Moving, Prepared]]) -> Iterator[tuple[Step, Asked]]:
-        answers = session.ask([prepared for _, prepared in batch], aims)
-        return ((following, (*pair, answer)) for pair, answer in zip(batch, answers, strict=True))
+    def ask(batch: list[Item]) -> Iterator[tuple[Step, Asked]]:
+        new = [prepared for _, prepared, answer in batch if answer is None]
+        answers = iter(session.ask(new, aims) if new else ())
+        return ((following, (frame, prepared, answer or next(answers))) for frame, prepared, answer in batch)
 
     threads = session.explainer.concurrency
     return Step(ask, threads, at_once=threads, feeds=[following])
 
 
 def _explained(
-    items: Iterable[tuple[Moving, Prepared]],
+    items: Iterable[Item],
     count: int,
     session: Session,
     aims: tuple[Aim, ...] | None,
@@ -211,7 +224,7 @@ def explain_clip(
         sinks: the outputs of each track, each written to by one thread at a time.
         session: the network.
         settings: how.
-        found: by ``survey``.
+        found: by ``survey``; what is ``known`` is forgotten.
         advance: called after each frame, by one of the threads.
 
     Raises:
@@ -238,10 +251,17 @@ def explain_clip(
 
     steps = [output for each in outputs for output in each]
     scaling = Step(scale, size, feeds=steps)
-    source = batches(((frame, session.prepare_frame(frame)) for frame in frames), size)
+    known = found.known
+
+    def items() -> Iterator[Item]:
+        for frame in frames:
+            yield (frame, *(known.pop(frame.time, None) or (session.prepare_frame(frame), None)))
+
+    source = batches(items(), size, lambda item: item[2] is None)
     asking = _asking(session, found.aims, scaling)
     with cores_shared(asking.at_once):
         Crew(source, [asking, scaling, *steps]).run()
+    known.clear()
     return tally
 
 

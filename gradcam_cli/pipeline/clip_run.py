@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from gradcam_cli.media.video_read import VideoFrame
+    from gradcam_cli.media.video_planes import VideoFrame
     from gradcam_cli.pipeline.clip import Sink, Survey, Tally, Track
     from gradcam_cli.pipeline.session import Session
     from gradcam_cli.pipeline.settings import ClipSettings
@@ -156,7 +156,7 @@ class ClipRun:
         is_gif = all(path.suffix == ".gif" for path in job.outputs.values())
         with _Animation(job, self._settings) if is_gif else _Video(job, self._settings) as clip:
             started = time.perf_counter()
-            found = survey(clip.samples(), self._session, self._settings)
+            found = survey(clip.samples(), self._session, self._settings, recur=clip.samples_recur)
             tracks = found.tracks
             with ExitStack() as stack:
                 # A kind's results for all tracks stand together in the plan.
@@ -217,6 +217,7 @@ class _Video:
         )
         self.size = self._reader.info.size
         self.count = self._reader.info.frames
+        self.samples_recur = self._reader.is_held
         self.notes = list(self._reader.info.notes)
 
     def __enter__(self) -> _Video:
@@ -279,6 +280,7 @@ class _Animation:
         self._reader = AnimationReader(job.input, job.name, settings.max_pixels, settings.max_frames)
         self.size = self._reader.info.size
         self.count = self._reader.info.frames
+        self.samples_recur = True
         self.notes = list(self._reader.info.notes)
         self.skipped = 0
 

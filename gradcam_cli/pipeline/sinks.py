@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from gradcam_cli.media.gif_write import GifWriter
-    from gradcam_cli.media.video_read import VideoFrame
+    from gradcam_cli.media.video_planes import VideoFrame
     from gradcam_cli.media.video_write import VideoWriter
     from gradcam_cli.pipeline.clip import Moving
     from gradcam_cli.pipeline.settings import ClipSettings

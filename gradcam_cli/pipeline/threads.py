@@ -33,15 +33,19 @@ def cores_shared(threads: int) -> Iterator[None]:
         cv2.setNumThreads(before)
 
 
-def batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
-    """Yield lists of ``size`` items, the last may be shorter; what ``items`` raises comes out behind them."""
+def batches(
+    items: Iterable[Item], size: int, counts: Callable[[Item], bool] = lambda item: True
+) -> Iterator[list[Item]]:
+    """Yield lists with ``size`` items that count, the last maybe fewer; what ``items`` raises comes out behind them."""
     batch: list[Item] = []
+    room = size
     try:
         for item in items:
             batch.append(item)
-            if len(batch) == size:
+            room -= counts(item)
+            if not room:
                 yield batch
-                batch = []
+                batch, room = [], size
     except Exception:
         if batch:
             yield batch

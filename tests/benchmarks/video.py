@@ -18,7 +18,9 @@ import os
 import statistics
 import tempfile
 import time
-from contextlib import contextmanager
+from collections import Counter
+from contextlib import ExitStack, contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,33 +47,68 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from multiprocessing.synchronize import Barrier
 
+    from gradcam_cli.media.video_planes import VideoFrame
+    from gradcam_cli.pipeline.clip import Survey
+
 CORES = len(os.sched_getaffinity(0))
 TURNS = 3
 """Of the stages and the pipeline in a round."""
+CHUNK = 64
+"""Frames that a stage is given before the next one has its turn, so that long clips fit into memory."""
 CLIP = Path(__file__).resolve().parents[2] / "sample_images" / "cat.mp4"
 
 
 @contextmanager
-def cpu(label: str, frames: int, spent: dict[str, float]) -> Iterator[None]:
-    """Add the process's CPU seconds a frame within the block to ``spent``."""
+def cpu(label: str, spent: Counter[str]) -> Iterator[None]:
+    """Add the process's CPU seconds within the block to ``spent``."""
     started = time.process_time()
     yield
-    spent[label] = (time.process_time() - started) / frames
+    spent[label] += time.process_time() - started
 
 
-def stages(path: Path, count: int, session: Session, settings: ClipSettings, scratch: Path) -> dict[str, float]:
-    """CPU seconds a frame of each stage, run alone."""
-    spent: dict[str, float] = {}
-    with cpu("decode", count, spent), VideoReader(path) as reader:
-        sampled, frames = list(reader.sample(SAMPLES)), list(reader)
-    with cpu("survey", count, spent):
-        found = survey(sampled, session, settings)
-    with cpu("resize, normalise", count, spent):
-        prepared = [session.prepare_frame(frame) for frame in frames]
+def stages(path: Path, session: Session, settings: ClipSettings, scratch: Path) -> dict[str, float]:
+    """CPU seconds a frame of each stage, run alone, on some frames after the other."""
+    spent: Counter[str] = Counter()
+    count = 0
+    with VideoReader(path) as reader, ExitStack() as stack:
+        with cpu("decode", spent):
+            sampled = list(reader.sample(SAMPLES))
+        with cpu("survey", spent):
+            found = survey(sampled, session, settings, recur=reader.is_held)
+        info, target = reader.info, scratch / "alone.mp4"
+        writer = VideoWriter(target, info.size, tick=info.tick, rate=info.rate, audio=reader.audio)
+        stack.enter_context(writer)
+        while True:
+            with cpu("decode", spent):
+                frames = list(islice(reader, CHUNK))
+            if not frames:
+                break
+            count += len(frames)
+            later_stages(frames, session, settings, found, writer, spent)
+        with cpu("encode", spent):
+            stack.close()
+    return {label: seconds / count for label, seconds in spent.items()}
+
+
+def later_stages(
+    frames: list[VideoFrame],
+    session: Session,
+    settings: ClipSettings,
+    found: Survey,
+    writer: VideoWriter,
+    spent: Counter[str],
+) -> None:
+    """Run what follows decoding, one stage after the other; the survey's answers are used as the pipeline does."""
+    known = found.known
+    with cpu("resize, normalise", spent):
+        prepared = [known[f.time][0] if f.time in known else session.prepare_frame(f) for f in frames]
+    new = [each for frame, each in zip(frames, prepared, strict=True) if frame.time not in known]
     size = settings.batch_size
-    with cpu("forward, CAM", count, spent):
-        answers = [answer for k in range(0, count, size) for answer in session.ask(prepared[k : k + size], found.aims)]
-    with cpu("upsample", count, spent):
+    with cpu("forward, CAM", spent):
+        asked = [answer for k in range(0, len(new), size) for answer in session.ask(new[k : k + size], found.aims)]
+    rest = iter(asked)
+    answers = [known[frame.time][1] if frame.time in known else next(rest) for frame in frames]
+    with cpu("upsample", spent):
         maps = [
             SaliencyMap(answer.maps[0].values, each.geometry, scale=found.tracks[0].scale).bytes()
             for answer, each in zip(answers, prepared, strict=True)
@@ -80,16 +117,11 @@ def stages(path: Path, count: int, session: Session, settings: ClipSettings, scr
         np.pad(g, [(0, f.planes[0].shape[k] - g.shape[k]) for k in (0, 1)], "edge")
         for f, g in zip(frames, maps, strict=True)
     ]
-    with cpu("blend", count, spent):
+    with cpu("blend", spent):
         blended = [overlay_planes(f.planes, g, colormap("jet")) for f, g in zip(frames, padded, strict=True)]
-    with cpu("encode", count, spent), VideoReader(path) as reader:
-        info = reader.info
-        with VideoWriter(
-            scratch / "alone.mp4", info.size, tick=info.tick, rate=info.rate, audio=reader.audio
-        ) as writer:
-            for frame, planes in zip(frames, blended, strict=True):
-                writer.write(planes, frame.time, frame.duration)
-    return spent
+    with cpu("encode", spent):
+        for frame, planes in zip(frames, blended, strict=True):
+            writer.write(planes, frame.time, frame.duration)
 
 
 def session_for(network: str, input_size: int, scratch: Path) -> Session:
@@ -101,15 +133,15 @@ def session_for(network: str, input_size: int, scratch: Path) -> Session:
 
 
 def one_of_several(
-    path: Path, count: int, network: str, input_size: int, settings: ClipSettings, scratch: Path, together: Barrier
+    path: Path, network: str, input_size: int, settings: ClipSettings, scratch: Path, together: Barrier
 ) -> None:
     """Work of one process: all stages, one after another, with one thread for the network; twice, to warm up."""
     hold_memory()
     session = session_for(network, input_size, scratch)
     with tempfile.TemporaryDirectory() as own, cores_shared(session.explainer.concurrency):
-        stages(path, count, session, settings, Path(own))
+        stages(path, session, settings, Path(own))
         together.wait()
-        stages(path, count, session, settings, Path(own))
+        stages(path, session, settings, Path(own))
         together.wait()
 
 
@@ -117,9 +149,7 @@ def side_by_side(path: Path, count: int, *arguments: object) -> float:
     """Frames a second of as many processes as cores, who share nothing but the machine."""
     processes = multiprocessing.get_context("spawn")  # a forked process would have no threads for the network
     together = processes.Barrier(CORES + 1)
-    children = [
-        processes.Process(target=one_of_several, args=(path, count, *arguments, together)) for _ in range(CORES)
-    ]
+    children = [processes.Process(target=one_of_several, args=(path, *arguments, together)) for _ in range(CORES)]
     for child in children:
         child.start()
     together.wait(timeout=120)
@@ -131,26 +161,27 @@ def side_by_side(path: Path, count: int, *arguments: object) -> float:
     return CORES * count / seconds
 
 
-def pipeline(path: Path, session: Session, settings: ClipSettings, scratch: Path) -> float:
-    """Frames a second of the real thing, the survey of the clip included."""
+def pipeline(path: Path, session: Session, settings: ClipSettings, scratch: Path) -> tuple[float, float]:
+    """Frames a second of the real thing, the survey of the clip included, and its CPU seconds a frame."""
     job = Job(path, path.name, scratch / "clip", {"overlay": scratch / "clip_overlay.mp4"})
-    started = time.perf_counter()
+    started, used = time.perf_counter(), time.process_time()
     outcome = next(iter(ClipRun([job], session, settings, lambda job, tally, count: None)))
     assert outcome.error is None
-    return outcome.explanations[0].tally.frames / (time.perf_counter() - started)
+    frames = outcome.explanations[0].tally.frames
+    return frames / (time.perf_counter() - started), (time.process_time() - used) / frames
 
 
 def ours(
-    path: Path, count: int, network: str, input_size: int, settings: ClipSettings, scratch: Path
-) -> list[tuple[dict[str, float], float]]:
-    """Return CPU seconds of the stages and frames a second of the pipeline, some times in turn after one to warm up."""
+    path: Path, network: str, input_size: int, settings: ClipSettings, scratch: Path
+) -> list[tuple[dict[str, float], tuple[float, float]]]:
+    """Return what `stages` and `pipeline` find, some times in turn after one to warm up."""
     hold_memory()  # as the command does
     session = session_for(network, input_size, scratch)
     found = []
     with tempfile.TemporaryDirectory() as own:
         for _ in range(TURNS + 1):
             with cores_shared(session.explainer.concurrency):
-                spent = stages(path, count, session, settings, Path(own))
+                spent = stages(path, session, settings, Path(own))
             found.append((spent, pipeline(path, session, settings, Path(own))))
     return found[1:]
 
@@ -195,21 +226,25 @@ def main() -> None:
     options = parser.parse_args()
     spent: list[dict[str, float]] = []
     rates: list[tuple[float, ...]] = []
+    used: list[float] = []
     with tempfile.TemporaryDirectory() as name:
         scratch = Path(name)
         elsewhere(save_checkpoint, options.network, scratch / "weights.pth")
         settings = ClipSettings(batch_size=options.batch_size)
         with VideoReader(options.clip) as reader:
-            count = len(list(reader))
-        how = (options.clip, count, options.network, options.input_size, settings, scratch)
+            count = sum(1 for _ in reader)
+        how = (options.network, options.input_size, settings, scratch)
         for _ in range(options.rounds):
-            found = elsewhere(ours, *how)
-            together = side_by_side(*how)
+            found = elsewhere(ours, options.clip, *how)
+            together = side_by_side(options.clip, count, *how)
             peer = elsewhere(loop, options.clip, options.network, scratch)
             spent += [alone for alone, _ in found]
-            rates += [(CORES / sum(alone.values()), reached, together, peer) for alone, reached in found]
+            rates += [(CORES / sum(alone.values()), reached, together, peer) for alone, (reached, _) in found]
+            used += [cpu for _, (_, cpu) in found]
     for label in spent[0]:
         print(f"{label:20s} {statistics.median(each[label] for each in spent) * 1e3:6.1f} CPU ms a frame")
+    total = statistics.median(sum(each.values()) for each in spent)
+    print(f"their sum            {total * 1e3:6.1f}, in the pipeline {statistics.median(used) * 1e3:.1f}")
     limit, reached, together, peer = (statistics.median(each) for each in zip(*rates, strict=True))
 
     def ratio(one: int, other: int) -> float:

@@ -17,7 +17,9 @@ from PIL import Image
 
 from gradcam_cli.cam.methods import quick
 from gradcam_cli.cli.main import run
+from gradcam_cli.media import video_read
 from gradcam_cli.media.video_write import VideoWriter
+from gradcam_cli.pipeline.session import Session
 from tests.conftest import heed_interrupts
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -197,6 +199,26 @@ def test_usage_errors(gradcam, clip, options):
     code, out, err = gradcam("video", str(clip), *options)
     assert (code, out) == (2, [])
     assert err.count("error: ") == 1
+
+
+def test_no_frame_of_a_short_clip_is_asked_about_twice(gradcam, clip, animation, monkeypatch):
+    asked = []
+    ask = Session.ask
+    monkeypatch.setattr(
+        Session, "ask", lambda self, pictures, aims: asked.append(len(pictures)) or ask(self, pictures, aims)
+    )
+    for command, path, bytes_ahead, expected in (
+        ("video", clip, video_read.AHEAD_BYTES, 12),
+        ("video", clip, 0, 12 + 12),  # it is decoded once more, and might be otherwise
+        ("gif", animation, 0, 5),
+    ):
+        monkeypatch.setattr(video_read, "AHEAD_BYTES", bytes_ahead)
+        asked.clear()
+        assert gradcam(command, str(path), "--target", "cat", "-o", f"{path.suffix[1:]}{bytes_ahead}")[0] == 0
+        assert sum(asked) == expected
+    held, apart = (frames_of(f"mp4{most}/clip_overlay.mp4") for most in (256 << 20, 0))
+    assert held[0] == apart[0]
+    assert all((one == other).all() for one, other in zip(held[1], apart[1], strict=True))
 
 
 def test_bad_inputs_cost_themselves(gradcam, clip):

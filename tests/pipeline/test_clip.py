@@ -123,6 +123,32 @@ def test_a_survey_asks_again_only_about_frames_of_another_class(photo, monkeypat
     assert found.tracks[0].scale == pytest.approx(survey(frames, named, ClipSettings()).tracks[0].scale, rel=1e-5)
 
 
+@pytest.mark.parametrize("per_frame_target", [False, True])
+@pytest.mark.parametrize("batch_size", [1, 4, 64])
+def test_frames_of_the_survey_that_recur_are_asked_about_once(photo, monkeypatch, batch_size, per_frame_target):
+    sky = np.full_like(photo, (90, 150, 230))
+    frames = [Still(sky if k in (3, 8) else np.roll(photo, 2 * k, axis=1), Fraction(k, 25)) for k in range(11)]
+    top = Session(ModelSettings(model="tiny"))
+    settings = ClipSettings(batch_size=batch_size, per_frame_target=per_frame_target)
+    runs, counts = [], []
+    monkeypatch.setattr(
+        top, "ask", lambda pictures, aims: counts.append(len(pictures)) or Session.ask(top, pictures, aims)
+    )
+    for recur in (False, True):
+        sink = Kept()
+        found = survey(frames[2:9:3], top, settings, recur=recur)
+        counts.clear()
+        explain_clip(iter(frames), [[sink]], top, settings, found, lambda tally: None)
+        runs.append((sum(counts), sink))
+        assert not found.known
+    (all_frames, plain), (others, reused) = runs
+    assert (all_frames, others) == (11, 8)
+    assert counts[:-1] == [batch_size] * (len(counts) - 1)  # what is known takes nobody's place
+    assert reused.times == plain.times
+    assert reused.told == plain.told
+    assert all((one == other).all() for one, other in zip(plain.maps, reused.maps, strict=True))
+
+
 def test_several_maps_of_a_frame_are_each_what_they_are_alone(frames):
     """For each layer, class and method its own scale, its own smoothing, its own output."""
     layers, methods = ("stage2.1", "stage3.1"), ("gradcam", "layercam")
