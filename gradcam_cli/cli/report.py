@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from gradcam_cli.cli.process import hold_memory
+from gradcam_cli.cli.process import collect_from_now, hold_memory
 from gradcam_cli.errors import ExitCode, GradcamError
 
 if TYPE_CHECKING:
@@ -65,6 +65,7 @@ class Report:
         """Load a network and say which it is."""
         from gradcam_cli.pipeline.session import Session
 
+        collect_from_now()
         with self._voice.download() as progress:
             session = Session(model, progress=progress)
         session.follow(self._voice.steps, self._voice.warn)

@@ -172,6 +172,23 @@ def test_a_signal_behind_one_that_was_lost_is_heeded():
     assert done.stderr.startswith(b"error: interrupted\n")
 
 
+def test_imports_are_not_searched_for_garbage_and_what_follows_is(tmp_path):
+    command = """
+import gc, sys
+begun = []
+gc.callbacks.append(lambda phase, info: begun.append(info["generation"]))
+import atexit
+atexit.register(lambda: print(begun.count(2), gc.isenabled(), gc.get_freeze_count() > 100_000))
+from gradcam_cli.cli.process import main
+main(["image", sys.argv[1], "-m", "tiny", "-o", sys.argv[2], "-q"])
+"""
+    cat = Path(__file__).resolve().parents[2] / "sample_images" / "cat.jpg"
+    done = subprocess.run(
+        [sys.executable, "-c", command, cat, tmp_path], capture_output=True, env=ENVIRONMENT, check=True
+    )
+    assert done.stdout.splitlines()[-1] == b"0 True True"
+
+
 @pytest.mark.skipif("CS_GNU_LIBC_VERSION" not in getattr(os, "confstr_names", ()), reason="no glibc here")
 def test_what_one_thread_has_freed_another_finds():
     threads = """
