@@ -53,6 +53,21 @@ def length(container: InputContainer, stream: VideoStream) -> Fraction | None:
     return Fraction(container.duration, av.time_base) if container.duration else None
 
 
+def key_frame(container: InputContainer, stream: VideoStream, time: Fraction) -> Fraction | None:
+    """Return when the last key frame up to ``time`` is shown, both in the stream's own seconds; None where unknown.
+
+    The container stands behind its packet afterwards.
+    """
+    if not stream.time_base:
+        return None
+    try:
+        container.seek(int(time / stream.time_base), stream=stream, backward=True)
+        packet = next(container.demux(stream))
+    except (av.error.FFmpegError, OverflowError, StopIteration):
+        return None
+    return None if packet.pts is None else packet.pts * Fraction(stream.time_base)
+
+
 def mean_rate(stream: VideoStream) -> Fraction:
     """Return a plausible mean frame rate, in frames per second."""
     lowest, highest = _LIKELY_RATES

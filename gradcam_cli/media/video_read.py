@@ -35,9 +35,6 @@ __all__ = ["VideoInfo", "VideoReader"]
 AHEAD_BYTES = 256 << 20
 """Of frames that `VideoReader.sample` holds for the iteration, so that a short clip is decoded once for both."""
 
-_NEAR = 2
-"""Seconds. `VideoReader.sample` decodes on to what is nearer, and seeks to what is further."""
-
 
 class VideoReader:
     """Iterates over a video's frames; a context manager.
@@ -192,19 +189,23 @@ class VideoReader:
         reader: VideoReader | None = None
         found = False
         try:
-            for index in range(count if length else 0):
-                time = begin + length * (2 * index + 1) / (2 * count)
-                if reader is None or time > reader._position + _NEAR:
-                    if reader:
-                        reader.close()
-                    reader = VideoReader(
-                        self._path, start=time, max_size=self._max_size, name=self._name, max_pixels=self._max_pixels
-                    )
-                frame = reader._at(time)
-                if frame:
-                    frame.time += reader._first.time - self._first.time
-                    found = True
-                    yield frame
+            with opened(self._path, self._name) as index:
+                stream = video_stream(index, self._name, self._max_pixels)
+                for position in range(count if length else 0):
+                    time = begin + length * (2 * position + 1) / (2 * count)
+                    key = video_info.key_frame(index, stream, self._base + time)
+                    if reader is None or reader._is_before(key):
+                        if reader:
+                            reader.close()
+                        reader = VideoReader(
+                            self._path, start=None if key is None else max(Fraction(0), key - self._base),
+                            max_size=self._max_size, name=self._name, max_pixels=self._max_pixels,
+                        )  # fmt: skip
+                    frame = reader._at(time)
+                    if frame:
+                        frame.time += reader._first.time - self._first.time
+                        found = True
+                        yield frame
         except InputError:  # the file is shorter than it says: what was found will do
             pass
         finally:
@@ -213,10 +214,9 @@ class VideoReader:
         if not found:
             yield self._delivered(self._first)
 
-    @property
-    def _position(self) -> Fraction:
-        """How far it has read, in seconds from the video's beginning."""
-        return self._next.end - self._base if self._next else Fraction(0)
+    def _is_before(self, time: Fraction | None) -> bool:
+        """Whether what comes next is over by ``time``, in the stream's own seconds."""
+        return time is not None and self._next is not None and self._next.end <= time
 
     def _at(self, time: Fraction) -> VideoFrame | None:
         """Read on to what is shown at ``time``, in seconds from the video's beginning, or next after it."""

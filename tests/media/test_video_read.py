@@ -285,15 +285,21 @@ def test_a_short_clip_is_decoded_once_for_samples_and_iteration(tmp_path, monkey
         assert frame.time <= length * (2 * position + 1) / 8 < frame.time + frame.duration
 
 
-def test_a_long_clip_is_sampled_apart_and_finds_the_same_or_the_next(tmp_path, monkeypatch):
-    path = make(tmp_path / "a.mp4", Clip([Fraction(i, 4) for i in range(48)], options={"g": "6"}))
+@pytest.mark.parametrize(("keys_apart", "most"), [(6, 30), (20, 46), (1000, 50)])
+def test_a_long_clip_is_sampled_apart_and_nothing_is_decoded_twice(tmp_path, monkeypatch, keys_apart, most):
+    path = make(tmp_path / "a.mp4", Clip([Fraction(i, 4) for i in range(48)], options={"g": str(keys_apart)}))
     with VideoReader(path) as reader:
         held = [frame.time for frame in reader.sample(5)]
         assert len(reader._ahead) == 48
     monkeypatch.setattr(video_read, "AHEAD_BYTES", 47 * 64 * 48 * 3 // 2)
+    decoded = []
+    stamped = VideoReader._stamped
+    monkeypatch.setattr(VideoReader, "_stamped", lambda self: (decoded.append(each) or each for each in stamped(self)))
     with VideoReader(path) as reader:
+        decoded.clear()
         apart = [frame.time for frame in reader.sample(5)]
-        assert all(other - one in (0, Fraction(1, 4)) for one, other in zip(held, apart, strict=True))
+        assert apart == held
+        assert len(decoded) <= most
         assert len(reader._ahead) == 0
         assert len(list(reader)) == 48
 
