@@ -1,8 +1,8 @@
-"""Frames a second of ``gradcam video`` (overlay), against its stages' CPU time and a per-frame loop with a peer.
+"""Frames a second of ``gradcam video``, against its stages' CPU time and a per-frame loop with a peer.
 
 Each stage is run alone, with the threads it has in the pipeline; its CPU seconds a frame are taken, and cores ÷ their
 sum is what a perfect overlap would reach. The survey, which asks about some frames before the first is written, is one;
-to decode what it looks at belongs to decoding.
+to decode what it looks at belongs to decoding. Each output, blended and encoded, is one.
 What cores do together is less than the sum of what each does alone where they share caches, memory or execution units:
 as many processes as there are cores, each with a clip of its own and the stages one after another, show how much.
 The loop is what scripts do: OpenCV reads, pytorch-grad-cam explains one frame, OpenCV writes ``mp4v``.
@@ -30,21 +30,21 @@ import torch
 
 from gradcam_cli.cam.explainer import Explainer
 from gradcam_cli.cli.process import hold_memory
+from gradcam_cli.media import video_planes
 from gradcam_cli.media.video_read import VideoReader
 from gradcam_cli.media.video_write import VideoWriter
 from gradcam_cli.pipeline.clip import SAMPLES, survey
 from gradcam_cli.pipeline.clip_run import ClipRun
 from gradcam_cli.pipeline.session import Session
 from gradcam_cli.pipeline.settings import ClipSettings, ModelSettings
+from gradcam_cli.pipeline.sinks import VideoSink
 from gradcam_cli.pipeline.threads import cores_shared
 from gradcam_cli.records import Job
-from gradcam_cli.render.colormap import colormap
-from gradcam_cli.render.planes import overlay_planes
 from gradcam_cli.render.saliency import SaliencyMap
 from tests.benchmarks.photographs import elsewhere, save_checkpoint
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from multiprocessing.synchronize import Barrier
 
     from gradcam_cli.media.video_planes import VideoFrame
@@ -66,27 +66,35 @@ def cpu(label: str, spent: Counter[str]) -> Iterator[None]:
     spent[label] += time.process_time() - started
 
 
-def stages(path: Path, session: Session, settings: ClipSettings, scratch: Path) -> dict[str, float]:
+def stages(
+    path: Path, session: Session, settings: ClipSettings, kinds: Sequence[str], scratch: Path
+) -> dict[str, float]:
     """CPU seconds a frame of each stage, run alone, on some frames after the other."""
     spent: Counter[str] = Counter()
     count = 0
-    with VideoReader(path) as reader, ExitStack() as stack:
+    outputs = {kind: ExitStack() for kind in kinds}
+    with VideoReader(path) as reader:
         with cpu("decode", spent):
             sampled = list(reader.sample(SAMPLES))
         with cpu("survey", spent):
             found = survey(sampled, session, settings, recur=reader.is_held)
-        info, target = reader.info, scratch / "alone.mp4"
-        writer = VideoWriter(target, info.size, tick=info.tick, rate=info.rate, audio=reader.audio)
-        stack.enter_context(writer)
+        sinks = {}
+        for kind, output in outputs.items():
+            writer = VideoWriter(
+                scratch / f"alone_{kind}.mp4", video_planes.even(reader.info.size),
+                tick=reader.info.tick, rate=reader.info.rate, audio=reader.audio,
+            )  # fmt: skip
+            sinks[kind] = VideoSink(output.enter_context(writer), kind, settings, blank=False)
         while True:
             with cpu("decode", spent):
                 frames = list(islice(reader, CHUNK))
             if not frames:
                 break
             count += len(frames)
-            later_stages(frames, session, settings, found, writer, spent)
-        with cpu("encode", spent):
-            stack.close()
+            later_stages(frames, session, settings, found, sinks, spent)
+        for kind, output in outputs.items():
+            with cpu(kind, spent):
+                output.close()
     return {label: seconds / count for label, seconds in spent.items()}
 
 
@@ -95,7 +103,7 @@ def later_stages(
     session: Session,
     settings: ClipSettings,
     found: Survey,
-    writer: VideoWriter,
+    sinks: dict[str, VideoSink],
     spent: Counter[str],
 ) -> None:
     """Run what follows decoding, one stage after the other; the survey's answers are used as the pipeline does."""
@@ -113,15 +121,10 @@ def later_stages(
             SaliencyMap(answer.maps[0].values, each.geometry, scale=found.tracks[0].scale).bytes()
             for answer, each in zip(answers, prepared, strict=True)
         ]
-    padded = [
-        np.pad(g, [(0, f.planes[0].shape[k] - g.shape[k]) for k in (0, 1)], "edge")
-        for f, g in zip(frames, maps, strict=True)
-    ]
-    with cpu("blend", spent):
-        blended = [overlay_planes(f.planes, g, colormap("jet")) for f, g in zip(frames, padded, strict=True)]
-    with cpu("encode", spent):
-        for frame, planes in zip(frames, blended, strict=True):
-            writer.write(planes, frame.time, frame.duration)
+    for kind, sink in sinks.items():
+        with cpu(kind, spent):
+            for frame, grayscale, answer in zip(frames, maps, answers, strict=True):
+                sink.write(frame, grayscale, answer.targets[0])
 
 
 def session_for(network: str, input_size: int, scratch: Path) -> Session:
@@ -133,15 +136,21 @@ def session_for(network: str, input_size: int, scratch: Path) -> Session:
 
 
 def one_of_several(
-    path: Path, network: str, input_size: int, settings: ClipSettings, scratch: Path, together: Barrier
+    path: Path,
+    network: str,
+    input_size: int,
+    settings: ClipSettings,
+    kinds: Sequence[str],
+    scratch: Path,
+    together: Barrier,
 ) -> None:
     """Work of one process: all stages, one after another, with one thread for the network; twice, to warm up."""
     hold_memory()
     session = session_for(network, input_size, scratch)
     with tempfile.TemporaryDirectory() as own, cores_shared(session.explainer.concurrency):
-        stages(path, session, settings, Path(own))
+        stages(path, session, settings, kinds, Path(own))
         together.wait()
-        stages(path, session, settings, Path(own))
+        stages(path, session, settings, kinds, Path(own))
         together.wait()
 
 
@@ -161,9 +170,11 @@ def side_by_side(path: Path, count: int, *arguments: object) -> float:
     return CORES * count / seconds
 
 
-def pipeline(path: Path, session: Session, settings: ClipSettings, scratch: Path) -> tuple[float, float]:
+def pipeline(
+    path: Path, session: Session, settings: ClipSettings, kinds: Sequence[str], scratch: Path
+) -> tuple[float, float]:
     """Frames a second of the real thing, the survey of the clip included, and its CPU seconds a frame."""
-    job = Job(path, path.name, scratch / "clip", {"overlay": scratch / "clip_overlay.mp4"})
+    job = Job(path, path.name, scratch / "clip", {kind: scratch / f"clip_{kind}.mp4" for kind in kinds})
     started, used = time.perf_counter(), time.process_time()
     outcome = next(iter(ClipRun([job], session, settings, lambda job, tally, count: None)))
     assert outcome.error is None
@@ -172,7 +183,7 @@ def pipeline(path: Path, session: Session, settings: ClipSettings, scratch: Path
 
 
 def ours(
-    path: Path, network: str, input_size: int, settings: ClipSettings, scratch: Path
+    path: Path, network: str, input_size: int, settings: ClipSettings, kinds: Sequence[str], scratch: Path
 ) -> list[tuple[dict[str, float], tuple[float, float]]]:
     """Return what `stages` and `pipeline` find, some times in turn after one to warm up."""
     hold_memory()  # as the command does
@@ -181,8 +192,8 @@ def ours(
     with tempfile.TemporaryDirectory() as own:
         for _ in range(TURNS + 1):
             with cores_shared(session.explainer.concurrency):
-                spent = stages(path, session, settings, Path(own))
-            found.append((spent, pipeline(path, session, settings, Path(own))))
+                spent = stages(path, session, settings, kinds, Path(own))
+            found.append((spent, pipeline(path, session, settings, kinds, Path(own))))
     return found[1:]
 
 
@@ -222,6 +233,7 @@ def main() -> None:
     parser.add_argument("--network", default="mobilenet_v2")
     parser.add_argument("--input-size", type=int, default=224)
     parser.add_argument("--batch-size", type=int, default=4)
+    parser.add_argument("--save", default="overlay", help="also heatmap and grayscale, as the command does by itself")
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
     spent: list[dict[str, float]] = []
@@ -233,7 +245,7 @@ def main() -> None:
         settings = ClipSettings(batch_size=options.batch_size)
         with VideoReader(options.clip) as reader:
             count = sum(1 for _ in reader)
-        how = (options.network, options.input_size, settings, scratch)
+        how = (options.network, options.input_size, settings, options.save.split(","), scratch)
         for _ in range(options.rounds):
             found = elsewhere(ours, options.clip, *how)
             together = side_by_side(options.clip, count, *how)
