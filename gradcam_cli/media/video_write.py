@@ -109,7 +109,7 @@ class VideoWriter:
         self._path, self._keep_partial = path, keep_partial
         self._tick = tick if tick.denominator <= _FINEST else _ROUND_TICK
         self._last = -1
-        self._finished = False
+        self._flushed = self._finished = False
         self._end = Fraction(0)
         self._durations: dict[int, int] = {}
         self._size = video_planes.even(size)
@@ -167,6 +167,13 @@ class VideoWriter:
         """Add a frame given as uint8 RGB (H, W, 3); an odd side is padded by repeating the edge."""
         self._encode(video_planes.from_rgb(pixels), time, duration)
 
+    def flush(self) -> None:
+        """Write what the encoder holds back, which takes a while; no frame may follow. The block's end does it too."""
+        if not self._flushed and self._last >= 0:
+            self._flushed = True
+            with self._explained():
+                self._mux(None)
+
     def _encode(self, frame: av.VideoFrame, time: Fraction, duration: Fraction) -> None:
         self._last = frame.pts = max(self._last + 1, round(time / self._tick))
         self._durations[frame.pts] = max(1, round(duration / self._tick))
@@ -204,8 +211,8 @@ class VideoWriter:
 
     def _finish(self, *, whole: bool) -> None:
         """Write what the encoder holds back, the rest of the sound and the index."""
+        self.flush()
         with self._explained():
-            self._mux(None)
             if self._audio:
                 self._audio.advance(None if whole else self._end)
             self._output.close()

@@ -71,6 +71,9 @@ class Sink(Protocol[Taken]):
     def write(self, frame: Taken, grayscale: Pixels, told: Prediction) -> None:
         """Render and encode a frame with its map, uint8 (H, W), and the class that the map is for."""
 
+    def finish(self) -> None:
+        """Encode what is held back: no frame follows."""
+
 
 @dataclass(frozen=True, slots=True)
 class Track:
@@ -262,7 +265,14 @@ def explain_clip(
     with cores_shared(asking.at_once):
         Crew(source, [asking, scaling, *steps]).run()
     known.clear()
+    finishing = [sink for each in sinks for sink in each]
+    Crew(finishing, [Step(_finish, len(finishing), at_once=len(finishing))]).run()
     return tally
+
+
+def _finish(sink: Sink[Any]) -> tuple[()]:
+    sink.finish()
+    return ()
 
 
 def _writing(sink: Sink[Any], room: int) -> Step:

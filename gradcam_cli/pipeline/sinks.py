@@ -72,6 +72,10 @@ class VideoSink:
             grayscale = np.pad(grayscale, [(0, height - len(grayscale)), (0, width - grayscale.shape[1])], "edge")
         self._writer.write(self._rendered(frame.planes, grayscale, told), frame.time, frame.duration)
 
+    def finish(self) -> None:
+        """Encode what is held back."""
+        self._writer.flush()
+
     def _rendered(self, planes: Planes, grayscale: Pixels, told: Prediction) -> Planes:
         if self._kind == "grayscale":
             return grayscale_planes(grayscale)
@@ -147,3 +151,6 @@ class GifSink:
         text = told_as(told) if self._settings.caption else None
         shown = drawn(frame.rgb(self._size), grayscale, text, self._settings, blank=self._blank)
         self._writer.write(shown, time, end - time)
+
+    def finish(self) -> None:
+        """Do nothing: the frame that is held back is written with the file's end."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from contextlib import suppress
 from fractions import Fraction
 from itertools import pairwise
@@ -270,6 +271,31 @@ def test_what_was_done_can_be_kept(tmp_path):
     assert found.times == [Fraction(i, 12) for i in range(15)]
     assert found.sound[-1][0] < 1.3
     assert boxes(tmp_path / "15.partial.mp4")[1] == "moov"
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_a_writer_that_was_flushed_holds_nothing_back_and_ends_as_others_do(tmp_path, keep):
+    plain = written(tmp_path / "plain.mp4", noise(12), keep_partial=keep)
+    for end in (None, KeyboardInterrupt):
+        path = tmp_path / f"{end and end.__name__}.mp4"
+        with (
+            contextlib.suppress(KeyboardInterrupt),
+            VideoWriter(path, (256, 256), tick=TWELFTH, rate=Fraction(12), keep_partial=keep) as writer,
+        ):
+            writer.flush()  # there is nothing yet
+            for index, pixels in enumerate(noise(12)):
+                writer.write_rgb(pixels, index * TWELFTH, TWELFTH)
+            waiting = len(writer._durations)
+            for _ in range(2):
+                writer.flush()
+                assert len(writer._durations) == 0 < waiting
+            if end:
+                raise end
+    assert look(tmp_path / "None.mp4").times == look(plain).times
+    assert (tmp_path / "None.mp4").read_bytes() == plain.read_bytes()
+    kept = tmp_path / "KeyboardInterrupt.partial.mp4"
+    assert kept.exists() == keep
+    assert not keep or look(kept).times == look(plain).times
 
 
 def test_no_frame_no_file(tmp_path):

@@ -43,6 +43,7 @@ class Kept:
 
     def __init__(self, delay: float = 0.0) -> None:
         self.times, self.maps, self.told = [], [], []
+        self.finished = 0
         self._delay = delay
 
     def write(self, frame, grayscale, told):
@@ -50,6 +51,10 @@ class Kept:
         self.times.append(frame.time)
         self.maps.append(grayscale)
         self.told.append(told)
+
+    def finish(self):
+        time.sleep(50 * self._delay)
+        self.finished += 1
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +80,7 @@ def test_every_frame_reaches_every_sink_in_order(frames, session, batch_size):
     assert tally.frames == 30
     assert tally.shown == pytest.approx(1.2)
     for sink in sinks:
+        assert sink.finished == 1
         assert sink.times == [frame.time for frame in frames]
         assert all(gray.shape == (60, 90) and gray.dtype == np.uint8 for gray in sink.maps)
 
