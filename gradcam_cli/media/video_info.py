@@ -56,16 +56,21 @@ def length(container: InputContainer, stream: VideoStream) -> Fraction | None:
 def key_frame(container: InputContainer, stream: VideoStream, time: Fraction) -> Fraction | None:
     """Return when the last key frame up to ``time`` is shown, both in the stream's own seconds; None where unknown.
 
-    The container stands behind its packet afterwards.
+    The container stands behind it afterwards.
     """
     if not stream.time_base:
         return None
+    last = int(time / stream.time_base)
     try:
-        container.seek(int(time / stream.time_base), stream=stream, backward=True)
-        packet = next(container.demux(stream))
-    except (av.error.FFmpegError, OverflowError, StopIteration):
-        return None
-    return None if packet.pts is None else packet.pts * Fraction(stream.time_base)
+        container.seek(last, stream=stream, backward=True)
+        for packet in container.demux(stream):
+            if packet.pts is None or packet.pts > last:
+                break
+            if packet.is_keyframe:  # MPEG-TS, which has no index, is entered anywhere
+                return packet.pts * Fraction(stream.time_base)
+    except (av.error.FFmpegError, OverflowError):
+        pass
+    return None
 
 
 def mean_rate(stream: VideoStream) -> Fraction:

@@ -215,8 +215,8 @@ class VideoReader:
             yield self._delivered(self._first)
 
     def _is_before(self, time: Fraction | None) -> bool:
-        """Whether what comes next is over by ``time``, in the stream's own seconds."""
-        return time is not None and self._next is not None and self._next.end <= time
+        """Whether what comes next is over by ``time``, in the stream's own seconds, or nothing comes."""
+        return time is not None and (self._next is None or self._next.end <= time)
 
     def _at(self, time: Fraction) -> VideoFrame | None:
         """Read on to what is shown at ``time``, in seconds from the video's beginning, or next after it."""

@@ -217,7 +217,6 @@ class _Video:
         )
         self.size = self._reader.info.size
         self.count = self._reader.info.frames
-        self.samples_recur = self._reader.is_held
         self.notes = list(self._reader.info.notes)
 
     def __enter__(self) -> _Video:
@@ -229,6 +228,10 @@ class _Video:
     @property
     def skipped(self) -> int:
         return self._reader.skipped
+
+    @property
+    def samples_recur(self) -> bool:
+        return self._reader.is_held
 
     def samples(self) -> Iterator[VideoFrame]:
         return self._reader.sample(SAMPLES)

@@ -285,9 +285,18 @@ def test_a_short_clip_is_decoded_once_for_samples_and_iteration(tmp_path, monkey
         assert frame.time <= length * (2 * position + 1) / 8 < frame.time + frame.duration
 
 
-@pytest.mark.parametrize(("keys_apart", "most"), [(6, 30), (20, 46), (1000, 50)])
-def test_a_long_clip_is_sampled_apart_and_nothing_is_decoded_twice(tmp_path, monkeypatch, keys_apart, most):
-    path = make(tmp_path / "a.mp4", Clip([Fraction(i, 4) for i in range(48)], options={"g": str(keys_apart)}))
+@pytest.mark.parametrize(
+    ("suffix", "keys_apart", "most"),
+    [
+        ("mp4", 6, 30),
+        ("mp4", 20, 46),
+        ("mp4", 1000, 50),
+        ("mkv", 6, 30),
+        ("ts", 6, 50),  # it has no index
+    ],
+)
+def test_a_long_clip_is_sampled_apart_and_nothing_is_decoded_twice(tmp_path, monkeypatch, suffix, keys_apart, most):
+    path = make(tmp_path / f"a.{suffix}", Clip([Fraction(i, 4) for i in range(48)], options={"g": str(keys_apart)}))
     with VideoReader(path) as reader:
         held = [frame.time for frame in reader.sample(5)]
         assert len(reader._ahead) == 48
