@@ -23,6 +23,10 @@ _LIKELY_RATES = (Fraction(1, 3600), Fraction(240))  # frames per second; contain
 _USUAL_RATE = Fraction(25)
 
 
+BACK = (0, 2, 8, 32)
+"""Seconds to go back before a moment until a key frame is found: MPEG-TS, which has no index, is entered anywhere."""
+
+
 @dataclass(frozen=True, slots=True)
 class VideoInfo:
     """What is known of a clip before it is decoded.
@@ -56,21 +60,27 @@ def length(container: InputContainer, stream: VideoStream) -> Fraction | None:
 def key_frame(container: InputContainer, stream: VideoStream, time: Fraction) -> Fraction | None:
     """Return when the last key frame up to ``time`` is shown, both in the stream's own seconds; None where unknown.
 
-    The container stands behind it afterwards.
+    The container stands somewhere behind it afterwards.
     """
     if not stream.time_base:
         return None
-    last = int(time / stream.time_base)
-    try:
-        container.seek(last, stream=stream, backward=True)
-        for packet in container.demux(stream):
-            if packet.pts is None or packet.pts > last:
-                break
-            if packet.is_keyframe:  # MPEG-TS, which has no index, is entered anywhere
-                return packet.pts * Fraction(stream.time_base)
-    except (av.error.FFmpegError, OverflowError):
-        pass
-    return None
+    tick, found = Fraction(stream.time_base), None
+    last = int(time / tick)
+    for back in BACK:
+        try:
+            container.seek(int((time - back) / tick), stream=stream, backward=True)
+            for packet in container.demux(stream):
+                if packet.pts is None or packet.pts > last:
+                    break
+                if packet.is_keyframe:
+                    found = packet.pts * tick
+                    if not back:  # by an index, which tells the last one
+                        break
+        except (av.error.FFmpegError, OverflowError):
+            break
+        if found is not None:
+            break
+    return found
 
 
 def mean_rate(stream: VideoStream) -> Fraction:

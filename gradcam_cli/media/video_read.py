@@ -235,14 +235,18 @@ class VideoReader:
 
     def _from(self, start: Fraction | None) -> Iterator[Shown[av.VideoFrame]]:
         """Decode from the last key frame before ``start``, or from the beginning where that is not found."""
-        if start is not None and start > self._base and self._seek(start):
-            frames = self._timed()
-            first = next(frames, None)
-            if first and first.time <= start:
-                yield first
-                yield from frames
-                return
-            self._seek(self._base)
+        if start is not None and start > self._base:
+            for back in video_info.BACK:
+                if not self._seek(start - back):
+                    break
+                frames = self._timed()
+                first = next(frames, None)
+                if first and first.time <= start:
+                    yield first
+                    yield from frames
+                    return
+            # Before the first frame, which MPEG-TS else leaves out, where the container can.
+            _ = self._seek(self._base - max(video_info.BACK)) or self._seek(self._base)
         yield from self._timed()
 
     def _seek(self, time: Fraction) -> bool:

@@ -285,6 +285,18 @@ def test_a_short_clip_is_decoded_once_for_samples_and_iteration(tmp_path, monkey
         assert frame.time <= length * (2 * position + 1) / 8 < frame.time + frame.duration
 
 
+@pytest.mark.parametrize("suffix", ["mp4", "mkv", "ts"])
+@pytest.mark.parametrize("start", [Fraction(1, 4), Fraction(3), Fraction(5), Fraction(6), Fraction(47, 4)])
+def test_a_start_between_key_frames_that_are_far_apart(tmp_path, suffix, start):
+    times = [Fraction(i, 4) for i in range(48)]
+    path = make(tmp_path / f"a.{suffix}", Clip(times, options={"g": "20"}))
+    with VideoReader(path, start=start) as reader:
+        frames = list(reader)
+        assert reader.skipped == 0
+    assert len(frames) == len([time for time in times if time >= start])
+    assert indices(frames) == [index % 14 for index, time in enumerate(times) if time >= start]
+
+
 @pytest.mark.parametrize(
     ("suffix", "keys_apart", "most"),
     [
