@@ -11,6 +11,8 @@ import av
 from gradcam_cli.media.video_planes import even
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from av.container import InputContainer
     from av.video.stream import VideoStream
 
@@ -64,23 +66,27 @@ def key_frame(container: InputContainer, stream: VideoStream, time: Fraction) ->
     """
     if not stream.time_base:
         return None
-    tick, found = Fraction(stream.time_base), None
-    last = int(time / tick)
+    tick = Fraction(stream.time_base)
     for back in BACK:
         try:
             container.seek(int((time - back) / tick), stream=stream, backward=True)
-            for packet in container.demux(stream):
-                if packet.pts is None or packet.pts > last:
-                    break
-                if packet.is_keyframe:
-                    found = packet.pts * tick
-                    if not back:  # by an index, which tells the last one
-                        break
+            keys = _keys(container, stream, int(time / tick))
+            # To go to a moment itself takes an index, which tells the last key frame before it.
+            key = max(keys, default=None) if back else next(keys, None)
         except (av.error.FFmpegError, OverflowError):
-            break
-        if found is not None:
-            break
-    return found
+            return None
+        if key is not None:
+            return key * tick
+    return None
+
+
+def _keys(container: InputContainer, stream: VideoStream, last: int) -> Iterator[int]:
+    """Read on, and give the times of key frames, in ticks, up to the first packet behind ``last``."""
+    for packet in container.demux(stream):
+        if packet.pts is None or packet.pts > last:
+            return
+        if packet.is_keyframe:
+            yield packet.pts
 
 
 def mean_rate(stream: VideoStream) -> Fraction:

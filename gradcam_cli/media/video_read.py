@@ -163,9 +163,13 @@ class VideoReader:
     def _most_ahead(self) -> int:
         return AHEAD_BYTES // sum(plane.nbytes for plane in self._delivered(self._first).planes)
 
+    def _spread(self, count: int) -> list[Fraction]:
+        """Return moments spread evenly along the clip, in seconds from its beginning; none where it tells no length."""
+        length = self.info.duration
+        return [length * (2 * index + 1) / (2 * count) for index in range(count)] if length else []
+
     def _sample_ahead(self, count: int) -> Iterator[VideoFrame]:
-        length = self.info.duration or Fraction(0)
-        times = deque(length * (2 * index + 1) / (2 * count) for index in range(count))
+        times = deque(self._spread(count))
         for frame in chain(tuple(self._ahead), self._reading_ahead(self._most_ahead)):
             while times and times[0] < frame.time + frame.duration:
                 times.popleft()
@@ -185,14 +189,14 @@ class VideoReader:
             self._damage = error  # raised where the iteration gets there
 
     def _sample_apart(self, count: int) -> Iterator[VideoFrame]:
-        begin, length = self._start or Fraction(0), self.info.duration or Fraction(0)
+        begin = self._start or Fraction(0)
         reader: VideoReader | None = None
         found = False
         try:
             with opened(self._path, self._name) as index:
                 stream = video_stream(index, self._name, self._max_pixels)
-                for position in range(count if length else 0):
-                    time = begin + length * (2 * position + 1) / (2 * count)
+                for since in self._spread(count):
+                    time = begin + since
                     key = video_info.key_frame(index, stream, self._base + time)
                     if reader is None or reader._is_before(key):
                         if reader:
