@@ -145,21 +145,23 @@ def to_tensor(pixels: npt.NDArray[np.uint8], geometry: Geometry, preset: Preset)
     picture = torch.from_numpy(pixels).permute(2, 0, 1)[None]
     if picture.shape[2:] != geometry.resized:
         picture = F.interpolate(picture, geometry.resized, mode=preset.interpolation, antialias=True)
-    mean = torch.tensor(preset.mean).view(1, -1, 1, 1)
-    std = torch.tensor(preset.std).view(1, -1, 1, 1)
     (top, left), (height, width) = geometry.offset, geometry.input
     window = picture[:, :, max(0, top) : max(0, top) + height, max(0, left) : max(0, left) + width]
-    values = window.float() / (255 / preset.scale)
+    values = window[0].permute(1, 2, 0).to(torch.float32, memory_format=torch.contiguous_format)
+    values.div_(255 / preset.scale)
     if preset.channels == 1:
-        values = (values * torch.tensor(LUMA).view(1, 3, 1, 1)).sum(1, keepdim=True)
-    tensor = (values - mean) / std
-    if tensor.shape[2:] != geometry.input:
+        values = (values * torch.tensor(LUMA)).sum(-1, keepdim=True)
+    # Row by row, all channels of it: statistics of single pixels would be walked through three values at a time.
+    down, across = values.shape[:2]
+    values.view(down, -1).sub_(torch.tensor(preset.mean).repeat(across)).div_(torch.tensor(preset.std).repeat(across))
+    tensor = values.permute(2, 0, 1)
+    if tensor.shape[1:] != geometry.input:
         before, above = max(0, -left), max(0, -top)
-        after, below = width - before - tensor.shape[3], height - above - tensor.shape[2]
+        after, below = width - before - tensor.shape[2], height - above - tensor.shape[1]
         tensor = F.pad(tensor, (before, after, above, below))
-    return tensor[0]
+    return tensor
 
 
 def collate(pictures: Sequence[Prepared]) -> torch.Tensor:
     """Stack pictures of one input size into a batch (N, C, h, w), channels-last in memory, as convolutions like it."""
-    return torch.stack([picture.tensor for picture in pictures]).contiguous(memory_format=torch.channels_last)
+    return torch.stack([picture.tensor.permute(1, 2, 0) for picture in pictures]).permute(0, 3, 1, 2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import TYPE_CHECKING
 
@@ -45,6 +46,14 @@ class _Axis:
                 yield slice(first, min(first + longest, stop))
 
 
+@functools.lru_cache(maxsize=4)
+def _axes(geometry: Geometry, cells: tuple[int, ...]) -> tuple[_Axis, _Axis]:
+    """Return both axes, down and across, of a grid of ``cells``; a clip's frames share them."""
+    sides = zip(geometry.source, geometry.resized, geometry.offset, geometry.input, cells, strict=True)
+    down, across = (_Axis(*side) for side in sides)
+    return down, across
+
+
 class SaliencyMap:
     """A map over the source picture, made in strips of rows, so that a large picture costs little memory.
 
@@ -68,18 +77,19 @@ class SaliencyMap:
     ) -> None:
         self.size = geometry.source
         self.seen_box = _pixel_box(geometry)
-        sides = zip(geometry.source, geometry.resized, geometry.offset, geometry.input, values.shape, strict=True)
-        self._down, across = (_Axis(*side) for side in sides)
+        self._down, across = _axes(geometry, values.shape)
         right = np.minimum(across.low + 1, across.cells - 1)
         rows = values[:, across.low] * (1 - across.part) + values[:, right] * across.part
         self._rows: npt.NDArray[np.float32] = np.ascontiguousarray(rows)
-        self._shared = scale is not None
+        shared = scale is not None
         if scale is None and normalize != "none":
             low, high = self._range()
             scale = (low if normalize == "minmax" else 0.0, high)
         if scale is not None:
             low, high = scale
             self._rows = (self._rows - np.float32(low)) / np.float32(high - low) if high > low else np.zeros_like(rows)
+        # Between two rows nothing is beyond both.
+        self._exceeds = shared and (self._rows.min() < 0 or self._rows.max() > 1)
 
     def _range(self) -> tuple[float, float]:
         """Return the seen part's minimum and maximum: between two cells the map is linear, so the ends tell."""
@@ -104,7 +114,7 @@ class SaliencyMap:
         left, top, right, bottom = self.seen_box
         for run in self._down.runs(max(1, STRIP_VALUES // self.size[1])):
             strip = self._interpolated(run, scale)
-            if self._shared:
+            if self._exceeds:
                 np.clip(strip, 0, scale, out=strip)
             strip[: max(0, top - run.start)] = 0
             strip[max(0, bottom - run.start) :] = 0

@@ -102,6 +102,7 @@ def test_collate_is_channels_last():
     batch = collate(pictures)
     assert batch.shape == (2, 3, 8, 12)
     assert batch.is_contiguous(memory_format=torch.channels_last)
+    assert all(torch.equal(each, picture.tensor) for each, picture in zip(batch, pictures, strict=True))
 
 
 STATISTICS = {
