@@ -5,6 +5,8 @@ sum is what a perfect overlap would reach. The survey, which asks about some fra
 to decode what it looks at belongs to decoding. Each output, blended and encoded, is one.
 What cores do together is less than the sum of what each does alone where they share caches, memory or execution units:
 as many processes as there are cores, each with a clip of its own and the stages one after another, show how much.
+In a clip of a few seconds some percent go to its ends, where not every core has work: the survey waits for the decoder,
+and the encoder alone gives out its last frames. ``--times 4`` has it four times in a row, for how it flows in between.
 The loop is what scripts do: OpenCV reads, pytorch-grad-cam explains one frame, OpenCV writes ``mp4v``.
 All are run in turn, some rounds, in processes of their own, as the memory that others have left changes much. A ratio
 is that of figures taken one after the other, as a machine shared with others is slow at times; medians are printed.
@@ -24,6 +26,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import av
 import cv2
 import numpy as np
 import torch
@@ -197,6 +200,24 @@ def ours(
     return found[1:]
 
 
+def in_a_row(path: Path, times: int, scratch: Path) -> Path:
+    """Write a video that shows ``path`` so many times, without decoding it and without its sound."""
+    longer = scratch / f"in_a_row{path.suffix}"
+    with av.open(str(longer), "w") as output:
+        stream, end = None, 0
+        for _ in range(times):
+            with av.open(str(path)) as source:
+                stream = stream or output.add_stream_from_template(source.streams.video[0])
+                begin = end
+                for packet in source.demux(video=0):
+                    if packet.dts is None or packet.pts is None:  # the empty one at the end
+                        continue
+                    packet.pts, packet.dts, packet.stream = packet.pts + begin, packet.dts + begin, stream
+                    end = max(end, packet.pts + (packet.duration or 1))
+                    output.mux(packet)
+    return longer
+
+
 def loop(path: Path, network: str, scratch: Path) -> float:
     """Frames a second of the usual script."""
     import torchvision
@@ -234,6 +255,7 @@ def main() -> None:
     parser.add_argument("--input-size", type=int, default=224)
     parser.add_argument("--batch-size", type=int, default=4)
     parser.add_argument("--save", default="overlay", help="also heatmap and grayscale, as the command does by itself")
+    parser.add_argument("--times", type=int, default=1, help="have the clip so many times in a row")
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
     spent: list[dict[str, float]] = []
@@ -243,13 +265,14 @@ def main() -> None:
         scratch = Path(name)
         elsewhere(save_checkpoint, options.network, scratch / "weights.pth")
         settings = ClipSettings(batch_size=options.batch_size)
-        with VideoReader(options.clip) as reader:
+        clip = options.clip if options.times == 1 else in_a_row(options.clip, options.times, scratch)
+        with VideoReader(clip) as reader:
             count = sum(1 for _ in reader)
         how = (options.network, options.input_size, settings, options.save.split(","), scratch)
         for _ in range(options.rounds):
-            found = elsewhere(ours, options.clip, *how)
-            together = side_by_side(options.clip, count, *how)
-            peer = elsewhere(loop, options.clip, options.network, scratch)
+            found = elsewhere(ours, clip, *how)
+            together = side_by_side(clip, count, *how)
+            peer = elsewhere(loop, clip, options.network, scratch)
             spent += [alone for alone, _ in found]
             rates += [(CORES / sum(alone.values()), reached, together, peer) for alone, (reached, _) in found]
             used += [cpu for _, (_, cpu) in found]
