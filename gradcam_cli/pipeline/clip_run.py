@@ -5,39 +5,25 @@ from __future__ import annotations
 import time
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from gradcam_cli._version import __version__
-from gradcam_cli.errors import GradcamError, InputError
-from gradcam_cli.media.gif_read import AnimationReader
-from gradcam_cli.media.gif_write import MOST_LOOPS, GifWriter
-from gradcam_cli.media.image import resized
-from gradcam_cli.media.video_read import VideoReader
-from gradcam_cli.media.video_write import VideoWriter
 from gradcam_cli.models.load import versions
-from gradcam_cli.pipeline.clip import SAMPLES, explain_clip, survey
+from gradcam_cli.pipeline.clip import explain_clip, survey
+from gradcam_cli.pipeline.clip_files import open_clip
 from gradcam_cli.pipeline.results import TOP
 from gradcam_cli.pipeline.run import one_by_one
-from gradcam_cli.pipeline.sinks import GifSink, VideoSink, shown_size
-from gradcam_cli.render.colormap import colormap
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-    from fractions import Fraction
     from pathlib import Path
 
-    import numpy.typing as npt
-
-    from gradcam_cli.media.video_planes import VideoFrame
-    from gradcam_cli.pipeline.clip import Sink, Survey, Tally, Track
+    from gradcam_cli.errors import GradcamError
+    from gradcam_cli.pipeline.clip import Survey, Tally, Track
     from gradcam_cli.pipeline.session import Session
     from gradcam_cli.pipeline.settings import ClipSettings
     from gradcam_cli.records import Job, Prediction, Size
 
-    Pixels = npt.NDArray[np.uint8]
     Advance = Callable[[Job, Tally, int | None], None]
     """Told of the job, what is done of it, and how many frames there will be, where that is known."""
 
@@ -151,10 +137,7 @@ class ClipRun:
         )
 
     def _explain(self, job: Job) -> ClipOutcome:
-        if job.input is None:
-            raise InputError("a clip cannot be read from standard input", "save it in a file and give its path")
-        is_gif = all(path.suffix == ".gif" for path in job.outputs.values())
-        with _Animation(job, self._settings) if is_gif else _Video(job, self._settings) as clip:
+        with open_clip(job, self._settings) as clip:
             started = time.perf_counter()
             found = survey(clip.samples(), self._session, self._settings, recur=clip.samples_recur)
             tracks = found.tracks
@@ -165,9 +148,8 @@ class ClipRun:
                     [clip.sink(key.partition("_")[0], path, track, stack) for key, path in mine]
                     for track, mine in zip(tracks, outputs, strict=True)
                 ]
-                frames: Iterable[Any] = clip.frames()
                 tally = explain_clip(
-                    frames, sinks, self._session, self._settings, found,
+                    clip.frames(), sinks, self._session, self._settings, found,
                     lambda tally: self._advance(job, tally, clip.count),
                 )  # fmt: skip
             seconds = time.perf_counter() - started
@@ -179,136 +161,3 @@ class ClipRun:
                 for position, mine in enumerate(outputs)
             ]  # fmt: skip
             return ClipOutcome(job, explanations, notes=tuple(clip.notes))
-
-
-def _gif_sink(
-    kind: str, path: Path, size: Size, loop: int | None, track: Track, settings: ClipSettings, stack: ExitStack
-) -> Sink[Any]:
-    kind = kind.partition(".")[0]
-    grey = np.repeat(np.arange(256, dtype=np.uint8)[:, None], 3, axis=1)
-    palette = {"grayscale": grey, "heatmap": colormap(settings.render.colormap)}.get(kind)
-    size = settings.gif_size(size)
-    writer = GifWriter(
-        path,
-        shown_size(size, kind, settings),
-        loop=None if loop is None else min(loop, MOST_LOOPS),  # other formats count further
-        palette=palette,
-        keep_partial=settings.keep_partial,
-    )
-    return GifSink(stack.enter_context(writer), kind, size, settings, blank=track.blank is not None)
-
-
-class _Video:
-    """A video file as the run needs it."""
-
-    def __init__(self, job: Job, settings: ClipSettings) -> None:
-        assert job.input is not None
-        self._settings = settings
-        self._reader = VideoReader(
-            job.input,
-            start=settings.start,
-            end=settings.end,
-            stride=settings.stride,
-            fps=settings.fps,
-            max_size=settings.max_size,
-            name=job.name,
-            max_pixels=settings.max_pixels,
-            max_frames=settings.max_frames,
-        )
-        self.size = self._reader.info.size
-        self.count = self._reader.info.frames
-        self.notes = list(self._reader.info.notes)
-
-    def __enter__(self) -> _Video:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._reader.close()
-
-    @property
-    def skipped(self) -> int:
-        return self._reader.skipped
-
-    @property
-    def samples_recur(self) -> bool:
-        return self._reader.is_held
-
-    def samples(self) -> Iterator[VideoFrame]:
-        return self._reader.sample(SAMPLES)
-
-    def frames(self) -> Iterator[VideoFrame]:
-        return iter(self._reader)
-
-    def sink(self, kind: str, path: Path, track: Track, stack: ExitStack) -> Sink[Any]:
-        settings, info = self._settings, self._reader.info
-        if path.suffix == ".gif":
-            return _gif_sink(kind, path, self.size, 0, track, settings, stack)
-        height, width = (side + side % 2 for side in info.size)
-        writer = VideoWriter(
-            path,
-            shown_size((height, width), kind, settings),
-            tick=info.tick,
-            rate=info.rate,
-            codec=settings.codec,
-            quality=settings.render.quality,
-            audio=self._reader.audio if settings.audio else None,
-            keep_partial=settings.keep_partial,
-        )
-        self.notes += [note for note in writer.notes if note not in self.notes]
-        return VideoSink(stack.enter_context(writer), kind, settings, blank=track.blank is not None)
-
-
-@dataclass(slots=True)
-class _Drawn:
-    """A frame of an animation, with the interface of a video's."""
-
-    pixels: Pixels
-    time: Fraction
-    duration: Fraction
-
-    @property
-    def size(self) -> Size:
-        return self.pixels.shape[0], self.pixels.shape[1]
-
-    def rgb(self, size: Size | None = None) -> Pixels:
-        return resized(self.pixels, size or self.size)
-
-
-class _Animation:
-    """An animated GIF, WebP or APNG as the run needs it."""
-
-    def __init__(self, job: Job, settings: ClipSettings) -> None:
-        assert job.input is not None
-        self._settings = settings
-        self._reader = AnimationReader(job.input, job.name, settings.max_pixels, settings.max_frames)
-        self.size = self._reader.info.size
-        self.count = self._reader.info.frames
-        self.samples_recur = True
-        self.notes = list(self._reader.info.notes)
-        self.skipped = 0
-
-    def __enter__(self) -> _Animation:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._reader.close()
-
-    def _drawn(self) -> Iterator[_Drawn]:
-        start, end = self._settings.start or 0, self._settings.end
-        for position, frame in enumerate(self._reader):
-            if end is not None and frame.time >= end:
-                return
-            if frame.time + frame.duration > start and position % self._settings.stride == 0:
-                yield _Drawn(frame.pixels, frame.time, frame.duration)
-
-    def samples(self) -> Iterator[_Drawn]:
-        step = max(1, (self.count or 1) // SAMPLES)
-        return islice(islice(self._drawn(), 0, None, step), 2 * SAMPLES)
-
-    def frames(self) -> Iterator[_Drawn]:
-        yield from self._drawn()
-        if self._reader.damage:
-            self.notes.append(self._reader.damage)
-
-    def sink(self, kind: str, path: Path, track: Track, stack: ExitStack) -> Sink[Any]:
-        return _gif_sink(kind, path, self.size, self._reader.info.loop, track, self._settings, stack)
