@@ -21,7 +21,8 @@ import statistics
 import tempfile
 import time
 from collections import Counter
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -173,21 +174,42 @@ def side_by_side(path: Path, count: int, *arguments: object) -> float:
     return CORES * count / seconds
 
 
-def pipeline(
-    path: Path, session: Session, settings: ClipSettings, kinds: Sequence[str], scratch: Path
-) -> tuple[float, float]:
-    """Frames a second of the real thing, the survey of the clip included, and its CPU seconds a frame."""
+@dataclass(frozen=True)
+class Flow:
+    """What the pipeline reaches.
+
+    Attributes:
+        rate: frames a second, the survey of the clip included.
+        used: CPU seconds a frame.
+        stolen: the share of the cores' time that a virtual machine's host gave to others meanwhile.
+    """
+
+    rate: float
+    used: float
+    stolen: float
+
+
+def stolen() -> float:
+    """Core seconds, since the start, that the host gave to others while there was work here; 0 where none tells."""
+    with suppress(OSError, IndexError):
+        return int(Path("/proc/stat").read_text().split()[8]) / os.sysconf("SC_CLK_TCK")
+    return 0.0
+
+
+def pipeline(path: Path, session: Session, settings: ClipSettings, kinds: Sequence[str], scratch: Path) -> Flow:
+    """Run the real thing."""
     job = Job(path, path.name, scratch / "clip", {kind: scratch / f"clip_{kind}.mp4" for kind in kinds})
-    started, used = time.perf_counter(), time.process_time()
+    started, used, lost = time.perf_counter(), time.process_time(), stolen()
     outcome = next(iter(ClipRun([job], session, settings, lambda job, tally, count: None)))
     assert outcome.error is None
+    seconds, used, lost = time.perf_counter() - started, time.process_time() - used, stolen() - lost
     frames = outcome.explanations[0].tally.frames
-    return frames / (time.perf_counter() - started), (time.process_time() - used) / frames
+    return Flow(frames / seconds, used / frames, lost / (os.cpu_count() or CORES) / seconds)
 
 
 def ours(
     path: Path, network: str, input_size: int, settings: ClipSettings, kinds: Sequence[str], scratch: Path
-) -> list[tuple[dict[str, float], tuple[float, float]]]:
+) -> list[tuple[dict[str, float], Flow]]:
     """Return what `stages` and `pipeline` find, some times in turn after one to warm up."""
     hold_memory()  # as the command does
     session = session_for(network, input_size, scratch)
@@ -260,7 +282,7 @@ def main() -> None:
     options = parser.parse_args()
     spent: list[dict[str, float]] = []
     rates: list[tuple[float, ...]] = []
-    used: list[float] = []
+    flows: list[Flow] = []
     with tempfile.TemporaryDirectory() as name:
         scratch = Path(name)
         elsewhere(save_checkpoint, options.network, scratch / "weights.pth")
@@ -274,20 +296,31 @@ def main() -> None:
             together = side_by_side(clip, count, *how)
             peer = elsewhere(loop, clip, options.network, scratch)
             spent += [alone for alone, _ in found]
-            rates += [(CORES / sum(alone.values()), reached, together, peer) for alone, (reached, _) in found]
-            used += [cpu for _, (_, cpu) in found]
+            rates += [(CORES / sum(alone.values()), flow.rate, together, peer) for alone, flow in found]
+            flows += [flow for _, flow in found]
+    report(spent, flows, rates)
+
+
+def report(spent: list[dict[str, float]], flows: list[Flow], rates: list[tuple[float, ...]]) -> None:
+    """Print medians: of stages, and of frames a second that these allow, and pipeline, processes and loop reach."""
     for label in spent[0]:
         print(f"{label:20s} {statistics.median(each[label] for each in spent) * 1e3:6.1f} CPU ms a frame")
-    total = statistics.median(sum(each.values()) for each in spent)
-    print(f"their sum            {total * 1e3:6.1f}, in the pipeline {statistics.median(used) * 1e3:.1f}")
+    total, used = (
+        statistics.median(sum(each.values()) for each in spent),
+        statistics.median(flow.used for flow in flows),
+    )
+    print(f"their sum            {total * 1e3:6.1f}, in the pipeline {used * 1e3:.1f}")
     limit, reached, together, peer = (statistics.median(each) for each in zip(*rates, strict=True))
 
     def ratio(one: int, other: int) -> float:
         return statistics.median(each[one] / each[other] for each in rates)
 
+    given = statistics.median(1 - flow.stolen for flow in flows)
+    of_given = statistics.median(rate[1] / rate[0] / (1 - flow.stolen) for rate, flow in zip(rates, flows, strict=True))
     print(f"{CORES} cores ÷ their sum  {limit:6.1f} frames/s")
     print(f"{CORES} processes apart    {together:6.1f} frames/s, {ratio(2, 0):.2f} of that")
     print(f"pipeline             {reached:6.1f} frames/s, {ratio(1, 0):.2f} and {ratio(1, 2):.2f} of those")
+    print(f"                     {of_given:6.2f} of what the {given:.1%} of the cores allow that the host gave it")
     print(f"per-frame loop       {peer:6.1f} frames/s, the pipeline is {ratio(1, 3):.1f} times as fast")
 
 
