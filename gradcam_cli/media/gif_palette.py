@@ -30,6 +30,9 @@ _BITS = 5
 _SPREAD = np.float32(0.25)
 """Share of the error that the pattern's next colour makes good: more hides bands better, but shows as grain."""
 
+_REACH = np.float32(16)
+"""Levels that this comes to at most: what no palette colour makes good would add up, and end in blue within red."""
+
 _ORDER = np.array([[0, 8, 2, 10], [12, 4, 14, 6], [3, 11, 1, 9], [15, 7, 13, 5]], np.int32)
 """Which of a pattern's colours, dark to light, a pixel takes: a 4×4 Bayer matrix."""
 
@@ -90,7 +93,8 @@ def _patterns(palette: Pixels, carrier: Image.Image) -> Pixels:
     missing = np.zeros_like(wanted)
     pattern = np.empty((len(wanted), _ORDER.size), np.uint8)
     for column in pattern.T:
-        column[:] = _nearest(np.clip(wanted + missing * _SPREAD, 0, 255).astype(np.uint8), carrier)
+        sought = wanted + np.clip(missing * _SPREAD, -_REACH, _REACH)
+        column[:] = _nearest(np.clip(sought, 0, 255).astype(np.uint8), carrier)
         missing += wanted - palette[column]
     pattern.sort(axis=1)
     return pattern.ravel()

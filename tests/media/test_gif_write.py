@@ -169,6 +169,21 @@ def test_still_parts_stay_still():
     assert np.array_equal(first, quantizer(clip[0]))
 
 
+def test_colours_that_the_palette_lacks_do_not_scatter():
+    """A pattern that kept on making good what no colour of the palette can would take far ones, green within blue."""
+    quantizer = Quantizer()
+    clip = overlays()
+    quantizer(clip[0])
+    palette = quantizer.palette
+    changed = clip[0].copy()
+    changed[8:16, 8:16] = cold = np.array((4, 12, 156), np.uint8)
+    found = palette[quantizer(changed)[8:16, 8:16]].astype(int)
+    assert quantizer.palette is palette
+    nearest = np.abs(palette.astype(int) - cold).sum(-1).min()
+    assert nearest > 30
+    assert np.abs(found - cold).sum(-1).max() < nearest + 100
+
+
 def test_another_scene_gets_another_palette(tmp_path):
     one, two = np.full((40, 60, 3), (200, 30, 30), np.uint8), scene(40, 60)
     with GifWriter(tmp_path / "a.gif", (40, 60)) as writer:
