@@ -25,7 +25,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import av
 import cv2
@@ -34,14 +34,12 @@ import torch
 
 from gradcam_cli.cam.explainer import Explainer
 from gradcam_cli.cli.process import hold_memory
-from gradcam_cli.media import video_planes
 from gradcam_cli.media.video_read import VideoReader
-from gradcam_cli.media.video_write import VideoWriter
-from gradcam_cli.pipeline.clip import SAMPLES, survey
+from gradcam_cli.pipeline.clip import survey
+from gradcam_cli.pipeline.clip_files import open_clip
 from gradcam_cli.pipeline.clip_run import ClipRun
 from gradcam_cli.pipeline.session import Session
 from gradcam_cli.pipeline.settings import ClipSettings, ModelSettings
-from gradcam_cli.pipeline.sinks import VideoSink
 from gradcam_cli.pipeline.threads import cores_shared
 from gradcam_cli.records import Job
 from gradcam_cli.render.saliency import SaliencyMap
@@ -52,7 +50,7 @@ if TYPE_CHECKING:
     from multiprocessing.synchronize import Barrier
 
     from gradcam_cli.media.video_planes import VideoFrame
-    from gradcam_cli.pipeline.clip import Survey
+    from gradcam_cli.pipeline.clip import Sink, Survey
 
 CORES = len(os.sched_getaffinity(0))
 TURNS = 3
@@ -70,6 +68,11 @@ def cpu(label: str, spent: Counter[str]) -> Iterator[None]:
     spent[label] += time.process_time() - started
 
 
+def job_for(path: Path, kinds: Sequence[str], stem: Path) -> Job:
+    """Return a job that writes these results, named after ``stem``."""
+    return Job(path, path.name, stem, {kind: stem.with_name(f"{stem.name}_{kind}.mp4") for kind in kinds})
+
+
 def stages(
     path: Path, session: Session, settings: ClipSettings, kinds: Sequence[str], scratch: Path
 ) -> dict[str, float]:
@@ -77,21 +80,17 @@ def stages(
     spent: Counter[str] = Counter()
     count = 0
     outputs = {kind: ExitStack() for kind in kinds}
-    with VideoReader(path) as reader:
+    job = job_for(path, kinds, scratch / "alone")
+    with open_clip(job, settings) as clip:
         with cpu("decode", spent):
-            sampled = list(reader.sample(SAMPLES))
+            sampled = list(clip.samples())
         with cpu("survey", spent):
-            found = survey(sampled, session, settings, recur=reader.is_held)
-        sinks = {}
-        for kind, output in outputs.items():
-            writer = VideoWriter(
-                scratch / f"alone_{kind}.mp4", video_planes.even(reader.info.size),
-                tick=reader.info.tick, rate=reader.info.rate, audio=reader.audio,
-            )  # fmt: skip
-            sinks[kind] = VideoSink(output.enter_context(writer), kind, settings, blank=False)
+            found = survey(sampled, session, settings, recur=clip.samples_recur)
+        sinks = {kind: clip.sink(kind, job.outputs[kind], found.tracks[0], outputs[kind]) for kind in kinds}
+        decoded = clip.frames()
         while True:
             with cpu("decode", spent):
-                frames = list(islice(reader, CHUNK))
+                frames = list(islice(decoded, CHUNK))
             if not frames:
                 break
             count += len(frames)
@@ -107,7 +106,7 @@ def later_stages(
     session: Session,
     settings: ClipSettings,
     found: Survey,
-    sinks: dict[str, VideoSink],
+    sinks: dict[str, Sink[Any]],
     spent: Counter[str],
 ) -> None:
     """Run what follows decoding, one stage after the other; the survey's answers are used as the pipeline does."""
@@ -198,7 +197,7 @@ def stolen() -> float:
 
 def pipeline(path: Path, session: Session, settings: ClipSettings, kinds: Sequence[str], scratch: Path) -> Flow:
     """Run the real thing."""
-    job = Job(path, path.name, scratch / "clip", {kind: scratch / f"clip_{kind}.mp4" for kind in kinds})
+    job = job_for(path, kinds, scratch / "clip")
     started, used, lost = time.perf_counter(), time.process_time(), stolen()
     outcome = next(iter(ClipRun([job], session, settings, lambda job, tally, count: None)))
     assert outcome.error is None
@@ -305,10 +304,8 @@ def report(spent: list[dict[str, float]], flows: list[Flow], rates: list[tuple[f
     """Print medians: of stages, and of frames a second that these allow, and pipeline, processes and loop reach."""
     for label in spent[0]:
         print(f"{label:20s} {statistics.median(each[label] for each in spent) * 1e3:6.1f} CPU ms a frame")
-    total, used = (
-        statistics.median(sum(each.values()) for each in spent),
-        statistics.median(flow.used for flow in flows),
-    )
+    total = statistics.median(sum(each.values()) for each in spent)
+    used = statistics.median(flow.used for flow in flows)
     print(f"their sum            {total * 1e3:6.1f}, in the pipeline {used * 1e3:.1f}")
     limit, reached, together, peer = (statistics.median(each) for each in zip(*rates, strict=True))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from contextlib import suppress
 from fractions import Fraction
 from itertools import pairwise
@@ -279,7 +278,7 @@ def test_a_writer_that_was_flushed_holds_nothing_back_and_ends_as_others_do(tmp_
     for end in (None, KeyboardInterrupt):
         path = tmp_path / f"{end and end.__name__}.mp4"
         with (
-            contextlib.suppress(KeyboardInterrupt),
+            suppress(KeyboardInterrupt),
             VideoWriter(path, (256, 256), tick=TWELFTH, rate=Fraction(12), keep_partial=keep) as writer,
         ):
             writer.flush()  # there is nothing yet
