@@ -86,5 +86,7 @@ def raw_maps(method: str, evidence: Evidence) -> Raw:
     """Return what a method makes of the evidence."""
     entry = METHODS[method]
     values = entry.load()(evidence).cpu().numpy()
-    dead = ~evidence.gradients.flatten(1).any(1).cpu().numpy() if entry.gradient else np.zeros(len(values), np.bool_)
-    return Raw(values, dead)
+    if not entry.gradient:
+        return Raw(values, np.zeros(len(values), np.bool_))
+    steepest = evidence.gradients.abs().amax((1, 2, 3))  # `any` takes four times as long
+    return Raw(values, (steepest == 0).cpu().numpy())

@@ -23,13 +23,13 @@ _Case: TypeAlias = "tuple[int, ...]"
 class Packed:
     """One convolution's weights, packed; all copies of a network have the same.
 
-    They must not change once packed.
+    Neither they nor the bias may change once packed.
     """
 
     def __init__(self) -> None:
         self._able = True
         self._last: _Case | None = None
-        self._packed: tuple[_Case, Tensor] | None = None
+        self._packed: tuple[_Case, tuple[Any, ...]] | None = None
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Packed:
         """Return itself: a copy of the network may be run by another thread, which packs nothing anew."""
@@ -47,23 +47,21 @@ class Packed:
         self._last = case
         if packed is None or packed[0] != case:
             return self._pack(module, x, case) if again and self._able else None
-        return _run(module, x, packed[1])
+        return _run(x, packed[1])
 
     def _pack(self, module: nn.Conv2d, x: Tensor, case: _Case) -> Tensor | None:
         try:
-            weight = torch.ops.mkldnn._reorder_convolution_weight(module.weight.detach(), *_how(module), x.shape)
-            convolved = _run(module, x, weight)
+            how = module.padding, module.stride, module.dilation, module.groups
+            weight = torch.ops.mkldnn._reorder_convolution_weight(module.weight.detach(), *how, x.shape)
+            arguments: tuple[Any, ...] = (weight, module.bias, *how, "none", [], "")
+            convolved = _run(x, arguments)
         except (AttributeError, RuntimeError):  # none of PyTorch's public functions does this: it may go
             self._able = False
             return None
-        self._packed = case, weight
+        self._packed = case, arguments
         return convolved
 
 
-def _run(module: nn.Conv2d, x: Tensor, packed: Tensor) -> Tensor:
-    convolved: Tensor = torch.ops.mkldnn._convolution_pointwise(x, packed, module.bias, *_how(module), "none", [], "")
+def _run(x: Tensor, arguments: tuple[Any, ...]) -> Tensor:
+    convolved: Tensor = torch.ops.mkldnn._convolution_pointwise.default(x, *arguments)
     return convolved
-
-
-def _how(module: nn.Conv2d) -> tuple[Any, ...]:
-    return module.padding, module.stride, module.dilation, module.groups

@@ -6,7 +6,6 @@ Plain Python, so that a target that cannot be read is refused before torch is lo
 from __future__ import annotations
 
 import difflib
-import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -137,18 +136,18 @@ def probabilities(logits: Sequence[float], activation: Activation = "auto") -> l
         activation: ``sigmoid`` gives each class its own, independent of the others; otherwise they sum to one. For a
             single logit they are (1 − sigmoid, sigmoid) in any case.
     """
-    if activation == "sigmoid" and len(logits) > 1:
-        return [_sigmoid(logit) for logit in logits]
-    scores = [0.0, logits[0]] if len(logits) == 1 else list(logits)
-    highest = max(scores)
-    powers = [math.exp(score - highest) for score in scores]
-    total = sum(powers)
-    return [power / total for power in powers]
+    import numpy as np  # by now it is loaded; to read a target does not take it
 
-
-def _sigmoid(logit: float) -> float:
-    power = math.exp(-abs(logit))
-    return 1 / (1 + power) if logit >= 0 else power / (1 + power)
+    scores = np.asarray([0.0, *logits] if len(logits) == 1 else logits, np.float64)
+    with np.errstate(invalid="ignore"):  # scores that are not finite make chances that are not: whoever asked is told
+        if activation == "sigmoid" and len(logits) > 1:
+            powers = np.exp(-np.abs(scores))
+            chances = np.where(scores >= 0, 1, powers) / (1 + powers)
+        else:
+            powers = np.exp(scores - scores.max())
+            chances = powers / powers.sum()
+    found: list[float] = chances.tolist()
+    return found
 
 
 def label_of(index: int, labels: Sequence[str] | None) -> str:

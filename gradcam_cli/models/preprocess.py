@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -151,15 +152,20 @@ def to_tensor(pixels: npt.NDArray[np.uint8], geometry: Geometry, preset: Preset)
     values.div_(255 / preset.scale)
     if preset.channels == 1:
         values = (values * torch.tensor(LUMA)).sum(-1, keepdim=True)
-    # Row by row, all channels of it: statistics of single pixels would be walked through three values at a time.
     down, across = values.shape[:2]
-    values.view(down, -1).sub_(torch.tensor(preset.mean).repeat(across)).div_(torch.tensor(preset.std).repeat(across))
+    values.view(down, -1).sub_(_a_row(preset.mean, across)).div_(_a_row(preset.std, across))
     tensor = values.permute(2, 0, 1)
     if tensor.shape[1:] != geometry.input:
         before, above = max(0, -left), max(0, -top)
         after, below = width - before - tensor.shape[2], height - above - tensor.shape[1]
         tensor = F.pad(tensor, (before, after, above, below))
     return tensor
+
+
+@functools.lru_cache(maxsize=4)
+def _a_row(statistics: Numbers, pixels: int) -> torch.Tensor:
+    """Return statistics for a row of pixels, all their channels: pixel by pixel is a walk of three values at a time."""
+    return torch.tensor(statistics).repeat(pixels)
 
 
 def collate(pictures: Sequence[Prepared]) -> torch.Tensor:

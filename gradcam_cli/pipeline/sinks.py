@@ -16,6 +16,7 @@ from gradcam_cli.render.overlay import overlay
 from gradcam_cli.render.panel import side_by_side
 from gradcam_cli.render.planes import (
     beside,
+    colour_tables,
     grayscale_planes,
     heatmap_planes,
     over_bottom,
@@ -63,7 +64,7 @@ class VideoSink:
         self._kind = kind
         self._settings = settings
         self._alpha = 0.0 if blank else settings.render.alpha
-        self._table = colormap(settings.render.colormap)
+        self._colours = colour_tables(colormap(settings.render.colormap))
 
     def write(self, frame: VideoFrame, grayscale: Pixels, told: Prediction) -> None:
         """Render and encode a frame with its map, uint8 (H, W)."""
@@ -80,9 +81,9 @@ class VideoSink:
         if self._kind == "grayscale":
             return grayscale_planes(grayscale)
         if self._kind == "heatmap":
-            return heatmap_planes(grayscale, self._table)
+            return heatmap_planes(grayscale, self._colours)
         render = self._settings.render
-        shown = overlay_planes(planes, grayscale, self._table, alpha=self._alpha, by_intensity=render.by_intensity)
+        shown = overlay_planes(planes, grayscale, self._colours, alpha=self._alpha, by_intensity=render.by_intensity)
         if self._settings.side_by_side:
             shown = beside(planes, shown)
         if self._settings.caption:

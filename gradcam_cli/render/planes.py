@@ -7,6 +7,7 @@ to the chroma's halved resolution, which the encoder would halve as well.
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING
 
 import cv2
@@ -34,33 +35,43 @@ def to_yuv(table: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     return rounded
 
 
-def heatmap_planes(grayscale: Plane, table: npt.NDArray[np.uint8]) -> Planes:
-    """Colour a map: uint8 (H, W), even sides, through a colormap, uint8 RGB (256, 3)."""
-    yuv = to_yuv(table)
+def colour_tables(colours: npt.NDArray[np.uint8]) -> Planes:
+    """Return a colormap, uint8 RGB (256, 3), as tables of y, u and v, each uint8 (256,): once for all frames."""
+    y, u, v = np.ascontiguousarray(to_yuv(colours).T)
+    return y, u, v
+
+
+@functools.cache
+def _grey_tables() -> Planes:
+    return colour_tables(np.repeat(np.arange(256, dtype=np.uint8)[:, None], 3, axis=1))
+
+
+def heatmap_planes(grayscale: Plane, colours: Planes) -> Planes:
+    """Colour a map: uint8 (H, W), even sides, through a colormap's ``colour_tables``."""
     half = _halved(grayscale)
-    return _looked_up(grayscale, yuv[:, 0]), _looked_up(half, yuv[:, 1]), _looked_up(half, yuv[:, 2])
+    y, u, v = (_looked_up(plane, table) for plane, table in zip((grayscale, half, half), colours, strict=True))
+    return y, u, v
 
 
 def grayscale_planes(grayscale: Plane) -> Planes:
     """Show a map as grey levels."""
-    levels = to_yuv(np.repeat(np.arange(256, dtype=np.uint8)[:, None], 3, axis=1))[:, 0]
     neutral = np.full((grayscale.shape[0] // 2, grayscale.shape[1] // 2), _NEUTRAL, np.uint8)
-    return _looked_up(grayscale, levels), neutral, neutral
+    return _looked_up(grayscale, _grey_tables()[0]), neutral, neutral
 
 
 def overlay_planes(
-    picture: Planes, grayscale: Plane, table: npt.NDArray[np.uint8], *, alpha: float = 0.5, by_intensity: bool = False
+    picture: Planes, grayscale: Plane, colours: Planes, *, alpha: float = 0.5, by_intensity: bool = False
 ) -> Planes:
     """Blend the coloured map over the picture, plane by plane; the arguments are ``overlay``'s.
 
     Args:
         picture: the frame's planes.
         grayscale: the map, uint8 (H, W), of the luma's size.
-        table: colormap, uint8 RGB (256, 3).
+        colours: a colormap's ``colour_tables``.
         alpha: the heatmap's weight in [0, 1].
         by_intensity: the weight is ``alpha`` times the map itself.
     """
-    hot = heatmap_planes(grayscale, table)
+    hot = heatmap_planes(grayscale, colours)
     if not by_intensity:
         y, u, v = (_mixed(below, above, alpha) for below, above in zip(picture, hot, strict=True))
         return y, u, v

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 from typing import TYPE_CHECKING
 
@@ -28,20 +29,24 @@ class _Axis:
 
     Attributes:
         low: per pixel, the cell before it, int (n,).
+        high: per pixel, the cell behind it, int (n,).
         part: per pixel, how far it is on the way to the next cell, float32 (n,) in [0, 1].
+        rest: per pixel, 1 - ``part``.
     """
 
     def __init__(self, source: int, resized: int, offset: int, seen: int, cells: int) -> None:
         at_input = (np.arange(source) + 0.5) * (resized / source) - offset
         at_grid = np.clip(at_input * (cells / seen) - 0.5, 0, cells - 1)
         self.low = np.minimum(at_grid.astype(np.intp), max(cells - 2, 0))
+        self.high = np.minimum(self.low + 1, cells - 1)
         self.part = (at_grid - self.low).astype(np.float32)
-        self.cells = cells
+        self.rest = 1 - self.part
+        edges = [0, *(np.flatnonzero(np.diff(self.low)) + 1).tolist(), source]
+        self._between = list(itertools.pairwise(edges))
 
     def runs(self, longest: int) -> Iterator[slice]:
         """Yield the stretches of pixels that lie between the same two cells, none longer than ``longest``."""
-        edges = np.flatnonzero(np.diff(self.low)) + 1
-        for start, stop in zip([0, *edges], [*edges, len(self.low)], strict=True):
+        for start, stop in self._between:
             for first in range(start, stop, longest):
                 yield slice(first, min(first + longest, stop))
 
@@ -78,8 +83,7 @@ class SaliencyMap:
         self.size = geometry.source
         self.seen_box = _pixel_box(geometry)
         self._down, across = _axes(geometry, values.shape)
-        right = np.minimum(across.low + 1, across.cells - 1)
-        rows = values[:, across.low] * (1 - across.part) + values[:, right] * across.part
+        rows = values[:, across.low] * across.rest + values[:, across.high] * across.part
         self._rows: npt.NDArray[np.float32] = np.ascontiguousarray(rows)
         shared = scale is not None
         if scale is None and normalize != "none":
@@ -90,6 +94,7 @@ class SaliencyMap:
             self._rows = (self._rows - np.float32(low)) / np.float32(high - low) if high > low else np.zeros_like(rows)
         # Between two rows nothing is beyond both.
         self._exceeds = shared and (self._rows.min() < 0 or self._rows.max() > 1)
+        self._sees_all = self.seen_box == (0, 0, self.size[1], self.size[0])
 
     def _range(self) -> tuple[float, float]:
         """Return the seen part's minimum and maximum: between two cells the map is linear, so the ends tell."""
@@ -98,28 +103,28 @@ class SaliencyMap:
         for run in self._down.runs(self.size[0]):
             first, last = max(run.start, top), min(run.stop, bottom) - 1
             if first <= last:
-                ends += [self._interpolated(slice(y, y + 1))[:, left:right] for y in (first, last)]
+                ends += [self._interpolated(slice(y, y + 1), self._rows)[:, left:right] for y in (first, last)]
         return min(float(end.min()) for end in ends), max(float(end.max()) for end in ends)
 
-    def _interpolated(self, run: slice, scale: float = 1.0) -> npt.NDArray[np.float32]:
-        low = self._down.low[run.start]
-        start = self._rows[low] * np.float32(scale)
-        step = self._rows[min(low + 1, len(self._rows) - 1)] * np.float32(scale) - start
-        strip: npt.NDArray[np.float32] = np.multiply.outer(self._down.part[run], step)
+    def _interpolated(self, run: slice, rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        start, end = rows[self._down.low[run.start]], rows[self._down.high[run.start]]
+        strip: npt.NDArray[np.float32] = np.multiply.outer(self._down.part[run], end - start)
         strip += start
         return strip
 
     def _strips(self, scale: float = 1.0) -> Iterator[tuple[slice, npt.NDArray[np.float32]]]:
         """Yield the scaled map in strips, zero where the network did not see the picture."""
         left, top, right, bottom = self.seen_box
+        rows = self._rows * np.float32(scale)
         for run in self._down.runs(max(1, STRIP_VALUES // self.size[1])):
-            strip = self._interpolated(run, scale)
+            strip = self._interpolated(run, rows)
             if self._exceeds:
                 np.clip(strip, 0, scale, out=strip)
-            strip[: max(0, top - run.start)] = 0
-            strip[max(0, bottom - run.start) :] = 0
-            strip[:, :left] = 0
-            strip[:, right:] = 0
+            if not self._sees_all:
+                strip[: max(0, top - run.start)] = 0
+                strip[max(0, bottom - run.start) :] = 0
+                strip[:, :left] = 0
+                strip[:, right:] = 0
             yield run, strip
 
     def array(self) -> npt.NDArray[np.float32]:

@@ -8,7 +8,7 @@ import pytest
 
 from gradcam_cli.render.colormap import colormap
 from gradcam_cli.render.overlay import overlay
-from gradcam_cli.render.planes import grayscale_planes, heatmap_planes, overlay_planes, to_yuv
+from gradcam_cli.render.planes import colour_tables, grayscale_planes, heatmap_planes, overlay_planes, to_yuv
 
 
 def test_primaries_are_bt709s():
@@ -46,7 +46,7 @@ def planes_of(pixels: np.ndarray):
 def test_overlay_equals_the_one_in_rgb(picture, smooth, name, alpha, by_intensity):
     table = colormap(name)
     expected = planes_of(overlay(picture, smooth, table, alpha=alpha, by_intensity=by_intensity))
-    found = overlay_planes(planes_of(picture), smooth, table, alpha=alpha, by_intensity=by_intensity)
+    found = overlay_planes(planes_of(picture), smooth, colour_tables(table), alpha=alpha, by_intensity=by_intensity)
     for mine, theirs in zip(found, expected, strict=True):
         difference = np.abs(mine.astype(int) - theirs)
         assert difference.mean() < 1
@@ -55,7 +55,7 @@ def test_overlay_equals_the_one_in_rgb(picture, smooth, name, alpha, by_intensit
 
 def test_heatmap_and_grayscale(smooth):
     table = colormap("viridis")
-    y, _, _ = heatmap_planes(smooth, table)
+    y, _, _ = heatmap_planes(smooth, colour_tables(table))
     np.testing.assert_array_equal(y, to_yuv(table[smooth])[..., 0])
     y, u, v = grayscale_planes(smooth)
     assert (y.min(), y.max()) == (16, to_yuv(np.full((1, 3), smooth.max(), np.uint8))[0, 0])
