@@ -14,8 +14,8 @@ from gradcam_cli.media.gif_write import MOST_LOOPS, GifWriter
 from gradcam_cli.media.image import resized
 from gradcam_cli.media.video_read import VideoReader
 from gradcam_cli.media.video_write import VideoWriter
-from gradcam_cli.pipeline.clip import SAMPLES
 from gradcam_cli.pipeline.sinks import GifSink, VideoSink, shown_size
+from gradcam_cli.pipeline.survey import SAMPLES
 from gradcam_cli.render.colormap import colormap
 
 if TYPE_CHECKING:
@@ -28,8 +28,9 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from gradcam_cli.media.video_planes import VideoFrame
-    from gradcam_cli.pipeline.clip import Moving, Sink, Track
+    from gradcam_cli.pipeline.clip import Sink
     from gradcam_cli.pipeline.settings import ClipSettings
+    from gradcam_cli.pipeline.survey import Moving, Track
     from gradcam_cli.records import Job, Size
 
     Pixels = npt.NDArray[np.uint8]

@@ -9,19 +9,21 @@ from typing import TYPE_CHECKING, Any
 
 from gradcam_cli._version import __version__
 from gradcam_cli.models.load import versions
-from gradcam_cli.pipeline.clip import explain_clip, survey
+from gradcam_cli.pipeline.clip import explain_clip
 from gradcam_cli.pipeline.clip_files import open_clip
 from gradcam_cli.pipeline.results import TOP
 from gradcam_cli.pipeline.run import one_by_one
+from gradcam_cli.pipeline.survey import survey
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from gradcam_cli.errors import GradcamError
-    from gradcam_cli.pipeline.clip import Survey, Tally, Track
+    from gradcam_cli.pipeline.clip import Tally
     from gradcam_cli.pipeline.session import Session
     from gradcam_cli.pipeline.settings import ClipSettings
+    from gradcam_cli.pipeline.survey import Survey, Track
     from gradcam_cli.records import Job, Prediction, Size
 
     Advance = Callable[[Job, Tally, int | None], None]

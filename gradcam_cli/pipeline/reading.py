@@ -33,7 +33,7 @@ def read_for(
     """
 
     def enough(whole: Size) -> Size:
-        (height, width), (least_height, least_width) = fitted(whole, max_size), session.resized(whole)
+        (height, width), (least_height, least_width) = fitted(whole, max_size), session.geometry(whole).resized
         return max(height, least_height), max(width, least_width)
 
     return read_picture(source, name, max_pixels, None if max_size is None else enough)

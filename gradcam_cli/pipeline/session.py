@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from gradcam_cli.cam.maps import ClassMap
     from gradcam_cli.pipeline.settings import ModelSettings
-    from gradcam_cli.records import Prediction, Preset, Size
+    from gradcam_cli.records import Geometry, Prediction, Preset, Size
 
 USUAL_PICTURE = (480, 640)
 """Size of the picture that stands for all of them when a network is tried out before the first is read."""
@@ -153,13 +153,13 @@ class Session:
         """
         return prepare(pixels, self.preset, self.fit, whole)
 
-    def resized(self, size: Size) -> Size:
-        """Return the size that a picture of ``size`` is brought to for the network."""
-        return plan_geometry(size, self.preset, self.fit).resized
+    def geometry(self, size: Size) -> Geometry:
+        """Return where the network's input lies in a picture of ``size``."""
+        return plan_geometry(size, self.preset, self.fit)
 
     def prepare_frame(self, frame: Resizable) -> Prepared:
         """Bring a frame of a clip to the network's input; the clip's decoder resizes it, which is cheaper."""
-        geometry = plan_geometry(frame.size, self.preset, self.fit)
+        geometry = self.geometry(frame.size)
         return Prepared(to_tensor(frame.rgb(geometry.resized), geometry, self.preset), geometry)
 
     def resolve(self, ranked: Ranking) -> tuple[Aim, ...]:

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from gradcam_cli.media.gif_write import GifWriter
     from gradcam_cli.media.video_planes import VideoFrame
     from gradcam_cli.media.video_write import VideoWriter
-    from gradcam_cli.pipeline.clip import Moving
     from gradcam_cli.pipeline.settings import ClipSettings
+    from gradcam_cli.pipeline.survey import Moving
     from gradcam_cli.records import Prediction, Size
     from gradcam_cli.render.planes import Planes
 

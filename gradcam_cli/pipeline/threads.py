@@ -152,7 +152,9 @@ class Crew:
     def __init__(self, source: Iterable[object], steps: Sequence[Step]) -> None:
         self._source = iter(source)
         self._steps = steps
-        self._change = threading.Condition()
+        lock = threading.Lock()
+        self._change = threading.Condition(lock)
+        self._end_of_work = threading.Condition(lock)  # apart, so that each change does not wake who waits for the end
         self._reading = self._read = False
         self._error: BaseException | None = None
         self._at_work = 0
@@ -189,7 +191,7 @@ class Crew:
     def _wait(self) -> None:
         with self._change:
             while self._at_work:
-                self._change.wait()
+                self._end_of_work.wait()
 
     def _work(self) -> None:
         while (task := self._next()) is not None:
@@ -205,18 +207,18 @@ class Crew:
                 if self._read and not self._reading and all(step.idle for step in self._steps):
                     self._at_work -= 1
                     self._change.notify_all()
+                    self._end_of_work.notify_all()
                     return None
                 self._change.wait()
 
     def _task(self) -> Callable[[], None] | None:
-        for position in reversed(range(len(self._steps))):
-            taken = self._steps[position].take()
-            if taken is not None:
-                return partial(self._do, position, *taken)
-        if self._read or self._reading or not self._steps[0].has_room:
-            return None
-        self._reading = True
-        return self._read_one
+        for step in reversed(self._steps):
+            if (taken := step.take()) is not None:
+                return partial(self._do, step, *taken)
+        if not self._read and not self._reading and self._steps[0].has_room:
+            self._reading = True
+            return self._read_one
+        return None
 
     def _read_one(self) -> None:
         error: BaseException | None = None
@@ -232,15 +234,15 @@ class Crew:
                 self._end(0, None if isinstance(error, StopIteration) else error)
             self._change.notify_all()
 
-    def _do(self, position: int, number: int, item: object) -> None:
-        step, made, error = self._steps[position], None, None
+    def _do(self, step: Step, number: int, item: object) -> None:
+        made, error = None, None
         try:
             made = list(step.work(item))
         except BaseException as caught:
             error = caught
         with self._change:
             if error is not None:
-                self._end(position + 1, error)
+                self._end(self._steps.index(step) + 1, error)
             step.finish(number, made)
             self._change.notify_all()
 

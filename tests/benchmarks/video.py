@@ -35,11 +35,11 @@ import torch
 from gradcam_cli.cam.explainer import Explainer
 from gradcam_cli.cli.process import hold_memory
 from gradcam_cli.media.video_read import VideoReader
-from gradcam_cli.pipeline.clip import survey
 from gradcam_cli.pipeline.clip_files import open_clip
 from gradcam_cli.pipeline.clip_run import ClipRun
 from gradcam_cli.pipeline.session import Session
 from gradcam_cli.pipeline.settings import ClipSettings, ModelSettings
+from gradcam_cli.pipeline.survey import survey
 from gradcam_cli.pipeline.threads import cores_shared
 from gradcam_cli.records import Job
 from gradcam_cli.render.saliency import SaliencyMap
@@ -50,7 +50,8 @@ if TYPE_CHECKING:
     from multiprocessing.synchronize import Barrier
 
     from gradcam_cli.media.video_planes import VideoFrame
-    from gradcam_cli.pipeline.clip import Sink, Survey
+    from gradcam_cli.pipeline.clip import Sink
+    from gradcam_cli.pipeline.survey import Survey
 
 CORES = len(os.sched_getaffinity(0))
 TURNS = 3
@@ -112,17 +113,16 @@ def later_stages(
     """Run what follows decoding, one stage after the other; the survey's answers are used as the pipeline does."""
     known = found.known
     with cpu("resize, normalise", spent):
-        prepared = [known[f.time][0] if f.time in known else session.prepare_frame(f) for f in frames]
-    new = [each for frame, each in zip(frames, prepared, strict=True) if frame.time not in known]
+        new = [session.prepare_frame(frame) for frame in frames if frame.time not in known]
     size = settings.batch_size
     with cpu("forward, CAM", spent):
         asked = [answer for k in range(0, len(new), size) for answer in session.ask(new[k : k + size], found.aims)]
     rest = iter(asked)
-    answers = [known[frame.time][1] if frame.time in known else next(rest) for frame in frames]
+    answers = [known[frame.time] if frame.time in known else next(rest) for frame in frames]
     with cpu("upsample", spent):
         maps = [
-            SaliencyMap(answer.maps[0].values, each.geometry, scale=found.tracks[0].scale).bytes()
-            for answer, each in zip(answers, prepared, strict=True)
+            SaliencyMap(answer.maps[0].values, session.geometry(frame.size), scale=found.tracks[0].scale).bytes()
+            for answer, frame in zip(answers, frames, strict=True)
         ]
     for kind, sink in sinks.items():
         with cpu(kind, spent):

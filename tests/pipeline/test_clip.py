@@ -14,9 +14,10 @@ import pytest
 
 from gradcam_cli.cam.targets import Target
 from gradcam_cli.errors import InputError, OutputError
-from gradcam_cli.pipeline.clip import explain_clip, survey
+from gradcam_cli.pipeline.clip import explain_clip
 from gradcam_cli.pipeline.session import Session
 from gradcam_cli.pipeline.settings import ClipSettings, ModelSettings
+from gradcam_cli.pipeline.survey import survey
 from gradcam_cli.render.saliency import SaliencyMap
 
 

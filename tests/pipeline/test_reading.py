@@ -42,7 +42,7 @@ def test_the_network_gets_the_pixels_that_it_needs(session, picture):
     """However small the results are, and nothing that is larger than needed is decoded."""
     whole = bring(session, read_for(session, saved(picture, "JPEG", quality=95), "x", None, None), None)[1]
     read = read_for(session, saved(picture, "JPEG", quality=95), "x", None, 16)
-    assert session.resized((751, 1000)) == (192, 256)
+    assert session.geometry((751, 1000)).resized == (192, 256)
     assert read.size == (376, 500)
     small = bring(session, read, 16)[1]
     assert small.geometry.input == whole.geometry.input
