@@ -1,7 +1,7 @@
 """A clip: decode → network → map → outputs, all at work at once.
 
-As many threads as cores do what is furthest along: blend and encode for one of the outputs, turn maps into bytes, run
-the network on a batch, decode and preprocess. Queues are bounded, so memory does not grow with the clip.
+As many threads as cores do what is furthest along: encode for one of the outputs, turn maps into bytes and draw them,
+run the network on a batch, decode and preprocess. Queues are bounded, so memory does not grow with the clip.
 """
 
 from __future__ import annotations
@@ -28,12 +28,13 @@ if TYPE_CHECKING:
     from gradcam_cli.records import Prediction
 
     Pixels = npt.NDArray[np.uint8]
+    Values = npt.NDArray[np.float32]
     Item = tuple[Moving, Prepared | Answer]
     """A frame, and how the network sees it, or what it has said of it before."""
     Asked = tuple[Moving, Answer | InputError]
     """A frame, and what the network says."""
-    Shown = tuple[Moving, Pixels, Prediction]
-    """A frame, its map and the class it is for, as a sink takes them."""
+    Noted = tuple[Any, list[tuple[Values, Prediction]]]
+    """A frame, and for each track its steady map and the class that this is for."""
 
 Frame = TypeVar("Frame", bound=Moving)
 
@@ -43,8 +44,14 @@ Taken = TypeVar("Taken", contravariant=True)
 class Sink(Protocol[Taken]):
     """An output for one type of frame."""
 
-    def write(self, frame: Taken, grayscale: Pixels, told: Prediction) -> None:
-        """Render and encode a frame with its map, uint8 (H, W), and the class that the map is for."""
+    def draw(self, frame: Taken, grayscale: Pixels, told: Prediction) -> object:
+        """Return a frame with its map, uint8 (H, W), for the class that is told, ready to be encoded.
+
+        Several threads may draw frames at once, in any order.
+        """
+
+    def write(self, drawn: Any) -> None:  # noqa: ANN401
+        """Encode what was drawn; frames come in order."""
 
     def finish(self) -> None:
         """Encode what is held back: no frame follows."""
@@ -89,7 +96,7 @@ def explain_clip(
     tally = Tally([0] * len(found.tracks))
     smoothings = [Smoothing(settings.smooth) for _ in found.tracks]
     size, threads, known = settings.batch_size, session.explainer.concurrency, found.known
-    outputs = [[_writing(sink, size) for sink in each] for each in sinks]
+    outputs = [[(sink, _writing(sink, size)) for sink in each] for each in sinks]
 
     def items() -> Iterator[Item]:
         for frame in frames:
@@ -98,28 +105,33 @@ def explain_clip(
     def ask(batch: list[Item]) -> Iterator[tuple[Step, Asked]]:
         new = [what for _, what in batch if isinstance(what, Prepared)]
         answers = iter(session.ask(new, found.aims) if new else ())
-        return ((scaling, (frame, next(answers) if isinstance(what, Prepared) else what)) for frame, what in batch)
+        return ((noting, (frame, next(answers) if isinstance(what, Prepared) else what)) for frame, what in batch)
 
-    def scale(asked: Asked) -> Iterator[tuple[Step, Shown]]:
+    def note(asked: Asked) -> Iterator[tuple[Step, Noted]]:
         frame, answer = asked
         if isinstance(answer, InputError):
             raise answer
-        geometry = session.geometry(frame.size)
         tally.frames += 1
         tally.shown = float(frame.time + frame.duration)
-        for k, (class_map, track, target) in enumerate(zip(answer.maps, found.tracks, answer.targets, strict=True)):
-            tally.blank[k] += class_map.blank is not None
-            values = smoothings[k](class_map.values, frame.duration)
-            shown = frame, SaliencyMap(values, geometry, settings.render.normalize, track.scale).bytes(), target
-            yield from ((output, shown) for output in outputs[k])
+        tally.blank[:] = [k + (each.blank is not None) for k, each in zip(tally.blank, answer.maps, strict=True)]
+        steady = [smooth(each.values, frame.duration) for smooth, each in zip(smoothings, answer.maps, strict=True)]
+        yield drawing, (frame, list(zip(steady, answer.targets, strict=True)))
         advance(tally)
 
-    steps = [output for each in outputs for output in each]
-    scaling = Step(scale, size, feeds=steps)
-    asking = Step(ask, threads, at_once=threads, feeds=[scaling])
+    def draw(noted: Noted) -> Iterator[tuple[Step, object]]:
+        frame, maps = noted
+        geometry = session.geometry(frame.size)
+        for (values, target), track, each in zip(maps, found.tracks, outputs, strict=True):
+            grayscale = SaliencyMap(values, geometry, settings.render.normalize, track.scale).bytes()
+            yield from ((writing, sink.draw(frame, grayscale, target)) for sink, writing in each)
+
+    steps = [writing for each in outputs for _, writing in each]
+    drawing = Step(draw, size, at_once=threads, feeds=steps)
+    noting = Step(note, size, feeds=[drawing])
+    asking = Step(ask, threads, at_once=threads, feeds=[noting])
     source = batches(items(), size, lambda item: isinstance(item[1], Prepared))
     with cores_shared(threads):
-        Crew(source, [asking, scaling, *steps]).run()
+        Crew(source, [asking, noting, drawing, *steps]).run()
     known.clear()
     finishing = [sink for each in sinks for sink in each]
     Crew(finishing, [Step(_finish, len(finishing), at_once=len(finishing))]).run()
@@ -132,8 +144,8 @@ def _finish(sink: Sink[Any]) -> tuple[()]:
 
 
 def _writing(sink: Sink[Any], room: int) -> Step:
-    def write(shown: Shown) -> tuple[()]:
-        sink.write(*shown)
+    def write(drawn: object) -> tuple[()]:
+        sink.write(drawn)
         return ()
 
     return Step(write, room)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -25,6 +24,8 @@ from gradcam_cli.render.planes import (
 )
 
 if TYPE_CHECKING:
+    from fractions import Fraction
+
     import numpy.typing as npt
 
     from gradcam_cli.media.gif_write import GifWriter
@@ -66,18 +67,22 @@ class VideoSink:
         self._alpha = 0.0 if blank else settings.render.alpha
         self._colours = colour_tables(colormap(settings.render.colormap))
 
-    def write(self, frame: VideoFrame, grayscale: Pixels, told: Prediction) -> None:
-        """Render and encode a frame with its map, uint8 (H, W)."""
+    def draw(self, frame: VideoFrame, grayscale: Pixels, told: Prediction) -> tuple[Planes, Fraction, Fraction]:
+        """Return the planes of a frame with its map, uint8 (H, W), its time and its duration."""
         height, width = frame.planes[0].shape
         if grayscale.shape != (height, width):
             grayscale = np.pad(grayscale, [(0, height - len(grayscale)), (0, width - grayscale.shape[1])], "edge")
-        self._writer.write(self._rendered(frame.planes, grayscale, told), frame.time, frame.duration)
+        return self._drawn(frame.planes, grayscale, told), frame.time, frame.duration
+
+    def write(self, drawn: tuple[Planes, Fraction, Fraction]) -> None:
+        """Encode what was drawn."""
+        self._writer.write(*drawn)
 
     def finish(self) -> None:
         """Encode what is held back."""
         self._writer.flush()
 
-    def _rendered(self, planes: Planes, grayscale: Pixels, told: Prediction) -> Planes:
+    def _drawn(self, planes: Planes, grayscale: Pixels, told: Prediction) -> Planes:
         if self._kind == "grayscale":
             return grayscale_planes(grayscale)
         if self._kind == "heatmap":
@@ -114,6 +119,14 @@ def drawn(pixels: Pixels, grayscale: Pixels, text: str | None, settings: ClipSet
     return shown if text is None else caption(shown, text)
 
 
+class _Drawn(NamedTuple):
+    """A frame of a GIF: uint8 indices (H, W), RGB (H, W, 3) or nothing new, shown from ``time`` to ``end``."""
+
+    pixels: Pixels | None
+    time: Fraction
+    end: Fraction
+
+
 class GifSink:
     """Writes one kind of result as a GIF: maps with the colormap as their palette, exact; overlays quantised.
 
@@ -131,27 +144,31 @@ class GifSink:
         self._size = size
         self._settings = settings
         self._blank = blank
-        self._step = 1 / settings.gif_fps if settings.gif_fps else Fraction(0)
-        self._next = Fraction(0)
+        self._step = 1 / settings.gif_fps if settings.gif_fps else None
 
-    def write(self, frame: Moving, grayscale: Pixels, told: Prediction) -> None:
-        """Render and encode a frame with its map, uint8 (H, W), unless it comes too soon for ``gif_fps``."""
+    def draw(self, frame: Moving, grayscale: Pixels, told: Prediction) -> _Drawn:
+        """Return a frame with its map, uint8 (H, W), or without it where ``gif_fps`` leaves it out.
+
+        A frame stands for the first tick that falls into it, so that a faster source is thinned out evenly.
+        """
         end = frame.time + frame.duration
-        if end <= self._next:
-            self._writer.extend(end)
-            return
-        time = frame.time
-        if self._step:
-            # The frame stands for the first tick that falls into it, so that a faster source is thinned out evenly.
-            time = self._next
-            self._next += self._step * math.ceil((end - self._next) / self._step)
+        time = frame.time if self._step is None else self._step * math.ceil(frame.time / self._step)
+        if time >= end:
+            return _Drawn(None, time, end)
         grayscale = resized(grayscale, self._size)
         if self._kind in ("grayscale", "heatmap"):
-            self._writer.write_indexed(grayscale, time, end - time)
-            return
+            return _Drawn(grayscale, time, end)
         text = told_as(told) if self._settings.caption else None
-        shown = drawn(frame.rgb(self._size), grayscale, text, self._settings, blank=self._blank)
-        self._writer.write(shown, time, end - time)
+        return _Drawn(drawn(frame.rgb(self._size), grayscale, text, self._settings, blank=self._blank), time, end)
+
+    def write(self, drawn: _Drawn) -> None:
+        """Encode what was drawn."""
+        if drawn.pixels is None:
+            self._writer.extend(drawn.end)
+        elif drawn.pixels.ndim == 2:
+            self._writer.write_indexed(drawn.pixels, drawn.time, drawn.end - drawn.time)
+        else:
+            self._writer.write(drawn.pixels, drawn.time, drawn.end - drawn.time)
 
     def finish(self) -> None:
         """Do nothing: the frame that is held back is written with the file's end."""

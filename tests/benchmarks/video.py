@@ -127,7 +127,7 @@ def later_stages(
     for kind, sink in sinks.items():
         with cpu(kind, spent):
             for frame, grayscale, answer in zip(frames, maps, answers, strict=True):
-                sink.write(frame, grayscale, answer.targets[0])
+                sink.write(sink.draw(frame, grayscale, answer.targets[0]))
 
 
 def session_for(network: str, input_size: int, scratch: Path) -> Session:

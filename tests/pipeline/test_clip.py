@@ -47,7 +47,11 @@ class Kept:
         self.finished = 0
         self._delay = delay
 
-    def write(self, frame, grayscale, told):
+    def draw(self, frame, grayscale, told):
+        return frame, grayscale, told
+
+    def write(self, drawn):
+        frame, grayscale, told = drawn
         time.sleep(self._delay)
         self.times.append(frame.time)
         self.maps.append(grayscale)
@@ -188,8 +192,8 @@ def test_smoothing_is_applied(frames, session):
 
 def test_a_sinks_error_comes_out_and_nothing_hangs(frames, session):
     class Full(Kept):
-        def write(self, frame, grayscale, told):
-            if frame.time > Fraction(8, 25):
+        def write(self, drawn):
+            if drawn[0].time > Fraction(8, 25):
                 raise OutputError("the disk is full", "free some space")
 
     with pytest.raises(OutputError):
