@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _HOPELESS = 300
 """After so many failures in a row the stream counts as ended."""
 
-_THREADS = 4  # more only hold more frames: a decoder with four is far ahead of any network
+_MOST_THREADS = 4  # more only hold more frames: a decoder with four is far ahead of any network
 
 
 class Decoder:
@@ -30,12 +30,14 @@ class Decoder:
         container: the open file.
         stream: one of its streams.
         tick: the unit of the stream's time stamps, in seconds.
+        alone: whether nothing else is at work meanwhile. Otherwise it has half the cores: with two of them one thread
+            decodes, the one that calls, and is in nobody's way.
 
     Attributes:
         skipped: damaged packets that were passed over.
     """
 
-    def __init__(self, container: InputContainer, stream: VideoStream, tick: Fraction) -> None:
+    def __init__(self, container: InputContainer, stream: VideoStream, tick: Fraction, *, alone: bool = False) -> None:
         self._container = container
         self._tick = tick
         self._stream = stream
@@ -43,7 +45,7 @@ class Decoder:
         self._graph: _Deinterlacer | None = None
         self.skipped = 0
         stream.codec_context.thread_type = av.codec.context.ThreadType.FRAME | av.codec.context.ThreadType.SLICE
-        stream.codec_context.thread_count = min(_THREADS, cores())
+        stream.codec_context.thread_count = max(1, min(_MOST_THREADS, cores() if alone else cores() // 2))
 
     @property
     def deinterlaced(self) -> bool:

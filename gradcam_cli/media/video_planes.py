@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,8 @@ import cv2
 import numpy as np
 from av.video.reformatter import Interpolation, VideoReformatter
 
+from gradcam_cli.errors import InputError
+from gradcam_cli.media.video_open import reason
 from gradcam_cli.records import fitted
 
 if TYPE_CHECKING:
@@ -31,28 +34,6 @@ _SCALER_HAS_THREADS = int(av.__version__.split(".")[0]) >= 17
 _WIDEST_PIXEL = 10  # times its height; more is a damaged header
 _KR_KB_601, _KR_KB_709 = (0.299, 0.114), (0.2126, 0.0722)  # shares of red and blue in luma
 _TURNS = {1: cv2.ROTATE_90_COUNTERCLOCKWISE, 2: cv2.ROTATE_180, 3: cv2.ROTATE_90_CLOCKWISE}
-
-
-@dataclass(slots=True)
-class VideoFrame:
-    """A frame, upright, as the encoder takes it.
-
-    Attributes:
-        planes: y (H, W), u and v (H/2, W/2): uint8, yuv420p, BT.709, limited range, contiguous, even sides (the last
-            row and column repeated where needed). A frame that ``fps`` repeats has the very same planes.
-        size: (height, width) before padding.
-        time: seconds since the first frame.
-        duration: seconds it is shown.
-    """
-
-    planes: Planes
-    size: Size
-    time: Fraction
-    duration: Fraction
-
-    def rgb(self, size: Size | None = None) -> Plane:
-        """Return the unpadded picture as uint8 RGB (h, w, 3), resized to ``size`` bilinearly with antialiasing."""
-        return to_rgb(self.planes, self.size, size)
 
 
 def even(size: Size) -> Size:
@@ -93,11 +74,12 @@ def shape(frame: av.VideoFrame, aspect: Fraction | None, max_size: int | None) -
 
 
 class Converter:
-    """Turns decoded frames into planes, one thread at a time."""
+    """Turns decoded frames into planes, whichever threads ask."""
 
     def __init__(self, shape: Shape) -> None:
-        self._shape = shape
+        self.shape = shape
         self._scaler = VideoReformatter()
+        self._lock = threading.Lock()
 
     def planes(self, frame: av.VideoFrame) -> Planes:
         """Return y (H, W), u and v (H/2, W/2): contiguous, upright, padded to even sides by repeating the edge.
@@ -105,16 +87,17 @@ class Converter:
         Raises:
             av.error.FFmpegError: swscale does not know the pixel format.
         """
-        if self._shape.coded == (frame.height, frame.width) and _only_matrix_differs(frame):
+        if self.shape.coded == (frame.height, frame.width) and _only_matrix_differs(frame):
             y, u, v = _from_601(*(_array(plane) for plane in frame.planes))
         else:
-            y, u, v = self._scaled(frame)
+            with self._lock:
+                y, u, v = self._scaled(frame)
         return _padded(self._upright(y)), self._upright(u), self._upright(v)
 
     def _scaled(self, frame: av.VideoFrame) -> Planes:
         converted = _scaled(
             frame,
-            self._shape.coded,
+            self.shape.coded,
             "yuv420p",
             self._scaler,
             src_colorspace=_matrix(frame),
@@ -127,9 +110,84 @@ class Converter:
         return y, u, v
 
     def _upright(self, plane: Plane) -> Plane:
-        if self._shape.turns:
-            return np.asarray(cv2.rotate(plane, _TURNS[self._shape.turns]), np.uint8)
+        if self.shape.turns:
+            return np.asarray(cv2.rotate(plane, _TURNS[self.shape.turns]), np.uint8)
         return np.ascontiguousarray(plane)
+
+
+class Picture:
+    """A decoded frame, which becomes planes when these are first asked for.
+
+    Args:
+        decoded: by FFmpeg; let go when it is no longer needed.
+        converter: of its stream.
+        name: how an error calls the file.
+    """
+
+    def __init__(self, decoded: av.VideoFrame, converter: Converter, name: str) -> None:
+        self._decoded: av.VideoFrame | None = decoded
+        self._converter = converter
+        self._name = name
+        self._planes: Planes | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def size(self) -> Size:
+        """(height, width) of the upright picture before padding."""
+        return self._converter.shape.size
+
+    @property
+    def planes(self) -> Planes:
+        """What `VideoFrame` says of them.
+
+        Raises:
+            InputError: swscale does not know the pixel format.
+        """
+        with self._lock:
+            if self._planes is None:
+                assert self._decoded is not None
+                self._planes = self._converted(self._decoded)
+                self._decoded = None
+            return self._planes
+
+    def _converted(self, decoded: av.VideoFrame) -> Planes:
+        try:
+            return self._converter.planes(decoded)
+        except (av.error.FFmpegError, ValueError) as error:
+            what = f"its pixel format {decoded.format.name} cannot be read ({reason(error)})"
+            raise InputError(f"{self._name}: {what}", "convert it to H.264 first") from error
+
+
+@dataclass(slots=True)
+class VideoFrame:
+    """A frame, upright, as the encoder takes it.
+
+    Attributes:
+        picture: what it shows; a frame that ``fps`` repeats has the very same.
+        time: seconds since the first frame.
+        duration: seconds it is shown.
+    """
+
+    picture: Picture
+    time: Fraction
+    duration: Fraction
+
+    @property
+    def size(self) -> Size:
+        """(height, width) before padding."""
+        return self.picture.size
+
+    @property
+    def planes(self) -> Planes:
+        """Planes y (H, W), u and v (H/2, W/2): uint8, yuv420p, BT.709, limited range, contiguous, even sides.
+
+        The last row and column are repeated where sides are odd.
+        """
+        return self.picture.planes
+
+    def rgb(self, size: Size | None = None) -> Plane:
+        """Return the unpadded picture as uint8 RGB (h, w, 3), resized to ``size`` bilinearly with antialiasing."""
+        return to_rgb(self.planes, self.size, size)
 
 
 def _array(plane: av.video.plane.VideoPlane) -> Plane:

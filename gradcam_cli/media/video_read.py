@@ -16,8 +16,8 @@ from gradcam_cli.media.limits import FRAME_PIXELS, check_frames
 from gradcam_cli.media.video_audio import AudioSource
 from gradcam_cli.media.video_decode import Decoder
 from gradcam_cli.media.video_info import VideoInfo
-from gradcam_cli.media.video_open import audio_stream, check_size, opened, reason, video_stream
-from gradcam_cli.media.video_planes import VideoFrame
+from gradcam_cli.media.video_open import audio_stream, check_size, opened, video_stream
+from gradcam_cli.media.video_planes import Picture, VideoFrame
 from gradcam_cli.text import printable
 
 if TYPE_CHECKING:
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from gradcam_cli.media.timing import Shown
-    from gradcam_cli.media.video_planes import Planes
 
 __all__ = ["VideoInfo", "VideoReader"]
 
@@ -52,6 +51,7 @@ class VideoReader:
         name: how error messages call it.
         max_pixels: of a frame; None is `limits.FRAME_PIXELS`.
         max_frames: delivered, by what the file says of itself and by count; None is any number.
+        alone: whether nothing else is at work while frames are read: see `Decoder`.
 
     Attributes:
         info: what is known beforehand.
@@ -73,6 +73,7 @@ class VideoReader:
         name: str | None = None,
         max_pixels: int | None = None,
         max_frames: int | None = None,
+        alone: bool = False,
     ) -> None:
         self._path, self._name = path, printable(name or path)
         self._start, self._end, self._max_size = start, end, max_size
@@ -83,14 +84,14 @@ class VideoReader:
             self._tick = Fraction(self._stream.time_base or Fraction(1, 90_000))
             self._base = (self._stream.start_time or 0) * self._tick
             self._rate = video_info.mean_rate(self._stream)
-            self._decoder = Decoder(self._container, self._stream, self._tick)
+            self._decoder = Decoder(self._container, self._stream, self._tick, alone=alone)
             frames = self._selected(stride, fps)
             self._first = self._require(next(frames, None))
             self._next: Shown[av.VideoFrame] | None = self._first
             self._frames = frames
             self._shape = video_planes.shape(self._first.what, self._stream.sample_aspect_ratio, max_size)
             self._converter = video_planes.Converter(self._shape)
-            self._converted: tuple[av.VideoFrame, Planes] | None = None
+            self._picture: tuple[av.VideoFrame, Picture] | None = None
             self._ahead: deque[VideoFrame] = deque()
             self._damage: InputError | None = None
             self.info = self._info(stride, fps)
@@ -147,12 +148,13 @@ class VideoReader:
         end = None if self._end is None else self._base + self._end
         return AudioSource(self._path, self._name, self._first.time, end)
 
-    def sample(self, count: int) -> Iterator[VideoFrame]:
-        """Yield up to ``count`` frames spread evenly along the clip, without disturbing the iteration.
+    def sample(self, count: int) -> Iterator[tuple[VideoFrame, bool]]:
+        """Yield up to ``count`` frames spread evenly along the clip with True, without disturbing the iteration.
 
-        At least one; only the first one where the file does not tell its duration.
+        At least one; only the first one where the file does not tell its duration. Where the clip ``is_held``, the
+        frames in between are given too, as they are read, with False.
         """
-        return self._sample_ahead(count) if self.is_held else self._sample_apart(count)
+        return self._sample_ahead(count) if self.is_held else ((frame, True) for frame in self._sample_apart(count))
 
     @property
     def is_held(self) -> bool:
@@ -161,21 +163,29 @@ class VideoReader:
 
     @property
     def _most_ahead(self) -> int:
-        return AHEAD_BYTES // sum(plane.nbytes for plane in self._delivered(self._first).planes)
+        return AHEAD_BYTES // self._frame_bytes
+
+    @property
+    def _frame_bytes(self) -> int:
+        """Of a frame as it was decoded, or of its planes, which take its place."""
+        height, width = video_planes.even(self._shape.size)
+        return max(sum(plane.buffer_size for plane in self._first.what.planes), height * width * 3 // 2)
 
     def _spread(self, count: int) -> list[Fraction]:
         """Return moments spread evenly along the clip, in seconds from its beginning; none where it tells no length."""
         length = self.info.duration
         return [length * (2 * index + 1) / (2 * count) for index in range(count)] if length else []
 
-    def _sample_ahead(self, count: int) -> Iterator[VideoFrame]:
+    def _sample_ahead(self, count: int) -> Iterator[tuple[VideoFrame, bool]]:
         times = deque(self._spread(count))
         for frame in chain(tuple(self._ahead), self._reading_ahead(self._most_ahead)):
+            moments = 0
             while times and times[0] < frame.time + frame.duration:
                 times.popleft()
-                yield frame
+                moments += 1
+            yield from [(frame, True)] * moments or [(frame, False)]
         if len(times) == count and self._ahead:
-            yield self._ahead[0]
+            yield self._ahead[0], True
 
     def _reading_ahead(self, most: int) -> Iterator[VideoFrame]:
         """Read and hold up to ``most`` frames: a file may be longer than it says."""
@@ -203,7 +213,7 @@ class VideoReader:
                             reader.close()
                         reader = VideoReader(
                             self._path, start=None if key is None else max(Fraction(0), key - self._base),
-                            max_size=self._max_size, name=self._name, max_pixels=self._max_pixels,
+                            max_size=self._max_size, name=self._name, max_pixels=self._max_pixels, alone=True,
                         )  # fmt: skip
                     frame = reader._at(time)
                     if frame:
@@ -282,13 +292,9 @@ class VideoReader:
         raise InputError(f"{self._name}: holds a video without frames", "copy or download it again")
 
     def _delivered(self, frame: Shown[av.VideoFrame]) -> VideoFrame:
-        if self._converted is None or self._converted[0] is not frame.what:
-            try:
-                self._converted = frame.what, self._converter.planes(frame.what)
-            except (av.error.FFmpegError, ValueError) as error:
-                what = f"its pixel format {frame.what.format.name} cannot be read ({reason(error)})"
-                raise InputError(f"{self._name}: {what}", "convert it to H.264 first") from error
-        return VideoFrame(self._converted[1], self._shape.size, frame.time - self._first.time, frame.duration)
+        if self._picture is None or self._picture[0] is not frame.what:
+            self._picture = frame.what, Picture(frame.what, self._converter, self._name)
+        return VideoFrame(self._picture[1], frame.time - self._first.time, frame.duration)
 
     def _info(self, stride: int, fps: Fraction | None) -> VideoInfo:
         whole, part = video_info.length(self._container, self._stream), None

@@ -59,8 +59,8 @@ class Clip(Protocol):
     def samples_recur(self) -> bool:
         """Whether `frames` gives the same pictures as `samples` at the same times."""
 
-    def samples(self) -> Iterator[Moving]:
-        """Yield frames spread along the clip."""
+    def samples(self) -> Iterator[tuple[Moving, bool]]:
+        """Yield frames spread along the clip, with True; with False those that are read on the way and recur."""
 
     def frames(self) -> Iterator[Any]:
         """Yield every frame that is wanted, as the sinks take them."""
@@ -122,7 +122,7 @@ class _Video:
     def samples_recur(self) -> bool:
         return self._reader.is_held
 
-    def samples(self) -> Iterator[VideoFrame]:
+    def samples(self) -> Iterator[tuple[VideoFrame, bool]]:
         return self._reader.sample(SAMPLES)
 
     def frames(self) -> Iterator[VideoFrame]:
@@ -189,9 +189,9 @@ class _Animation:
             if frame.time + frame.duration > start and position % self._settings.stride == 0:
                 yield _Drawn(frame.pixels, frame.time, frame.duration)
 
-    def samples(self) -> Iterator[_Drawn]:
+    def samples(self) -> Iterator[tuple[_Drawn, bool]]:
         step = max(1, (self.count or 1) // SAMPLES)
-        return islice(islice(self._drawn(), 0, None, step), 2 * SAMPLES)
+        return ((frame, True) for frame in islice(islice(self._drawn(), 0, None, step), 2 * SAMPLES))
 
     def frames(self) -> Iterator[_Drawn]:
         yield from self._drawn()

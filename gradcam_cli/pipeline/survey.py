@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -19,12 +18,16 @@ if TYPE_CHECKING:
 
     from gradcam_cli.cam.maps import ClassMap
     from gradcam_cli.cam.targets import Aim, Ranking
+    from gradcam_cli.models.preprocess import Prepared
     from gradcam_cli.pipeline.session import Answer, Session
     from gradcam_cli.pipeline.settings import ClipSettings
     from gradcam_cli.records import Prediction, Size
 
 SAMPLES = 12
 """Frames, spread over a clip, that its class and its scale are taken from."""
+
+READY_BYTES = 64 << 20
+"""Of frames that are prepared before their turn."""
 
 
 class Moving(Protocol):
@@ -73,30 +76,33 @@ class Survey:
         aims: what to explain; None when each frame has its own.
         predictions: all classes by mean probability.
         tracks: one for each map of a frame, in their order.
-        known: by time, answers that hold for the whole clip.
+        known: by time, answers that hold for the whole clip, and frames that are prepared but not asked about.
     """
 
     aims: tuple[Aim, ...] | None
     predictions: Ranking
     tracks: list[Track]
-    known: dict[Fraction, Answer] = field(default_factory=dict)
+    known: dict[Fraction, Answer | Prepared] = field(default_factory=dict)
 
 
-def survey(frames: Iterable[Moving], session: Session, settings: ClipSettings, *, recur: bool = False) -> Survey:
+def survey(
+    frames: Iterable[tuple[Moving, bool]], session: Session, settings: ClipSettings, *, recur: bool = False
+) -> Survey:
     """Look at frames spread over a clip, and decide its class and its scale.
 
     Args:
-        frames: to look at.
+        frames: to look at, with True; with False those that are passed by on the way.
         session: the network.
         settings: how.
         recur: whether `explain_clip` will be given the same pictures at the same times; then it need not ask about
-            them once more.
+            them once more, and those passed by are prepared for it while there is nothing else to do.
 
     Raises:
         InputError: there is no frame, or the network's scores are not finite.
         ModelError: the network cannot do what is asked.
     """
-    seen, answers = _asked(frames, SAMPLES, session, None, settings)
+    known: dict[Fraction, Answer | Prepared] = {}
+    seen, answers = _asked(_batched(frames, settings.batch_size), session, None, known if recur else None)
     if not seen:
         raise InputError("no frame can be read", "check the file and --start, --end")
     ranked = mean_predictions([answer.predictions for answer in answers])
@@ -104,22 +110,50 @@ def survey(frames: Iterable[Moving], session: Session, settings: ClipSettings, *
     wanted = session.of_maps(aims)
     if not settings.per_frame_target:
         others = [k for k, answer in enumerate(answers) if [each.aim for each in answer.maps] != wanted]
-        _, again = _asked([seen[k] for k in others], len(others), session, aims, settings)
+        _, again = _asked(batches((seen[k] for k in others), settings.batch_size), session, aims)
         for k, answer in zip(others, again, strict=True):
             answers[k] = answer
     maps = zip(*(answer.maps for answer in answers), strict=True)
     tracks = [_track(each, ranked.told(aim), settings) for each, aim in zip(maps, wanted, strict=True)]
-    known = {frame.time: answer for frame, answer in zip(seen, answers, strict=True)}
-    return Survey(None if settings.per_frame_target else aims, ranked, tracks, known if recur else {})
+    if recur:
+        known.update((frame.time, answer) for frame, answer in zip(seen, answers, strict=True))
+    return Survey(None if settings.per_frame_target else aims, ranked, tracks, known)
+
+
+def _batched(frames: Iterable[tuple[Moving, bool]], size: int) -> Iterator[list[Moving] | Moving]:
+    """Yield lists of ``size`` frames to look at, the last maybe fewer, and one by one those that are passed by."""
+    batch: list[Moving] = []
+    for frame, is_sample in frames:
+        if not is_sample:
+            yield frame
+            continue
+        batch.append(frame)
+        if len(batch) == size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
 
 
 def _asked(
-    frames: Iterable[Moving], count: int, session: Session, aims: tuple[Aim, ...] | None, settings: ClipSettings
+    frames: Iterable[list[Moving] | Moving],
+    session: Session,
+    aims: tuple[Aim, ...] | None,
+    ready: dict[Fraction, Answer | Prepared] | None = None,
 ) -> tuple[list[Moving], list[Answer]]:
-    """Ask about ``count`` frames, some batches at once; return them, in order, and the answers."""
+    """Ask about the frames in lists, some lists at once; return them, in order, and the answers.
+
+    The other frames are prepared, up to `READY_BYTES` of them, while there is nothing else to do: ``ready`` has them.
+    """
     seen: list[Moving] = []
     answers: list[Answer] = []
     threads = session.explainer.concurrency
+
+    def sort(frames: list[Moving] | Moving) -> Iterator[tuple[Step, object]]:
+        if isinstance(frames, list):
+            yield asking, frames
+        elif ready is not None:
+            yield preparing, frames
 
     def ask(batch: list[Moving]) -> Iterator[tuple[Step, tuple[Moving, Answer | InputError]]]:
         found = session.ask([session.prepare_frame(frame) for frame in batch], aims)
@@ -133,17 +167,22 @@ def _asked(
         answers.append(answer)
         return ()
 
-    noting = Step(note, count)
+    def prepare(frame: Moving) -> tuple[()]:
+        assert ready is not None
+        prepared = session.prepare_frame(frame)
+        if (len(ready) + 1) * prepared.tensor.nbytes > READY_BYTES:
+            preparing.close()
+        else:
+            ready[frame.time] = prepared
+        return ()
+
+    preparing = Step(prepare, 1, at_once=threads)
+    noting = Step(note, 2 * SAMPLES)
     asking = Step(ask, threads, at_once=threads, feeds=[noting])
+    sorting = Step(sort, 1, feeds=[asking])
     with cores_shared(threads):
-        Crew(batches(frames, _evenly(count, threads, settings.batch_size)), [asking, noting]).run()
+        Crew(frames, [sorting, asking, noting], preparing).run()
     return seen, answers
-
-
-def _evenly(count: int, threads: int, most: int) -> int:
-    """Return a size for batches, at most ``most``, of which each thread gets as many of ``count`` frames as others."""
-    turns = max(1, math.ceil(count / (threads * most)))
-    return max(1, math.ceil(count / (threads * turns)))
 
 
 def _track(maps: Sequence[ClassMap], target: Prediction, settings: ClipSettings) -> Track:

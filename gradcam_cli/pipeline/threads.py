@@ -147,11 +147,13 @@ class Crew:
     Args:
         source: iterated over by one thread at a time, as long as the first step has room.
         steps: in the order of the way. The first is handed the source's items.
+        spare: done while there is nothing else to do; what waits there when all else is done is left.
     """
 
-    def __init__(self, source: Iterable[object], steps: Sequence[Step]) -> None:
+    def __init__(self, source: Iterable[object], steps: Sequence[Step], spare: Step | None = None) -> None:
         self._source = iter(source)
         self._steps = steps
+        self._spare = spare
         lock = threading.Lock()
         self._change = threading.Condition(lock)
         self._end_of_work = threading.Condition(lock)  # apart, so that each change does not wake who waits for the end
@@ -204,7 +206,7 @@ class Crew:
                 task = self._task()
                 if task is not None:
                     return task
-                if self._read and not self._reading and all(step.idle for step in self._steps):
+                if self._is_over():
                     self._at_work -= 1
                     self._change.notify_all()
                     self._end_of_work.notify_all()
@@ -218,7 +220,12 @@ class Crew:
         if not self._read and not self._reading and self._steps[0].has_room:
             self._reading = True
             return self._read_one
+        if self._spare is not None and not self._is_over() and (taken := self._spare.take()) is not None:
+            return partial(self._do, self._spare, *taken)
         return None
+
+    def _is_over(self) -> bool:
+        return self._read and not self._reading and all(step.idle for step in self._steps)
 
     def _read_one(self) -> None:
         error: BaseException | None = None
@@ -242,7 +249,7 @@ class Crew:
             error = caught
         with self._change:
             if error is not None:
-                self._end(self._steps.index(step) + 1, error)
+                self._end(self._steps.index(step) + 1 if step is not self._spare else 1, error)
             step.finish(number, made)
             self._change.notify_all()
 
@@ -252,3 +259,5 @@ class Crew:
         self._read = True
         for step in self._steps[:count]:
             step.close()
+        if count and self._spare is not None:
+            self._spare.close()

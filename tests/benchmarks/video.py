@@ -84,7 +84,7 @@ def stages(
     job = job_for(path, kinds, scratch / "alone")
     with open_clip(job, settings) as clip:
         with cpu("decode", spent):
-            sampled = list(clip.samples())
+            sampled = [each for each in clip.samples() if each[1]]  # those in between are left to their own stages
         with cpu("survey", spent):
             found = survey(sampled, session, settings, recur=clip.samples_recur)
         sinks = {kind: clip.sink(kind, job.outputs[kind], found.tracks[0], outputs[kind]) for kind in kinds}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 from PIL import Image
 
 from gradcam_cli.errors import InputError
-from gradcam_cli.media import video_decode, video_read
+from gradcam_cli.media import video_decode, video_planes, video_read
 from gradcam_cli.media.video_decode import Decoder
 from gradcam_cli.media.video_read import VideoReader
 from tests.media.clips import (
@@ -241,18 +242,22 @@ def test_a_late_start_is_time_0_and_the_sound_knows(tmp_path):
     assert read(path, end=half)[1].audio.end == 1
 
 
+def samples(reader, count):
+    return [frame for frame, is_sample in reader.sample(count) if is_sample]
+
+
 def test_sample_does_not_disturb(tmp_path):
     times = [Fraction(i, 2) for i in range(40)]
     path = make(tmp_path / "a.mp4", Clip(times, options={"g": "6"}, last=Fraction(1, 2)))
     with VideoReader(path) as reader:
         first = next(reader)
-        found = list(reader.sample(4))
+        found = samples(reader, 4)
         assert [f.time for f in found] == [Fraction(5, 2), Fraction(15, 2), Fraction(25, 2), Fraction(35, 2)]
         assert indices(found) == [5, 15 % 14, 25 % 14, 35 % 14]
         assert indices([first, *reader]) == [i % 14 for i in range(40)]
     one = make(tmp_path / "b.mp4", Clip([Fraction(0)]))
     with VideoReader(one) as reader:
-        assert len(list(reader.sample(8))) >= 1
+        assert len(samples(reader, 8)) >= 1
 
 
 @pytest.mark.parametrize(
@@ -274,7 +279,7 @@ def test_a_short_clip_is_decoded_once_for_samples_and_iteration(tmp_path, monkey
     monkeypatch.setattr(Decoder, "_decoded", counted)
     with VideoReader(path, **options) as reader:
         length = reader.info.duration
-        sampled, again = list(reader.sample(4)), list(reader.sample(4))
+        sampled, again = samples(reader, 4), samples(reader, 4)
         frames = list(reader)
     assert decoded <= 48
     assert all(one is other for one, other in zip(again, sampled, strict=True))
@@ -283,6 +288,28 @@ def test_a_short_clip_is_decoded_once_for_samples_and_iteration(tmp_path, monkey
     for position, frame in enumerate(sampled):
         assert any(frame is each for each in frames)
         assert frame.time <= length * (2 * position + 1) / 8 < frame.time + frame.duration
+
+
+def test_frames_passed_by_on_the_way_to_samples_are_converted_when_they_are_looked_at(tmp_path, monkeypatch):
+    path = make(tmp_path / "a.mp4", Clip([Fraction(i, 4) for i in range(20)]))
+    with VideoReader(path) as reader:
+        expected = [frame.planes[0].copy() for frame in reader]
+    converted = []
+    planes = video_planes.Converter.planes
+    monkeypatch.setattr(
+        video_planes.Converter, "planes", lambda self, frame: converted.append(frame) or planes(self, frame)
+    )
+    with VideoReader(path) as reader:
+        looked = list(reader.sample(4))
+        assert [frame.time for frame, _ in looked] == [Fraction(i, 4) for i in range(20)]
+        assert sum(is_sample for _, is_sample in looked) == 4
+        assert not converted
+        with ThreadPoolExecutor(4) as threads:
+            several = [list(threads.map(lambda frame: frame.planes, [frame] * 8)) for frame, _ in looked]
+        assert all(each is all_of_it[0] for all_of_it in several for each in all_of_it)
+        found = [frame.planes[0] for frame in reader]
+    assert len(converted) == 20
+    assert all((one == other).all() for one, other in zip(found, expected, strict=True))
 
 
 @pytest.mark.parametrize("suffix", ["mp4", "mkv", "ts"])
@@ -310,15 +337,15 @@ def test_a_start_between_key_frames_that_are_far_apart(tmp_path, suffix, start):
 def test_a_long_clip_is_sampled_apart_and_nothing_is_decoded_twice(tmp_path, monkeypatch, suffix, keys_apart, most):
     path = make(tmp_path / f"a.{suffix}", Clip([Fraction(i, 4) for i in range(48)], options={"g": str(keys_apart)}))
     with VideoReader(path) as reader:
-        held = [frame.time for frame in reader.sample(5)]
+        held = [frame.time for frame in samples(reader, 5)]
         assert len(reader._ahead) == 48
-    monkeypatch.setattr(video_read, "AHEAD_BYTES", 47 * 64 * 48 * 3 // 2)
+        monkeypatch.setattr(video_read, "AHEAD_BYTES", 47 * reader._frame_bytes)
     decoded = []
     stamped = VideoReader._stamped
     monkeypatch.setattr(VideoReader, "_stamped", lambda self: (decoded.append(each) or each for each in stamped(self)))
     with VideoReader(path) as reader:
         decoded.clear()
-        apart = [frame.time for frame in reader.sample(5)]
+        apart = [frame.time for frame in samples(reader, 5)]
         assert apart == held
         assert len(decoded) <= most
         assert len(reader._ahead) == 0
@@ -329,8 +356,8 @@ def test_a_file_that_is_longer_than_it_says_is_not_held_whole(tmp_path, monkeypa
     path = make(tmp_path / "a.mp4", Clip([Fraction(i, 4) for i in range(48)]))
     with VideoReader(path) as reader:
         reader.info = replace(reader.info, frames=10)
-        monkeypatch.setattr(video_read, "AHEAD_BYTES", 12 * 64 * 48 * 3 // 2)
-        assert len(list(reader.sample(5))) == 1
+        monkeypatch.setattr(video_read, "AHEAD_BYTES", 12 * reader._frame_bytes)
+        assert len(samples(reader, 5)) == 1
         assert len(reader._ahead) == 12
         assert len(list(reader)) == 48
 
@@ -339,7 +366,7 @@ def test_what_goes_wrong_behind_the_samples_is_raised_where_it_is(tmp_path):
     path = make(tmp_path / "a.mp4", Clip([Fraction(i, 4) for i in range(48)]))
     with VideoReader(path, max_frames=48) as reader:
         reader._max_frames = 20
-        assert len(list(reader.sample(12))) == 5
+        assert len(samples(reader, 12)) == 5
         assert len([next(reader) for _ in range(20)]) == 20
         with pytest.raises(InputError, match="frames"):
             next(reader)
@@ -465,7 +492,7 @@ def test_files_are_closed(tmp_path):
     path = make(tmp_path / "a.mp4")
     with VideoReader(path) as reader:
         next(reader)
-        list(reader.sample(3))
+        samples(reader, 3)
     assert list(reader) == []
     assert no_file_stays_open(path)
     with pytest.raises(InputError):

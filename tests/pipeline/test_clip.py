@@ -14,6 +14,8 @@ import pytest
 
 from gradcam_cli.cam.targets import Target
 from gradcam_cli.errors import InputError, OutputError
+from gradcam_cli.models.preprocess import Prepared
+from gradcam_cli.pipeline import survey as survey_module
 from gradcam_cli.pipeline.clip import explain_clip
 from gradcam_cli.pipeline.session import Session
 from gradcam_cli.pipeline.settings import ClipSettings, ModelSettings
@@ -37,6 +39,10 @@ class Still:
         if size is None:
             return self.pixels
         return cv2.resize(self.pixels, size[::-1], interpolation=cv2.INTER_AREA)
+
+
+def looked(frames):
+    return [(frame, True) for frame in frames]
 
 
 class Kept:
@@ -74,7 +80,7 @@ def frames(photo):
 
 def run(frames, sinks, session, **chosen):
     settings = ClipSettings(**chosen)
-    found = survey(frames[::3], session, settings)
+    found = survey(looked(frames[::3]), session, settings)
     return explain_clip(iter(frames), [sinks], session, settings, found, lambda tally: None), found
 
 
@@ -127,11 +133,13 @@ def test_a_survey_asks_again_only_about_frames_of_another_class(photo, monkeypat
         return Session.ask(top, pictures, aims)
 
     monkeypatch.setattr(top, "ask", ask)
-    found = survey(frames, top, ClipSettings())
+    found = survey(looked(frames), top, ClipSettings())
     assert sum(count for count, aims in asked if aims is None) == 6
     assert [asked_for for asked_for in asked if asked_for[1] is not None] == [(1, found.aims)]
     named = Session(ModelSettings(model="tiny", targets=(Target(index=found.tracks[0].target.index),)))
-    assert found.tracks[0].scale == pytest.approx(survey(frames, named, ClipSettings()).tracks[0].scale, rel=1e-5)
+    assert found.tracks[0].scale == pytest.approx(
+        survey(looked(frames), named, ClipSettings()).tracks[0].scale, rel=1e-5
+    )
 
 
 @pytest.mark.parametrize("per_frame_target", [False, True])
@@ -147,7 +155,7 @@ def test_frames_of_the_survey_that_recur_are_asked_about_once(photo, monkeypatch
     )
     for recur in (False, True):
         sink = Kept()
-        found = survey(frames[2:9:3], top, settings, recur=recur)
+        found = survey(looked(frames[2:9:3]), top, settings, recur=recur)
         counts.clear()
         explain_clip(iter(frames), [[sink]], top, settings, found, lambda tally: None)
         runs.append((sum(counts), sink))
@@ -160,6 +168,46 @@ def test_frames_of_the_survey_that_recur_are_asked_about_once(photo, monkeypatch
     assert all((one == other).all() for one, other in zip(plain.maps, reused.maps, strict=True))
 
 
+def test_frames_passed_by_are_prepared_while_there_is_time(frames, session, monkeypatch):
+    """Whatever of them was ready, the run has the same results, and prepares no frame again."""
+    sinks = [Kept(), Kept()]
+    plain = survey(looked(frames[::3]), session, ClipSettings(), recur=True)
+    explain_clip(iter(frames), [[sinks[0]]], session, ClipSettings(), plain, lambda tally: None)
+
+    def slowly():  # as a decoder gives them
+        for k, frame in enumerate(frames):
+            time.sleep(0.005)
+            yield frame, k % 3 == 0
+
+    found = survey(slowly(), session, ClipSettings(), recur=True)
+    ready = {when for when, what in found.known.items() if isinstance(what, Prepared)}
+    assert ready
+    assert set(found.known) - ready == {frame.time for frame in frames[::3]}
+    prepared = []
+    monkeypatch.setattr(
+        session, "prepare_frame", lambda frame: prepared.append(frame.time) or Session.prepare_frame(session, frame)
+    )
+    explain_clip(iter(frames), [[sinks[1]]], session, ClipSettings(), found, lambda tally: None)
+    assert not ready & set(prepared)
+    assert len(prepared) == 20 - len(ready)
+    assert sinks[0].told == sinks[1].told
+    assert all((one == other).all() for one, other in zip(sinks[0].maps, sinks[1].maps, strict=True))
+
+
+def test_what_is_prepared_before_its_turn_is_bounded(frames, session, monkeypatch):
+    size = session.prepare_frame(frames[0]).tensor.nbytes
+    monkeypatch.setattr(survey_module, "READY_BYTES", 3 * size)
+
+    def slowly():
+        for k, frame in enumerate(frames):
+            time.sleep(0.005)
+            yield frame, k == 0
+
+    found = survey(slowly(), session, ClipSettings(), recur=True)
+    assert 0 < len([what for what in found.known.values() if isinstance(what, Prepared)]) <= 3
+    assert not survey(slowly(), session, ClipSettings()).known  # of frames that do not recur nothing is kept
+
+
 def test_several_maps_of_a_frame_are_each_what_they_are_alone(frames):
     """For each layer, class and method its own scale, its own smoothing, its own output."""
     layers, methods = ("stage2.1", "stage3.1"), ("gradcam", "layercam")
@@ -167,7 +215,7 @@ def test_several_maps_of_a_frame_are_each_what_they_are_alone(frames):
     session = Session(ModelSettings(model="tiny", layers=layers, targets=targets, methods=methods))
     sinks = [Kept() for _ in range(8)]
     settings = ClipSettings(smooth=0.1)
-    found = survey(frames[::3], session, settings)
+    found = survey(looked(frames[::3]), session, settings)
     explain_clip(iter(frames), [[sink] for sink in sinks], session, settings, found, lambda tally: None)
     combinations = product(layers, targets, methods)
     for sink, track, (layer, target, method) in zip(sinks, found.tracks, combinations, strict=True):
@@ -208,7 +256,7 @@ def test_a_sources_error_comes_out_behind_what_was_read(frames, session):
 
     sink = Kept()
     settings = ClipSettings(batch_size=4)
-    found = survey(frames[:1], session, settings)
+    found = survey(looked(frames[:1]), session, settings)
     with pytest.raises(InputError):
         explain_clip(breaking(), [[sink]], session, settings, found, lambda tally: None)
     assert len(sink.times) == 10

@@ -163,6 +163,52 @@ def test_when_whoever_waits_is_interrupted_what_is_under_way_is_finished():
     assert kept == list(range(len(kept)))
 
 
+def test_what_is_spare_is_done_while_there_is_nothing_else():
+    """While the source lets wait, and the last of it never holds up the end."""
+    spared, kept = [], []
+
+    def spare(k):
+        spared.append(k)
+        time.sleep(0.002)
+        return ()
+
+    sparing = Step(spare, 1)
+    keeping = Step(lambda k: kept.append((k, len(spared))) or (), 1)
+    sorting = Step(lambda k: [(keeping if k % 10 == 9 else sparing, k)], 1, feeds=[keeping])
+
+    def source():
+        for k in range(10):
+            time.sleep(0.004)
+            yield k
+        yield from range(10, 1000)
+
+    Crew(source(), [sorting, keeping], sparing).run()
+    assert [k for k, _ in kept] == list(range(9, 1000, 10))
+    assert kept[0][1] >= 5
+    assert spared == sorted(spared)
+    assert len(spared) < 800
+
+
+def test_a_failure_of_what_is_spare_comes_out():
+    def fail(k):
+        raise OSError("gone")
+
+    sparing = Step(fail, 1)
+    kept = []
+    keeping = Step(lambda k: kept.append(k) or (), 1)
+
+    def source():
+        for k in range(100):
+            time.sleep(0.001)
+            yield k
+
+    with pytest.raises(OSError, match="gone"):
+        Crew(
+            source(), [Step(lambda k: [(sparing if k < 50 else keeping, k)], 1, feeds=[keeping]), keeping], sparing
+        ).run()
+    assert not kept
+
+
 def test_nothing_at_all():
     kept: list[int] = []
     Crew((), line(lambda k: k, kept)).run()
