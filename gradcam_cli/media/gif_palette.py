@@ -27,6 +27,9 @@ _SAMPLES = 6_000
 _BITS = 5
 """Of each channel, in the table of patterns: 6 take eight times the work, and are hardly closer to the original."""
 
+_WEIGHT = 8
+"""Pixels that a colour counts for, however many have it."""
+
 _SPREAD = np.float32(0.25)
 """Share of the error that the pattern's next colour makes good: more hides bands better, but shows as grain."""
 
@@ -60,7 +63,7 @@ class Quantizer:
             self.palette = _palette(sample)
             self._carrier = _carrier(self.palette)
             self._patterns = _patterns(self.palette, self._carrier)
-            self._tolerance = 1.25 * self._error(sample) + 0.5
+            self._tolerance = 1.15 * self._error(sample) + 0.5
         height, width = pixels.shape[:2]
         bins = (pixels >> (8 - _BITS)).astype(np.int32)
         places = np.tile(_ORDER, (height // 4 + 1, width // 4 + 1))[:height, :width]
@@ -68,12 +71,20 @@ class Quantizer:
         return self._patterns[places]
 
     def _error(self, sample: Pixels) -> float:
-        """Return by how many levels the nearest colours differ from (n, 3) pixels, on average."""
-        return float(cv2.absdiff(sample, self.palette[_nearest(sample, self._carrier)]).mean())
+        """Return by how many levels the nearest colours differ from (n, 3) pixels: the root of the mean square.
+
+        A plain mean does not tell of a small hot spot that the palette has no colours for.
+        """
+        error = cv2.absdiff(sample, self.palette[_nearest(sample, self._carrier)])
+        return float(np.sqrt(np.square(error, dtype=np.float32).mean()))
 
 
 def _palette(sample: Pixels) -> Pixels:
-    """Return the colours that fit (n, 3) pixels best, dark to light: median cut, then each the mean of its pixels."""
+    """Return the colours that fit (n, 3) pixels best, dark to light: median cut, then each the mean of its pixels.
+
+    Colours count beside pixels, so that rare ones, those of a small hot spot, get their share of the palette.
+    """
+    sample = np.concatenate([sample, np.repeat(_colours(sample), _WEIGHT, axis=0)])
     cut = Image.fromarray(sample[None]).quantize(256, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
     labels = np.asarray(cut).astype(np.int32).reshape(-1, 1)
     count = int(labels.max()) + 1
@@ -83,6 +94,14 @@ def _palette(sample: Pixels) -> Pixels:
     palette = np.zeros((256, 3), np.uint8)
     palette[:count] = np.rint(means[np.argsort(means @ _LIGHTNESS)])
     return palette
+
+
+def _colours(sample: Pixels) -> Pixels:
+    """Return the different colours among (n, 3) pixels, of those that share `_BITS` bits a channel the mean."""
+    bins = (sample >> (8 - _BITS)).astype(np.int32)
+    _, which, count = np.unique(bins @ [1 << 2 * _BITS, 1 << _BITS, 1], return_inverse=True, return_counts=True)
+    means = np.stack([np.bincount(which, channel) for channel in sample.T], axis=1) / count[:, None]
+    return np.rint(means).astype(np.uint8)
 
 
 def _patterns(palette: Pixels, carrier: Image.Image) -> Pixels:

@@ -184,6 +184,21 @@ def test_colours_that_the_palette_lacks_do_not_scatter():
     assert np.abs(found - cold).sum(-1).max() < nearest + 100
 
 
+def test_a_small_hot_spot_keeps_its_colours():
+    """Also when it comes into a clip whose frames had none: a hundredth of the picture, far from all its colours."""
+    rows, columns = np.mgrid[0:240, 0:320]
+    waves = np.sin(rows / 40), np.cos(columns / 50), np.sin((rows + columns) / 70)
+    picture = np.stack([90 + 40 * wave for wave in waves], 2) + np.random.default_rng(3).normal(0, 8, (240, 320, 3))
+    heat = np.exp(-((rows - 120) ** 2 + (columns - 160) ** 2) / 150)
+    cold, hot = (np.rint(picture / 2 + JET[np.rint(255 * each).astype(int)] / 2) for each in (0 * heat, heat))
+    quantizer = Quantizer()
+    quantizer(cold.clip(0, 255).astype(np.uint8))
+    indices = quantizer(hot.clip(0, 255).astype(np.uint8))
+    seen = np.abs(blurred(quantizer.palette[indices]) - blurred(hot)).max(axis=2)
+    assert seen.mean() < 4
+    assert seen.max() < 40
+
+
 def test_another_scene_gets_another_palette(tmp_path):
     one, two = np.full((40, 60, 3), (200, 30, 30), np.uint8), scene(40, 60)
     with GifWriter(tmp_path / "a.gif", (40, 60)) as writer:
