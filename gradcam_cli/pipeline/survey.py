@@ -143,16 +143,16 @@ def _asked(
 ) -> tuple[list[Moving], list[Answer]]:
     """Ask about the frames in lists, some lists at once; return them, in order, and the answers.
 
-    The other frames are prepared, up to `READY_BYTES` of them, while there is nothing else to do: ``ready`` has them.
+    The other frames are prepared, some `READY_BYTES` of them, while there is nothing else to do: ``ready`` has them.
     """
     seen: list[Moving] = []
     answers: list[Answer] = []
-    threads = session.explainer.concurrency
+    threads, room = session.explainer.concurrency, READY_BYTES
 
     def sort(frames: list[Moving] | Moving) -> Iterator[tuple[Step, object]]:
         if isinstance(frames, list):
             yield asking, frames
-        elif ready is not None:
+        else:
             yield preparing, frames
 
     def ask(batch: list[Moving]) -> Iterator[tuple[Step, tuple[Moving, Answer | InputError]]]:
@@ -168,12 +168,10 @@ def _asked(
         return ()
 
     def prepare(frame: Moving) -> tuple[()]:
-        assert ready is not None
-        prepared = session.prepare_frame(frame)
-        if (len(ready) + 1) * prepared.tensor.nbytes > READY_BYTES:
-            preparing.close()
-        else:
-            ready[frame.time] = prepared
+        nonlocal room
+        if ready is not None and room > 0:
+            ready[frame.time] = prepared = session.prepare_frame(frame)
+            room -= prepared.tensor.nbytes
         return ()
 
     preparing = Step(prepare, 1, at_once=threads)

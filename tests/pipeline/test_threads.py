@@ -184,7 +184,7 @@ def test_what_is_spare_is_done_while_there_is_nothing_else():
 
     Crew(source(), [sorting, keeping], sparing).run()
     assert [k for k, _ in kept] == list(range(9, 1000, 10))
-    assert kept[0][1] >= 5
+    assert kept[0][1] >= 3
     assert spared == sorted(spared)
     assert len(spared) < 800
 
