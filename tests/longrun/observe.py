@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 MEMORY_SHARE, MEMORY_BYTES = 0.03, 8 << 20
 """By how much of itself, and by how much beyond that, memory may grow from a run's second quarter to its last."""
 MORE_FILES = 1
-"""By how many open files: what is being read and written differs from moment to moment, its median hardly."""
+"""By how many open files, of which those being read and written differ from moment to moment: the fewest tell."""
 MORE_THREADS = 1
 
 
@@ -94,9 +94,9 @@ def growth(observed: Observed) -> list[str]:
     before, after = (median(each.memory for each in quarter) for quarter in (second, last))
     if after > before * (1 + MEMORY_SHARE) + MEMORY_BYTES:
         grown.append(f"memory grew from {before / 2**20:.0f} to {after / 2**20:.0f} MiB")
-    files = [median(each.files for each in quarter) for quarter in (second, last)]
+    files = [min(each.files for each in quarter) for quarter in (second, last)]
     if files[1] > files[0] + MORE_FILES:
-        grown.append(f"open files grew from {files[0]:g} to {files[1]:g}")
+        grown.append(f"open files grew from {files[0]} to {files[1]}")
     threads = [max(each.threads for each in quarter) for quarter in (second, last)]
     if threads[1] > threads[0] + MORE_THREADS:
         grown.append(f"threads grew from {threads[0]} to {threads[1]}")
