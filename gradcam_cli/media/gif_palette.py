@@ -65,9 +65,8 @@ class Quantizer:
             self._patterns = _patterns(self.palette, self._carrier)
             self._tolerance = 1.15 * self._error(sample) + 0.5
         height, width = pixels.shape[:2]
-        bins = (pixels >> (8 - _BITS)).astype(np.int32)
         places = np.tile(_ORDER, (height // 4 + 1, width // 4 + 1))[:height, :width]
-        places += ((bins[..., 0] << 2 * _BITS) + (bins[..., 1] << _BITS) + bins[..., 2]) << 4
+        places += _bins(pixels) << 4
         return self._patterns[places]
 
     def _error(self, sample: Pixels) -> float:
@@ -77,6 +76,12 @@ class Quantizer:
         """
         error = cv2.absdiff(sample, self.palette[_nearest(sample, self._carrier)])
         return float(np.sqrt(np.square(error, dtype=np.float32).mean()))
+
+
+def _bins(pixels: Pixels) -> npt.NDArray[np.int32]:
+    """Return for colours, uint8 RGB (…, 3), which share their first `_BITS` bits a channel: a number, int32 (…)."""
+    bins = (pixels >> (8 - _BITS)).astype(np.int32)
+    return (bins[..., 0] << 2 * _BITS) + (bins[..., 1] << _BITS) + bins[..., 2]
 
 
 def _palette(sample: Pixels) -> Pixels:
@@ -98,8 +103,7 @@ def _palette(sample: Pixels) -> Pixels:
 
 def _colours(sample: Pixels) -> Pixels:
     """Return the different colours among (n, 3) pixels, of those that share `_BITS` bits a channel the mean."""
-    bins = (sample >> (8 - _BITS)).astype(np.int32)
-    _, which, count = np.unique(bins @ [1 << 2 * _BITS, 1 << _BITS, 1], return_inverse=True, return_counts=True)
+    _, which, count = np.unique(_bins(sample), return_inverse=True, return_counts=True)
     means = np.stack([np.bincount(which, channel) for channel in sample.T], axis=1) / count[:, None]
     return np.rint(means).astype(np.uint8)
 

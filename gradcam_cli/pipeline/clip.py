@@ -113,7 +113,7 @@ def explain_clip(
             raise answer
         tally.frames += 1
         tally.shown = float(frame.time + frame.duration)
-        tally.blank[:] = [k + (each.blank is not None) for k, each in zip(tally.blank, answer.maps, strict=True)]
+        tally.blank[:] = [n + (each.blank is not None) for n, each in zip(tally.blank, answer.maps, strict=True)]
         steady = [smooth(each.values, frame.duration) for smooth, each in zip(smoothings, answer.maps, strict=True)]
         yield drawing, (frame, list(zip(steady, answer.targets, strict=True)))
         advance(tally)

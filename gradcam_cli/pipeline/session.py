@@ -42,7 +42,7 @@ class Resizable(Protocol):
         """(height, width)."""
 
     def rgb(self, size: Size | None = None) -> npt.NDArray[np.uint8]:
-        """Return uint8 RGB (h, w, 3), resized with antialiasing to ``size``."""
+        """Return uint8 RGB (h, w, 3), resized with antialiasing when ``size`` is given."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from gradcam_cli.errors import InputError
+from gradcam_cli.pipeline.session import Resizable
 from gradcam_cli.pipeline.steady import common_scale, mean_predictions
 from gradcam_cli.pipeline.threads import Crew, Step, batches, cores_shared
 
@@ -13,15 +14,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from fractions import Fraction
 
-    import numpy as np
-    import numpy.typing as npt
-
     from gradcam_cli.cam.maps import ClassMap
     from gradcam_cli.cam.targets import Aim, Ranking
     from gradcam_cli.models.preprocess import Prepared
     from gradcam_cli.pipeline.session import Answer, Session
     from gradcam_cli.pipeline.settings import ClipSettings
-    from gradcam_cli.records import Prediction, Size
+    from gradcam_cli.records import Prediction
 
 SAMPLES = 12
 """Frames, spread over a clip, that its class and its scale are taken from."""
@@ -30,12 +28,8 @@ READY_BYTES = 64 << 20
 """Of frames that are prepared before their turn."""
 
 
-class Moving(Protocol):
+class Moving(Resizable, Protocol):
     """One frame of a source, a video's or an animation's."""
-
-    @property
-    def size(self) -> Size:
-        """(height, width)."""
 
     @property
     def time(self) -> Fraction:
@@ -44,9 +38,6 @@ class Moving(Protocol):
     @property
     def duration(self) -> Fraction:
         """Seconds it is shown."""
-
-    def rgb(self, size: Size | None = None) -> npt.NDArray[np.uint8]:
-        """Return uint8 RGB (h, w, 3), resized with antialiasing when ``size`` is given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,12 +140,6 @@ def _asked(
     answers: list[Answer] = []
     threads, room = session.explainer.concurrency, READY_BYTES
 
-    def sort(frames: list[Moving] | Moving) -> Iterator[tuple[Step, object]]:
-        if isinstance(frames, list):
-            yield asking, frames
-        else:
-            yield preparing, frames
-
     def ask(batch: list[Moving]) -> Iterator[tuple[Step, tuple[Moving, Answer | InputError]]]:
         found = session.ask([session.prepare_frame(frame) for frame in batch], aims)
         return ((noting, pair) for pair in zip(batch, found, strict=True))
@@ -177,9 +162,8 @@ def _asked(
     preparing = Step(prepare, 1, at_once=threads)
     noting = Step(note, 2 * SAMPLES)
     asking = Step(ask, threads, at_once=threads, feeds=[noting])
-    sorting = Step(sort, 1, feeds=[asking])
     with cores_shared(threads):
-        Crew(frames, [sorting, asking, noting], preparing).run()
+        Crew(frames, [asking, noting], preparing, lambda item: not isinstance(item, list)).run()
     return seen, answers
 
 

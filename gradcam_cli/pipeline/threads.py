@@ -148,12 +148,20 @@ class Crew:
         source: iterated over by one thread at a time, as long as the first step has room.
         steps: in the order of the way. The first is handed the source's items.
         spare: done while there is nothing else to do; what waits there when all else is done is left.
+        is_spare: whether an item of the source's is for that step, not for the first.
     """
 
-    def __init__(self, source: Iterable[object], steps: Sequence[Step], spare: Step | None = None) -> None:
+    def __init__(
+        self,
+        source: Iterable[object],
+        steps: Sequence[Step],
+        spare: Step | None = None,
+        is_spare: Callable[[Any], bool] = lambda item: False,
+    ) -> None:
         self._source = iter(source)
         self._steps = steps
         self._spare = spare
+        self._is_spare = is_spare
         lock = threading.Lock()
         self._change = threading.Condition(lock)
         self._end_of_work = threading.Condition(lock)  # apart, so that each change does not wake who waits for the end
@@ -236,7 +244,8 @@ class Crew:
         with self._change:
             self._reading = False
             if error is None:
-                self._steps[0].put(item)
+                step = self._spare if self._spare is not None and self._is_spare(item) else self._steps[0]
+                step.put(item)
             else:
                 self._end(0, None if isinstance(error, StopIteration) else error)
             self._change.notify_all()

@@ -20,6 +20,7 @@ from gradcam_cli.pipeline.clip import explain_clip
 from gradcam_cli.pipeline.session import Session
 from gradcam_cli.pipeline.settings import ClipSettings, ModelSettings
 from gradcam_cli.pipeline.survey import survey
+from gradcam_cli.pipeline.threads import Crew
 from gradcam_cli.render.saliency import SaliencyMap
 
 
@@ -261,6 +262,29 @@ def test_a_sources_error_comes_out_behind_what_was_read(frames, session):
     with pytest.raises(InputError):
         explain_clip(breaking(), [[sink]], session, settings, found, lambda tally: None)
     assert len(sink.times) == 10
+
+
+def test_a_survey_that_is_interrupted_begins_nothing_more(frames, session, monkeypatch):
+    class Stopped(BaseException):
+        pass
+
+    asked, wait = [], Crew._wait
+
+    def ask(pictures, aims=None):
+        asked.append(len(pictures))
+        time.sleep(0.3)
+        return Session.ask(session, pictures, aims)
+
+    def interrupted(crew):
+        monkeypatch.setattr(Crew, "_wait", wait)
+        time.sleep(0.15)
+        raise Stopped
+
+    monkeypatch.setattr(session, "ask", ask)
+    monkeypatch.setattr(Crew, "_wait", interrupted)
+    with pytest.raises(Stopped):
+        survey(looked(frames[:8]), session, ClipSettings(batch_size=1))
+    assert len(asked) <= session.explainer.concurrency
 
 
 def test_no_frames(session):
