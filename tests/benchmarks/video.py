@@ -82,12 +82,16 @@ def stages(
     count = 0
     outputs = {kind: ExitStack() for kind in kinds}
     job = job_for(path, kinds, scratch / "alone")
-    with open_clip(job, settings) as clip:
+    with ExitStack() as stack:
         with cpu("decode", spent):
+            clip = stack.enter_context(open_clip(job, settings))
             sampled = [each for each in clip.samples() if each[1]]  # those in between are left to their own stages
         with cpu("survey", spent):
             found = survey(sampled, session, settings, recur=clip.samples_recur)
-        sinks = {kind: clip.sink(kind, job.outputs[kind], found.tracks[0], outputs[kind]) for kind in kinds}
+        sinks = {}
+        for kind, output in outputs.items():
+            with cpu(kind, spent):
+                sinks[kind] = clip.sink(kind, job.outputs[kind], found.tracks[0], output)
         decoded = clip.frames()
         while True:
             with cpu("decode", spent):
