@@ -134,7 +134,8 @@ def explain_clip(
         Crew(source, [asking, noting, drawing, *steps]).run()
     known.clear()
     finishing = [sink for each in sinks for sink in each]
-    Crew(finishing, [Step(_finish, len(finishing), at_once=len(finishing))]).run()
+    count = len(finishing)  # each takes as long: the last of three would have one core alone, the other with no work
+    Crew(finishing, [Step(_finish, count, at_once=count)], threads=count).run()
     return tally
 
 

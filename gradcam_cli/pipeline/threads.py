@@ -149,6 +149,7 @@ class Crew:
         steps: in the order of the way. The first is handed the source's items.
         spare: done while there is nothing else to do; what waits there when all else is done is left.
         is_spare: whether an item of the source's is for that step, not for the first.
+        threads: how many there are; None is as many as cores.
     """
 
     def __init__(
@@ -157,11 +158,14 @@ class Crew:
         steps: Sequence[Step],
         spare: Step | None = None,
         is_spare: Callable[[Any], bool] = lambda item: False,
+        *,
+        threads: int | None = None,
     ) -> None:
         self._source = iter(source)
         self._steps = steps
         self._spare = spare
         self._is_spare = is_spare
+        self._threads = threads or max(2, cores())  # two with one core: one may wait for another device
         lock = threading.Lock()
         self._change = threading.Condition(lock)
         self._end_of_work = threading.Condition(lock)  # apart, so that each change does not wake who waits for the end
@@ -180,8 +184,7 @@ class Crew:
         """
         most = 1 + sum(step.at_once for step in self._steps)
         threads = [
-            threading.Thread(target=self._work, name=f"crew {k}", daemon=True)
-            for k in range(min(most, max(2, cores())))  # two with one core: one may wait for another device
+            threading.Thread(target=self._work, name=f"crew {k}", daemon=True) for k in range(min(most, self._threads))
         ]
         self._at_work = len(threads)
         for thread in threads:

@@ -97,6 +97,20 @@ def test_every_frame_reaches_every_sink_in_order(frames, session, batch_size):
         assert all(gray.shape == (60, 90) and gray.dtype == np.uint8 for gray in sink.maps)
 
 
+def test_all_sinks_finish_at_once_however_few_the_cores(frames, session, monkeypatch):
+    monkeypatch.setattr("gradcam_cli.pipeline.threads.cores", lambda: 2)
+    together = threading.Barrier(5, timeout=10)
+
+    class Meeting(Kept):
+        def finish(self):
+            together.wait()
+            super().finish()
+
+    sinks = [Meeting() for _ in range(5)]
+    run(frames, sinks, session)
+    assert [sink.finished for sink in sinks] == [1] * 5
+
+
 def test_the_scale_is_the_clips(frames, session):
     """Bytes of all frames are on one scale: a frame's map is its values between the survey's ends."""
     sink = Kept()
