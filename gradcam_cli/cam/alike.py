@@ -54,12 +54,12 @@ def alike(network: nn.Module) -> None:
 
 def _convolved(module: nn.Conv2d, x: Tensor) -> Tensor:
     """Convolve with oneDNN, which PyTorch does not take for small batches and single threads."""
+    packed: Tensor | None = module.packed.convolved(module, x)  # type: ignore[operator, union-attr]
+    if packed is not None:
+        return packed
     padding = cast("tuple[int, int]", module.padding)
     if x.ndim != 4 or x.dtype != torch.float32:
         return F.conv2d(x, module.weight, module.bias, module.stride, padding, module.dilation, module.groups)
-    packed = cast("Packed", module.packed).convolved(module, x)
-    if packed is not None:
-        return packed
     convolved: Tensor = torch.mkldnn_convolution(
         x, module.weight, module.bias, padding, module.stride, module.dilation, module.groups
     )

@@ -27,6 +27,7 @@ from gradcam_cli.errors import ModelError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    import numpy.typing as npt
     from torch import nn
 
     from gradcam_cli.cam.smooth import Augmentation
@@ -36,8 +37,10 @@ if TYPE_CHECKING:
     Wish = int | Aim
     """A class by its index, or more than that."""
 
-    Choose = Callable[[list[float]], Sequence[Wish]]
-    """A picture's logits → what to explain."""
+    Logits = npt.NDArray[np.float64]
+
+    Choose = Callable[[Logits], Sequence[Wish]]
+    """A picture's logits (K,) → what to explain."""
 
 
 MOST_CONCURRENT = 4
@@ -49,12 +52,12 @@ MOST_AT_ONCE = 8
 
 @dataclass(frozen=True, slots=True)
 class Explained:
-    """One picture's logits, float list of length K, and its maps: for each layer, for each class, for each method.
+    """One picture's logits, float64 (K,), and its maps: for each layer, for each class, for each method.
 
     Fused maps stand for all layers: then for each class, for each method.
     """
 
-    logits: list[float]
+    logits: Logits
     maps: list[ClassMap]
 
 
@@ -65,7 +68,7 @@ def _replica_or_none(network: nn.Module) -> nn.Module | None:
         return None
 
 
-def _top(logits: list[float]) -> list[int]:
+def _top(logits: Logits) -> list[int]:
     return [int(logits[0] > 0)] if len(logits) == 1 else [int(np.argmax(logits))]
 
 
@@ -238,7 +241,7 @@ class Explainer:
             return self._explained(captured, targets)
 
     def _explained(self, captured: Captured, targets: Choose | Sequence[Wish] | Wish | None) -> list[Explained]:
-        logits: list[list[float]] = captured.logits.detach().double().tolist()
+        logits: npt.NDArray[np.float64] = captured.logits.detach().cpu().double().numpy()
         aims = [_aims_of(targets, position, row) for position, row in enumerate(logits)]
         # A picture with fewer aims than others repeats its last; what that gives is not kept.
         turns = range(max(len(each) for each in aims))
@@ -295,7 +298,7 @@ def _share(
     return targets[first : first + count]
 
 
-def _aims_of(targets: Choose | Sequence[Wish] | Wish | None, position: int, row: list[float]) -> list[Aim]:
+def _aims_of(targets: Choose | Sequence[Wish] | Wish | None, position: int, row: Logits) -> list[Aim]:
     wishes: Sequence[Wish]
     if targets is None:
         wishes = _top(row)

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 MOST_PICTURES = 4
 """At once: with more of them the order is a few hundredths of the time, not worth having the weights twice."""
 
-_Case: TypeAlias = "tuple[int, ...]"
+_Case: TypeAlias = "tuple[torch.Size, torch.dtype, int]"
+"""Shape, dtype, threads."""
 
 
 class Packed:
@@ -39,15 +40,17 @@ class Packed:
         """Return what oneDNN makes of (N, C, H, W), or None where weights are not packed for it.
 
         The numbers are those of ``torch.mkldnn_convolution``, to the last bit. Nothing is recorded for a gradient.
+        Every convolution of every frame comes by here, with Python's lock held: the usual way is a short one.
         """
-        if x.requires_grad or len(x) > MOST_PICTURES or not x.is_contiguous(memory_format=torch.channels_last):
+        if x.requires_grad or not x.is_contiguous(memory_format=torch.channels_last):
             return None
-        case = (*x.shape, torch.get_num_threads())
-        packed, again = self._packed, case == self._last
-        self._last = case
-        if packed is None or packed[0] != case:
-            return self._pack(module, x, case) if again and self._able else None
-        return _run(x, packed[1])
+        case, packed = (x.shape, x.dtype, torch.get_num_threads()), self._packed
+        again, self._last = case == self._last, case
+        if packed is not None and packed[0] == case:
+            return _run(x, packed[1])
+        if again and self._able and x.dtype == torch.float32 and x.shape[0] <= MOST_PICTURES:
+            return self._pack(module, x, case)
+        return None
 
     def _pack(self, module: nn.Conv2d, x: Tensor, case: _Case) -> Tensor | None:
         try:

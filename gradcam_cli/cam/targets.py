@@ -10,11 +10,20 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import overload
+from typing import TYPE_CHECKING, overload
 
 from gradcam_cli.errors import ModelError, UsageError
 from gradcam_cli.records import Activation, Prediction
 from gradcam_cli.text import quoted, whole_number
+
+if TYPE_CHECKING:
+    from typing import TypeAlias
+
+    import numpy as np
+    import numpy.typing as npt
+
+    Logits: TypeAlias = npt.NDArray[np.float64] | Sequence[float]
+    """One picture's, (K,)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +137,7 @@ def activation_for(count: int, wanted: Activation) -> Activation:
     return "sigmoid" if count == 1 or wanted == "sigmoid" else "softmax"
 
 
-def probabilities(logits: Sequence[float], activation: Activation = "auto") -> list[float]:
+def probabilities(logits: Logits, activation: Activation = "auto") -> list[float]:
     """Return the classes' probabilities.
 
     Args:
@@ -199,7 +208,7 @@ class Ranking(Sequence[Prediction]):
         return replace(plain, label=f"not {plain.label}") if aim.negated else plain
 
 
-def predictions(logits: Sequence[float], labels: Sequence[str] | None, activation: Activation = "auto") -> Ranking:
+def predictions(logits: Logits, labels: Sequence[str] | None, activation: Activation = "auto") -> Ranking:
     """Return what the network gives to every class; ``activation`` as ``probabilities`` takes it."""
     return Ranking(probabilities(logits, activation), labels)
 

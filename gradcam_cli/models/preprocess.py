@@ -93,6 +93,7 @@ def _statistics(numbers: Numbers, channels: int) -> Numbers:
     return numbers * channels
 
 
+@functools.lru_cache(maxsize=64)  # a clip's frames, and many a folder's pictures, are of one size
 def plan_geometry(source: Size, preset: Preset, fit: Fit) -> Geometry:
     """Decide what the network will see of a picture.
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import copy
-import math
 import sys
 import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
 
 from gradcam_cli.cam.evidence import Patience
 from gradcam_cli.cam.explainer import Explainer
@@ -23,7 +24,6 @@ from gradcam_cli.pipeline.settings import ALL_LAYERS
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    import numpy as np
     import numpy.typing as npt
 
     from gradcam_cli.cam.maps import ClassMap
@@ -233,7 +233,7 @@ class Session:
         started = time.perf_counter()
         ranked: list[Ranking] = []
 
-        def choose(logits: list[float]) -> Sequence[Aim]:
+        def choose(logits: npt.NDArray[np.float64]) -> Sequence[Aim]:
             ranked.append(predictions(logits, self.network.labels, self.settings.activation))
             return aims or self.resolve(ranked[-1])
 
@@ -262,7 +262,7 @@ class Session:
         seconds = (time.perf_counter() - started) / len(pictures)
         answers: list[Answer | InputError] = []
         for classes, result in zip(ranked, explained, strict=True):
-            if all(map(math.isfinite, result.logits)):
+            if np.isfinite(result.logits).all():
                 answers.append(Answer(classes, result.maps, [classes.told(each.aim) for each in result.maps], seconds))
             else:
                 answers.append(InputError("the network gives non-finite scores (NaN or infinity)", "check its weights"))

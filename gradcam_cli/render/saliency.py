@@ -51,12 +51,27 @@ class _Axis:
                 yield slice(first, min(first + longest, stop))
 
 
-@functools.lru_cache(maxsize=4)
-def _axes(geometry: Geometry, cells: tuple[int, ...]) -> tuple[_Axis, _Axis]:
-    """Return both axes, down and across, of a grid of ``cells``; a clip's frames share them."""
-    sides = zip(geometry.source, geometry.resized, geometry.offset, geometry.input, cells, strict=True)
-    down, across = (_Axis(*side) for side in sides)
-    return down, across
+class _Place:
+    """Where a map lies over the source, which a clip's frames share.
+
+    Attributes:
+        down: the rows of pixels.
+        across: the columns.
+        seen_box: (left, top, right, bottom) of the pixels whose centres the network saw; never empty.
+        sees_all: whether these are all.
+    """
+
+    def __init__(self, geometry: Geometry, cells: tuple[int, ...]) -> None:
+        sides = zip(geometry.source, geometry.resized, geometry.offset, geometry.input, cells, strict=True)
+        self.down, self.across = (_Axis(*side) for side in sides)
+        left, top, right, bottom = geometry.seen
+        height, width = geometry.source
+        x0, y0 = min(math.ceil(left - 0.5), width - 1), min(math.ceil(top - 0.5), height - 1)
+        self.seen_box = x0, y0, max(x0 + 1, math.floor(right + 0.5)), max(y0 + 1, math.floor(bottom + 0.5))
+        self.sees_all = self.seen_box == (0, 0, width, height)
+
+
+_place = functools.lru_cache(maxsize=4)(_Place)
 
 
 class SaliencyMap:
@@ -81,34 +96,42 @@ class SaliencyMap:
         scale: tuple[float, float] | None = None,
     ) -> None:
         self.size = geometry.source
-        self.seen_box = _pixel_box(geometry)
-        self._down, across = _axes(geometry, values.shape)
-        rows = values[:, across.low] * across.rest + values[:, across.high] * across.part
-        self._rows: npt.NDArray[np.float32] = np.ascontiguousarray(rows)
+        self._place = _place(geometry, values.shape)
+        across = self._place.across
+        self._rows: npt.NDArray[np.float32] = values.take(across.low, axis=1) * across.rest
+        self._rows += values.take(across.high, axis=1) * across.part
         shared = scale is not None
         if scale is None and normalize != "none":
             low, high = self._range()
             scale = (low if normalize == "minmax" else 0.0, high)
         if scale is not None:
             low, high = scale
-            self._rows = (self._rows - np.float32(low)) / np.float32(high - low) if high > low else np.zeros_like(rows)
+            if high > low:
+                self._rows -= np.float32(low)
+                self._rows /= np.float32(high - low)
+            else:
+                self._rows[:] = 0
         # Between two rows nothing is beyond both.
         self._exceeds = shared and (self._rows.min() < 0 or self._rows.max() > 1)
-        self._sees_all = self.seen_box == (0, 0, self.size[1], self.size[0])
+
+    @property
+    def seen_box(self) -> tuple[int, int, int, int]:
+        """(left, top, right, bottom) of the source pixels whose centres the network saw; never empty."""
+        return self._place.seen_box
 
     def _range(self) -> tuple[float, float]:
         """Return the seen part's minimum and maximum: between two cells the map is linear, so the ends tell."""
         left, top, right, bottom = self.seen_box
         ends = []
-        for run in self._down.runs(self.size[0]):
+        for run in self._place.down.runs(self.size[0]):
             first, last = max(run.start, top), min(run.stop, bottom) - 1
             if first <= last:
                 ends += [self._interpolated(slice(y, y + 1), self._rows)[:, left:right] for y in (first, last)]
         return min(float(end.min()) for end in ends), max(float(end.max()) for end in ends)
 
     def _interpolated(self, run: slice, rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        start, end = rows[self._down.low[run.start]], rows[self._down.high[run.start]]
-        strip: npt.NDArray[np.float32] = np.multiply.outer(self._down.part[run], end - start)
+        start, end = rows[self._place.down.low[run.start]], rows[self._place.down.high[run.start]]
+        strip: npt.NDArray[np.float32] = np.multiply.outer(self._place.down.part[run], end - start)
         strip += start
         return strip
 
@@ -116,11 +139,11 @@ class SaliencyMap:
         """Yield the scaled map in strips, zero where the network did not see the picture."""
         left, top, right, bottom = self.seen_box
         rows = self._rows * np.float32(scale)
-        for run in self._down.runs(max(1, STRIP_VALUES // self.size[1])):
+        for run in self._place.down.runs(max(1, STRIP_VALUES // self.size[1])):
             strip = self._interpolated(run, rows)
             if self._exceeds:
                 np.clip(strip, 0, scale, out=strip)
-            if not self._sees_all:
+            if not self._place.sees_all:
                 strip[: max(0, top - run.start)] = 0
                 strip[max(0, bottom - run.start) :] = 0
                 strip[:, :left] = 0
@@ -137,11 +160,3 @@ class SaliencyMap:
         for run, strip in self._strips(255.0):
             cv2.convertScaleAbs(strip, dst=grayscale[run])  # rounds and saturates in one go; nothing is negative
         return grayscale
-
-
-def _pixel_box(geometry: Geometry) -> tuple[int, int, int, int]:
-    """Return (left, top, right, bottom) of the source pixels whose centres the network saw; never empty."""
-    left, top, right, bottom = geometry.seen
-    height, width = geometry.source
-    x0, y0 = min(math.ceil(left - 0.5), width - 1), min(math.ceil(top - 0.5), height - 1)
-    return x0, y0, max(x0 + 1, math.floor(right + 0.5)), max(y0 + 1, math.floor(bottom + 0.5))

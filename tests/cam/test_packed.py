@@ -75,9 +75,10 @@ def test_for_as_many_threads_as_it_was_packed(convolution):
 
 
 def test_left_to_others(convolution):
-    """What is differentiated, what is not laid out channels-last, and many pictures at once."""
+    """What is differentiated, not laid out channels-last or of another precision, and many pictures at once."""
     weights = Packed()
-    for x in (pictures().requires_grad_(), pictures().contiguous(), pictures(MOST_PICTURES + 1)):
+    others = pictures().requires_grad_(), pictures().contiguous(), pictures().double(), pictures(MOST_PICTURES + 1)
+    for x in others:
         assert [weights.convolved(convolution, x) for _ in range(3)] == [None] * 3
 
 
