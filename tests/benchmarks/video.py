@@ -279,7 +279,7 @@ def main() -> None:
     parser.add_argument("--network", default="mobilenet_v2")
     parser.add_argument("--input-size", type=int, default=224)
     parser.add_argument("--batch-size", type=int, default=4)
-    parser.add_argument("--save", default="overlay", help="also heatmap and grayscale, as the command does by itself")
+    parser.add_argument("--save", default="grayscale,heatmap,overlay", help="default: what the command writes")
     parser.add_argument("--times", type=int, default=1, help="have the clip so many times in a row")
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
