@@ -27,17 +27,15 @@ from gradcam_cli.errors import ModelError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    import numpy.typing as npt
     from torch import nn
 
     from gradcam_cli.cam.smooth import Augmentation
+    from gradcam_cli.cam.targets import Logits
     from gradcam_cli.cam.watch import Watched
     from gradcam_cli.records import Activation, Fusion
 
     Wish = int | Aim
     """A class by its index, or more than that."""
-
-    Logits = npt.NDArray[np.float64]
 
     Choose = Callable[[Logits], Sequence[Wish]]
     """A picture's logits (K,) → what to explain."""
@@ -241,7 +239,7 @@ class Explainer:
             return self._explained(captured, targets)
 
     def _explained(self, captured: Captured, targets: Choose | Sequence[Wish] | Wish | None) -> list[Explained]:
-        logits: npt.NDArray[np.float64] = captured.logits.detach().cpu().double().numpy()
+        logits: Logits = captured.logits.detach().cpu().double().numpy()
         aims = [_aims_of(targets, position, row) for position, row in enumerate(logits)]
         # A picture with fewer aims than others repeats its last; what that gives is not kept.
         turns = range(max(len(each) for each in aims))

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    Logits: TypeAlias = npt.NDArray[np.float64] | Sequence[float]
+    Logits: TypeAlias = npt.NDArray[np.float64]
     """One picture's, (K,)."""
 
 
@@ -137,7 +137,7 @@ def activation_for(count: int, wanted: Activation) -> Activation:
     return "sigmoid" if count == 1 or wanted == "sigmoid" else "softmax"
 
 
-def probabilities(logits: Logits, activation: Activation = "auto") -> list[float]:
+def probabilities(logits: Logits | Sequence[float], activation: Activation = "auto") -> list[float]:
     """Return the classes' probabilities.
 
     Args:
@@ -208,7 +208,9 @@ class Ranking(Sequence[Prediction]):
         return replace(plain, label=f"not {plain.label}") if aim.negated else plain
 
 
-def predictions(logits: Logits, labels: Sequence[str] | None, activation: Activation = "auto") -> Ranking:
+def predictions(
+    logits: Logits | Sequence[float], labels: Sequence[str] | None, activation: Activation = "auto"
+) -> Ranking:
     """Return what the network gives to every class; ``activation`` as ``probabilities`` takes it."""
     return Ranking(probabilities(logits, activation), labels)
 

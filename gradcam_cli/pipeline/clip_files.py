@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Protocol
 
-import numpy as np
-
 from gradcam_cli.errors import InputError
 from gradcam_cli.media.gif_read import AnimationReader
 from gradcam_cli.media.gif_write import MOST_LOOPS, GifWriter
@@ -16,7 +14,7 @@ from gradcam_cli.media.video_read import VideoReader
 from gradcam_cli.media.video_write import VideoWriter
 from gradcam_cli.pipeline.sinks import GifSink, VideoSink, shown_size
 from gradcam_cli.pipeline.survey import SAMPLES
-from gradcam_cli.render.colormap import colormap
+from gradcam_cli.render.colormap import colormap, grey_levels
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,6 +22,7 @@ if TYPE_CHECKING:
     from fractions import Fraction
     from pathlib import Path
 
+    import numpy as np
     import numpy.typing as npt
     from typing_extensions import Self
 
@@ -206,8 +205,7 @@ def _gif_sink(
     kind: str, path: Path, size: Size, loop: int | None, track: Track, settings: ClipSettings, stack: ExitStack
 ) -> Sink[Any]:
     kind = kind.partition(".")[0]
-    grey = np.repeat(np.arange(256, dtype=np.uint8)[:, None], 3, axis=1)
-    palette = {"grayscale": grey, "heatmap": colormap(settings.render.colormap)}.get(kind)
+    palette = {"grayscale": grey_levels(), "heatmap": colormap(settings.render.colormap)}.get(kind)
     size = settings.gif_size(size)
     writer = GifWriter(
         path,

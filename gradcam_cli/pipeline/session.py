@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from gradcam_cli.cam.maps import ClassMap
+    from gradcam_cli.cam.targets import Logits
     from gradcam_cli.pipeline.settings import ModelSettings
     from gradcam_cli.records import Geometry, Prediction, Preset, Size
 
@@ -233,7 +234,7 @@ class Session:
         started = time.perf_counter()
         ranked: list[Ranking] = []
 
-        def choose(logits: npt.NDArray[np.float64]) -> Sequence[Aim]:
+        def choose(logits: Logits) -> Sequence[Aim]:
             ranked.append(predictions(logits, self.network.labels, self.settings.activation))
             return aims or self.resolve(ranked[-1])
 

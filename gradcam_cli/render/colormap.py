@@ -50,3 +50,13 @@ def colormap(name: str) -> npt.NDArray[np.uint8]:
     table: npt.NDArray[np.uint8] = np.ascontiguousarray(coloured[:, 0, ::-1])
     table.setflags(write=False)
     return table
+
+
+@functools.cache
+def grey_levels() -> npt.NDArray[np.uint8]:
+    """Return black to white as a colormap, uint8 RGB (256, 3)."""
+    import numpy as np
+
+    table = np.repeat(np.arange(256, dtype=np.uint8)[:, None], 3, axis=1)
+    table.setflags(write=False)
+    return table

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from gradcam_cli.render.colormap import grey_levels
+
 if TYPE_CHECKING:
     import numpy.typing as npt
 
@@ -43,7 +45,7 @@ def colour_tables(colours: npt.NDArray[np.uint8]) -> Planes:
 
 @functools.cache
 def _grey_tables() -> Planes:
-    return colour_tables(np.repeat(np.arange(256, dtype=np.uint8)[:, None], 3, axis=1))
+    return colour_tables(grey_levels())
 
 
 def heatmap_planes(grayscale: Plane, colours: Planes) -> Planes:
