@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 from gradcam_cli._version import __version__
 
 if TYPE_CHECKING:
+    from gradcam_cli.api import explain
     from gradcam_cli.cam.explainer import Explainer
     from gradcam_cli.models.load import load_model
-    from gradcam_cli.pipeline.api import explain
 
 __all__ = ["Explainer", "__version__", "explain", "load_model"]
 
 _HOMES = {
     "Explainer": "gradcam_cli.cam.explainer",
-    "explain": "gradcam_cli.pipeline.api",
+    "explain": "gradcam_cli.api",
     "load_model": "gradcam_cli.models.load",
 }
 

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from gradcam_cli.media.gif_write import GifWriter
-from gradcam_cli.media.image import read_picture
-from gradcam_cli.media.video_write import VideoWriter
+from gradcam_cli.media.gif.write import GifWriter
+from gradcam_cli.media.image.read import read_picture
+from gradcam_cli.media.video.write import VideoWriter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from gradcam_cli.cam.layout import Layout, first_tensor, layout_of, with_replaced
+from gradcam_cli.cam.layers.layout import Layout, first_tensor, layout_of, with_replaced
 from gradcam_cli.errors import ModelError
 
 if TYPE_CHECKING:

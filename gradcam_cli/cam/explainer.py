@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from gradcam_cli.cam.alike import alike
 from gradcam_cli.cam.capture import Captured, capture, recording, undisturbed
-from gradcam_cli.cam.evidence import Patience, Question
+from gradcam_cli.cam.context import Patience, Question
+from gradcam_cli.cam.execution.batch_invariant import alike
+from gradcam_cli.cam.execution.partial_forward import recording_of
+from gradcam_cli.cam.execution.replica import Replicas, fold, lay_out, replica
 from gradcam_cli.cam.fuse import fuse
-from gradcam_cli.cam.layers import TargetLayer, every_layer, find_layer, layer_named
+from gradcam_cli.cam.layers.select import TargetLayer, every_layer, find_layer, layer_named
+from gradcam_cli.cam.layers.trace import watch
 from gradcam_cli.cam.maps import ClassMap, Raw, raw_maps
-from gradcam_cli.cam.methods import METHODS
-from gradcam_cli.cam.replica import Replicas, fold, lay_out, replica
-from gradcam_cli.cam.rerun import recording_of
+from gradcam_cli.cam.methods.registry import METHODS
 from gradcam_cli.cam.targets import Aim
-from gradcam_cli.cam.watch import watch
 from gradcam_cli.errors import ModelError
 
 if TYPE_CHECKING:
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-    from gradcam_cli.cam.smooth import Augmentation
+    from gradcam_cli.cam.augmentation import Augmentation
+    from gradcam_cli.cam.layers.trace import Watched
     from gradcam_cli.cam.targets import Logits
-    from gradcam_cli.cam.watch import Watched
     from gradcam_cli.records import Activation, Fusion
 
     Wish = int | Aim
@@ -82,7 +82,7 @@ class Explainer:
         network: any module that maps (N, C, H, W) to class scores: a tensor, tuple, dict or object with ``.logits``.
         layer: dotted name, a module of the network, ``auto`` for the last layer with a grid, ``all`` for every layer
             with one, or several of them.
-        method: a key of ``cam.methods.METHODS``, or several of them.
+        method: a key of ``cam.methods.registry.METHODS``, or several of them.
         fusion: how the layers' maps become one, ``mean``, ``max`` or ``product``; None leaves each its own.
         input_size: (H, W) that the network is watched on, for ``auto`` and for ``optimize``.
         channels: C.
@@ -184,7 +184,7 @@ class Explainer:
 
         Args:
             layer: position among ``layers``; None keeps them all.
-            method: a key of ``cam.methods.METHODS``, whose needs were checked if it is one of ``methods``.
+            method: a key of ``cam.methods.registry.METHODS``, whose needs were checked if it is one of ``methods``.
         """
         single = copy.copy(self)
         single.methods = [method]

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from gradcam_cli.cam.methods import METHODS
+from gradcam_cli.cam.methods.registry import METHODS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

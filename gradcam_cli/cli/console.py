@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from gradcam_cli.errors import GradcamError
-    from gradcam_cli.pipeline.clip_run import ClipExplanation
-    from gradcam_cli.pipeline.results import Explanation
+    from gradcam_cli.pipeline.clips.explanation import ClipExplanation
+    from gradcam_cli.pipeline.explanation import Explanation
 
 BAR = 24
 """Width of the probabilities' bars, in characters."""

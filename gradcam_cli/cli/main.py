@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 COMMANDS = {
-    "image": "gradcam_cli.cli.image:image",
-    "video": "gradcam_cli.cli.moving:video",
-    "gif": "gradcam_cli.cli.moving:gif",
-    "compare": "gradcam_cli.cli.compare:compare",
-    "models": "gradcam_cli.cli.models:models",
-    "layers": "gradcam_cli.cli.layers:layers",
-    "methods": "gradcam_cli.cli.methods:methods",
+    "image": "gradcam_cli.cli.commands.image:image",
+    "video": "gradcam_cli.cli.commands.clips:video",
+    "gif": "gradcam_cli.cli.commands.clips:gif",
+    "compare": "gradcam_cli.cli.commands.compare:compare",
+    "models": "gradcam_cli.cli.commands.models:models",
+    "layers": "gradcam_cli.cli.commands.layers:layers",
+    "methods": "gradcam_cli.cli.commands.methods:methods",
 }
 """Subcommand → where it is."""
 

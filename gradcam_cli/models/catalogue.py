@@ -11,9 +11,9 @@ from gradcam_cli.models.names import TIMM, close_to, is_timm, require_timm
 from gradcam_cli.text import quoted
 
 if TYPE_CHECKING:
-    from gradcam_cli.models.source import Entry
+    from gradcam_cli.models.architecture import Entry
 
-SOURCES = ("gradcam_cli.models.tiny", "gradcam_cli.models.torchvision")
+SOURCES = ("gradcam_cli.models.sources.tiny", "gradcam_cli.models.sources.torchvision")
 """Modules with ``entries(wanted)``, besides timm's, whose networks are too many to be listed unasked."""
 
 
@@ -30,7 +30,7 @@ def find(pattern: str = "") -> list[Entry]:
     sources: tuple[str, ...] = SOURCES
     if is_timm(rest):
         require_timm()
-        rest, sources = rest.removeprefix(TIMM), ("gradcam_cli.models.timm",)
+        rest, sources = rest.removeprefix(TIMM), ("gradcam_cli.models.sources.timm",)
     asked: list[str] = []
     glob = rest if set(rest) & set("*?[") else f"*{rest}*"
 

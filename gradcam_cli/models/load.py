@@ -13,16 +13,16 @@ import torch
 
 from gradcam_cli.errors import ModelError
 from gradcam_cli.models import names
-from gradcam_cli.models.channels import input_channels
-from gradcam_cli.models.checkpoint import read_checkpoint, read_state_dict
-from gradcam_cli.models.code import is_code
+from gradcam_cli.models.checkpoints.fit import fit, hollow
+from gradcam_cli.models.checkpoints.identify import identify
+from gradcam_cli.models.checkpoints.read import read_checkpoint, read_state_dict
+from gradcam_cli.models.code_spec import is_code
 from gradcam_cli.models.device import find_device
 from gradcam_cli.models.download import Progress, fetch
-from gradcam_cli.models.exported import is_exported, load_exported
-from gradcam_cli.models.fit import Fitted, fit, hollow
-from gradcam_cli.models.identify import identify
+from gradcam_cli.models.input_channels import input_channels
 from gradcam_cli.models.labels import labels_in, read_labels
 from gradcam_cli.models.preprocess import for_channels
+from gradcam_cli.models.sources.exported import is_exported, load_exported
 from gradcam_cli.text import printable, quoted
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-    from gradcam_cli.models.source import Architecture, Recipe
+    from gradcam_cli.models.architecture import Architecture, Fitted, Recipe
     from gradcam_cli.records import Preset
 
 AUTO_MODEL = "mobilenet_v2"
@@ -39,10 +39,10 @@ AUTO_DIGEST = "7ebf99e0"
 """torchvision's default weights of ``AUTO_MODEL``, written out so that offline use need not import torchvision."""
 
 SOURCES: tuple[tuple[Callable[[str], bool], str], ...] = (
-    (lambda name: name == names.TINY, "gradcam_cli.models.tiny"),
-    (lambda name: name in names.TORCHVISION, "gradcam_cli.models.torchvision"),
-    (names.is_timm, "gradcam_cli.models.timm"),
-    (is_code, "gradcam_cli.models.factory"),
+    (lambda name: name == names.TINY, "gradcam_cli.models.sources.tiny"),
+    (lambda name: name in names.TORCHVISION, "gradcam_cli.models.sources.torchvision"),
+    (names.is_timm, "gradcam_cli.models.sources.timm"),
+    (is_code, "gradcam_cli.models.sources.user_code"),
 )
 """Which module describes which names; it is imported when one of them is asked for."""
 

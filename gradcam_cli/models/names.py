@@ -7,7 +7,7 @@ import importlib.util
 from typing import TYPE_CHECKING
 
 from gradcam_cli.errors import UsageError
-from gradcam_cli.models.code import check_code, is_code
+from gradcam_cli.models.code_spec import check_code, is_code
 from gradcam_cli.text import quoted
 
 if TYPE_CHECKING:

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from gradcam_cli.cam.evidence import Patience
+from gradcam_cli.cam.augmentation import Augmentation
+from gradcam_cli.cam.context import Patience
 from gradcam_cli.cam.explainer import Explainer
-from gradcam_cli.cam.smooth import Augmentation
-from gradcam_cli.cam.targets import Aim, Ranking, class_named, predictions, resolve
-from gradcam_cli.cam.watch import CannotRunError, watch
+from gradcam_cli.cam.layers.trace import CannotRunError, watch
+from gradcam_cli.cam.predictions import Ranking, class_named, predictions, resolve
 from gradcam_cli.errors import GradcamError, InputError, ModelError
 from gradcam_cli.models.device import lower_precision, out_of_memory
 from gradcam_cli.models.load import Network, load_model
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from gradcam_cli.cam.maps import ClassMap
-    from gradcam_cli.cam.targets import Logits
+    from gradcam_cli.cam.targets import Aim, Logits
     from gradcam_cli.pipeline.settings import ModelSettings
     from gradcam_cli.records import Geometry, Prediction, Preset, Size
 
@@ -172,7 +172,7 @@ class Session:
 
         Args:
             layer: position of the layer, or None to fuse all of them.
-            method: a key of ``cam.methods.METHODS``.
+            method: a key of ``cam.methods.registry.METHODS``.
         """
         single = copy.copy(self)
         single.explainer = self.explainer.only(layer, method)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from itertools import product
 from typing import TYPE_CHECKING, Literal
 
-from gradcam_cli.cam.methods import METHODS
+from gradcam_cli.cam.methods.registry import METHODS
 from gradcam_cli.cam.targets import TOP, Target
 from gradcam_cli.errors import UsageError
 from gradcam_cli.models.names import check_arguments
@@ -24,10 +24,10 @@ PictureFormat = Literal["png", "jpg", "webp"]
 FORMATS: tuple[PictureFormat, ...] = ("png", "jpg", "webp")
 
 KINDS = ("grayscale", "heatmap", "overlay", "map", "original", "json")
-"""Kinds of result; ``pipeline.results`` makes them."""
+"""Kinds of result; ``pipeline.explanation`` makes them."""
 
 MOVING_KINDS = ("grayscale", "heatmap", "overlay")
-"""Kinds of result of a clip; ``pipeline.sinks`` makes them."""
+"""Kinds of result of a clip; ``pipeline.clips.outputs`` makes them."""
 
 Sweep = Literal["channels", "layers", "classes", "methods"]
 
@@ -62,7 +62,7 @@ class ModelSettings:
         labels: labels file, or None for the network's own.
         layers: dotted names, ``auto``, or ``all`` alone.
         targets: the classes to explain.
-        methods: keys of ``cam.methods.METHODS``.
+        methods: keys of ``cam.methods.registry.METHODS``.
         fusion: how several layers' maps become one, or None for a result each.
         fit: how a picture meets the network's input.
         input_size: side in pixels that overrides the preset's sizes.

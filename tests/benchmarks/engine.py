@@ -19,7 +19,7 @@ import torch
 import torchvision
 
 from gradcam_cli.cam.explainer import Explainer
-from gradcam_cli.cli.process import hold_memory
+from gradcam_cli.cli.tuning import hold_memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -16,9 +16,9 @@ import torch
 import torchvision
 
 from gradcam_cli.cam.capture import capture, recording
-from gradcam_cli.cam.evidence import Patience
+from gradcam_cli.cam.context import Patience
 from gradcam_cli.cam.explainer import Explainer
-from gradcam_cli.cli.process import hold_memory
+from gradcam_cli.cli.tuning import hold_memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable

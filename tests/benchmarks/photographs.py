@@ -114,8 +114,8 @@ def baseline(network: str, weights: Path | None, size: tuple[int, int]) -> tuple
     import numpy as np
 
     import gradcam_cli.cli.main
-    import gradcam_cli.pipeline.run  # noqa: F401
-    from gradcam_cli.cli.process import hold_memory
+    import gradcam_cli.pipeline.images.run  # noqa: F401
+    from gradcam_cli.cli.tuning import hold_memory
     from gradcam_cli.pipeline.session import Session
     from gradcam_cli.pipeline.settings import ModelSettings
 
@@ -129,7 +129,7 @@ def baseline(network: str, weights: Path | None, size: tuple[int, int]) -> tuple
 
 def queues(count: int, decoded: int, seen: int, files: int) -> int:
     """Bytes that a run holds beyond the network and a batch, at most; see the formula above."""
-    from gradcam_cli.pipeline.run import MOST_BYTES, READERS, WINDOW, WRITERS
+    from gradcam_cli.pipeline.images.run import MOST_BYTES, READERS, WINDOW, WRITERS
 
     window = min(count, WINDOW * BATCH_SIZE)
     held = min(window * decoded, MOST_BYTES) + window * seen

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from gradcam_cli.media.encode import encode
+from gradcam_cli.media.image.encode import encode
 from gradcam_cli.records import Geometry
 from gradcam_cli.render.colormap import colormap
 from gradcam_cli.render.overlay import overlay

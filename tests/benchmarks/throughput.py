@@ -17,12 +17,12 @@ import torch
 import torchvision
 from PIL import Image
 
-from gradcam_cli.media.image import read_picture
+from gradcam_cli.media.image.read import read_picture
 from gradcam_cli.models.preprocess import prepare
-from gradcam_cli.pipeline.plan import OutputOptions, make_plan
-from gradcam_cli.pipeline.run import Run
+from gradcam_cli.pipeline.images.run import Run
 from gradcam_cli.pipeline.session import Session
 from gradcam_cli.pipeline.settings import ModelSettings, RenderSettings, RunSettings
+from gradcam_cli.plan.make import OutputOptions, make_plan
 
 SAMPLES = Path(__file__).resolve().parents[2] / "sample_images"
 

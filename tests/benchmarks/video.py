@@ -33,14 +33,14 @@ import numpy as np
 import torch
 
 from gradcam_cli.cam.explainer import Explainer
-from gradcam_cli.cli.process import hold_memory
-from gradcam_cli.media.video_read import VideoReader
-from gradcam_cli.pipeline.clip_files import open_clip
-from gradcam_cli.pipeline.clip_run import ClipRun
+from gradcam_cli.cli.tuning import hold_memory
+from gradcam_cli.media.video.read import VideoReader
+from gradcam_cli.pipeline.clips.run import ClipRun
+from gradcam_cli.pipeline.clips.sources import open_clip
+from gradcam_cli.pipeline.clips.survey import survey
+from gradcam_cli.pipeline.concurrency import cores_shared
 from gradcam_cli.pipeline.session import Session
 from gradcam_cli.pipeline.settings import ClipSettings, ModelSettings
-from gradcam_cli.pipeline.survey import survey
-from gradcam_cli.pipeline.threads import cores_shared
 from gradcam_cli.records import Job
 from gradcam_cli.render.saliency import SaliencyMap
 from tests.benchmarks.photographs import elsewhere, save_checkpoint
@@ -49,9 +49,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from multiprocessing.synchronize import Barrier
 
-    from gradcam_cli.media.video_planes import VideoFrame
-    from gradcam_cli.pipeline.clip import Sink
-    from gradcam_cli.pipeline.survey import Survey
+    from gradcam_cli.media.video.planes import VideoFrame
+    from gradcam_cli.pipeline.clips.engine import Sink
+    from gradcam_cli.pipeline.clips.survey import Survey
 
 CORES = len(os.sched_getaffinity(0))
 TURNS = 3

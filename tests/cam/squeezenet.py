@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn import functional as F
 from torchvision.models.squeezenet import Fire
 
-from gradcam_cli.cam.alike import alike
+from gradcam_cli.cam.execution.batch_invariant import alike
 
 AT_ONCE = 32
 """Pictures in one forward pass."""

@@ -10,10 +10,10 @@ import torchvision
 
 from gradcam_cli.cam.explainer import Explainer
 from gradcam_cli.cam.fuse import fuse
-from gradcam_cli.cam.layers import every_layer
+from gradcam_cli.cam.layers.select import every_layer
+from gradcam_cli.cam.layers.trace import watch
 from gradcam_cli.cam.maps import ClassMap
 from gradcam_cli.cam.targets import Aim
-from gradcam_cli.cam.watch import watch
 
 
 def made(values: np.ndarray, layer: str = "a", method: str = "gradcam", blank: str | None = None) -> ClassMap:

@@ -4,16 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from gradcam_cli.cam.targets import (
-    Aim,
-    Ranking,
-    Target,
-    activation_for,
-    parse_target,
-    predictions,
-    probabilities,
-    resolve,
-)
+from gradcam_cli.cam.predictions import Ranking, activation_for, predictions, probabilities, resolve
+from gradcam_cli.cam.targets import Aim, Target, parse_target
 from gradcam_cli.errors import ModelError, UsageError
 
 LABELS = ("tabby", "tiger cat", "lynx", "tench, Tinca tinca")

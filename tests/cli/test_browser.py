@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from gradcam_cli.cli.main import run
-from gradcam_cli.media.video_write import VideoWriter
+from gradcam_cli.media.video.write import VideoWriter
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -168,7 +168,7 @@ def _on_white(bgra: np.ndarray) -> np.ndarray:
 
 
 def test_animations(files, capfdbinary):
-    """Their frames' pixels are compared in ``media/test_gif_read.py``."""
+    """Their frames' pixels are compared in ``media/gif/test_read.py``."""
     done = walked("gif", files, "gif", capfdbinary, "--save", "heatmap", "--input-size", "32")
     for path, record in done.items():
         if files.of("gif")[path]["validity"] == "ok":

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import pytest
 
-from gradcam_cli.media.video_write import VideoWriter
+from gradcam_cli.media.video.write import VideoWriter
 
 ROOT = Path(__file__).resolve().parents[2]
 MOUNT = 'mount -t tmpfs -o size="$1" none "$2" && shift && '

@@ -11,10 +11,10 @@ import pytest
 from PIL import Image
 
 from gradcam_cli.cli.main import run
-from gradcam_cli.cli.sections import count
+from gradcam_cli.cli.options.types import count
 from gradcam_cli.errors import UsageError
 from gradcam_cli.media import limits
-from gradcam_cli.media.video_write import VideoWriter
+from gradcam_cli.media.video.write import VideoWriter
 
 pytestmark = pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")  # pytest resets our filters
 
@@ -56,9 +56,9 @@ OPTIONS = {"compare": ("--method", "gradcam", "--method", "layercam"), "image": 
 
 def most(pixels: int, monkeypatch) -> None:
     """Make the usual limits, Pillow's own among them, as low as that, so that a test needs no large picture."""
-    monkeypatch.setattr("gradcam_cli.media.image.PICTURE_PIXELS", pixels)
-    monkeypatch.setattr("gradcam_cli.media.gif_read.PICTURE_PIXELS", pixels)
-    monkeypatch.setattr("gradcam_cli.media.video_read.FRAME_PIXELS", pixels)
+    monkeypatch.setattr("gradcam_cli.media.image.read.PICTURE_PIXELS", pixels)
+    monkeypatch.setattr("gradcam_cli.media.gif.read.PICTURE_PIXELS", pixels)
+    monkeypatch.setattr("gradcam_cli.media.video.read.FRAME_PIXELS", pixels)
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", pixels // 2)
 
 
@@ -115,7 +115,7 @@ def test_a_rate_that_repeats_frames_is_bounded_too(gradcam):
 
 
 def test_a_video_that_hides_its_length_is_stopped(gradcam, monkeypatch, tmp_path):
-    monkeypatch.setattr("gradcam_cli.media.video_info.length", lambda container, stream: None)
+    monkeypatch.setattr("gradcam_cli.media.video.info.length", lambda container, stream: None)
     code, out, err = gradcam("video", "a.mp4", "--save", "overlay", "--max-frames", "3")
     assert (code, out) == (1, "")
     assert "error: a.mp4: has more than 3 frames" in err

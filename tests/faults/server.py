@@ -19,10 +19,10 @@ import sys
 from importlib import import_module
 from typing import Any
 
-from gradcam_cli.cli import process
+from gradcam_cli.cli import entry
 
-MODULES = ("image", "moving", "report", "main")
-LATE = ("session", "run", "clip_run", "sweep", "results")
+MODULES = ("commands.image", "commands.clips", "runner", "main")
+LATE = ("session", "explanation", "images.run", "images.sweep", "clips.run")
 """What the commands import when they know that they need it."""
 
 
@@ -59,14 +59,14 @@ def _start(request: dict[str, Any]) -> int:
                          (2, os.open(request["err"], flags))):  # fmt: skip
         os.dup2(file, number)
         os.close(file)
-    listen = process._listen
+    listen = entry._listen
 
     def listen_and_tell() -> None:
         listen()
         os.close(tell)
 
-    process._listen = listen_and_tell
-    process.main(request["arguments"])
+    entry._listen = listen_and_tell
+    entry.main(request["arguments"])
     raise AssertionError("the command ends its process")
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gradcam_cli.cam.methods import METHODS
+from gradcam_cli.cam.methods.registry import METHODS
 from gradcam_cli.cli.main import COMMANDS, cli
 
 if TYPE_CHECKING:

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from gradcam_cli.models.sources import tiny
 from tests.conftest import SmallNet
 from tests.media.clips import Clip, Sound, make
 
@@ -162,7 +163,7 @@ def _weights() -> Samples:
         (".pth", saved(other)),
         (".pth", saved({**state, "evil": Evil()})),
         (".pkl", pickle.dumps({**state, "evil": Evil()})),
-        (".pth", (ROOT / "gradcam_cli" / "models" / "tiny" / "tiny.safetensors").read_bytes()[:20_000]),
+        (".pth", tiny.WEIGHTS.read_bytes()[:20_000]),
     )
 
 

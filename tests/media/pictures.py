@@ -9,7 +9,7 @@ import zlib
 import numpy as np
 from PIL import Image
 
-from gradcam_cli.media.image import read_picture
+from gradcam_cli.media.image.read import read_picture
 
 
 def scene(height: int = 48, width: int = 64) -> np.ndarray:

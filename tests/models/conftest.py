@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from gradcam_cli.models import tiny
-from gradcam_cli.models.tiny.network import TinyNet
-from gradcam_cli.models.tiny.train import export
+from gradcam_cli.models.sources import tiny
+from gradcam_cli.models.sources.tiny.network import TinyNet
+from gradcam_cli.models.sources.tiny.train import export
 
 
 def tiny_net(num_classes: int = 10, seed: int = 0) -> TinyNet:

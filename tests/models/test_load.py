@@ -7,13 +7,12 @@ import torch
 
 from gradcam_cli.errors import ModelError, UsageError
 from gradcam_cli.models import download, load
-from gradcam_cli.models.fit import fit
+from gradcam_cli.models.architecture import Architecture, Recipe
+from gradcam_cli.models.checkpoints.fit import fit
 from gradcam_cli.models.load import load_model
-from gradcam_cli.models.source import Architecture, Recipe
-from gradcam_cli.models.tiny.network import CLASSES, MEAN, TinyNet
+from gradcam_cli.models.sources.tiny.network import CLASSES, MEAN, TinyNet
 from gradcam_cli.records import Preset
-
-from .conftest import tiny_net
+from tests.models.conftest import tiny_net
 
 PICTURE = torch.linspace(-1, 1, 3 * 64 * 64).view(1, 3, 64, 64)
 

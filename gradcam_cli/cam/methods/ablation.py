@@ -9,7 +9,7 @@ import torch
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from gradcam_cli.cam.evidence import Evidence
+    from gradcam_cli.cam.context import Evidence
 
 NUMBERS = 1_000_000
 """Activations that are run at once, at most: 4 MB in float32, which caches hold."""

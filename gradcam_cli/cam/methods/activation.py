@@ -13,8 +13,8 @@ from gradcam_cli.errors import ModelError
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from gradcam_cli.cam.evidence import Evidence
-    from gradcam_cli.cam.watch import Watched
+    from gradcam_cli.cam.context import Evidence
+    from gradcam_cli.cam.layers.trace import Watched
 
 RARE = 2.0
 """Standard deviations above its mean from which a place of a feature map stands out."""

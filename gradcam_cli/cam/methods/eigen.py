@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from gradcam_cli.cam.components import agreeing, first_component, points_of
+from gradcam_cli.cam.pca import agreeing, first_component, points_of
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from gradcam_cli.cam.evidence import Evidence
+    from gradcam_cli.cam.context import Evidence
 
 
 def eigencam(evidence: Evidence) -> Tensor:

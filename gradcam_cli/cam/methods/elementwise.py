@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from gradcam_cli.cam.evidence import Evidence
+    from gradcam_cli.cam.context import Evidence
 
 
 def hirescam(evidence: Evidence) -> Tensor:

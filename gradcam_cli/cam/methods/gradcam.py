@@ -9,7 +9,7 @@ import torch
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from gradcam_cli.cam.evidence import Evidence
+    from gradcam_cli.cam.context import Evidence
 
 NEAREST = 3
 """Classes that Finer-CAM compares with."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from gradcam_cli.cam.evidence import Evidence
+    from gradcam_cli.cam.context import Evidence
 
 AT_ONCE = 16
 """Masked pictures in one forward pass; a third faster than 32 on processors, whose caches are small."""

@@ -1,0 +1,160 @@
+"""The Python API: what ``gradcam image`` does, as a function."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+
+from gradcam_cli.cam.targets import parse_target
+from gradcam_cli.errors import InputError, UsageError
+from gradcam_cli.pipeline.explanation import TOP, Explanation
+from gradcam_cli.pipeline.images.loading import bring, read_for
+from gradcam_cli.pipeline.session import Session
+from gradcam_cli.pipeline.settings import ModelSettings, RenderSettings
+from gradcam_cli.records import Picture
+from gradcam_cli.render.colormap import check_colormap
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Sequence
+
+    import numpy.typing as npt
+
+    from gradcam_cli.models.load import Network
+    from gradcam_cli.records import Activation, Fit, Normalization
+
+
+def explain(
+    picture: str | os.PathLike[str] | bytes | npt.NDArray[np.uint8],
+    *,
+    model: str | Network = "auto",
+    weights: str | os.PathLike[str] | None = None,
+    labels: str | os.PathLike[str] | None = None,
+    layer: str = "auto",
+    target: str | int = "top",
+    method: str = "gradcam",
+    fit: Fit = "whole",
+    input_size: int | None = None,
+    mean: float | Sequence[float] | None = None,
+    std: float | Sequence[float] | None = None,
+    scale_255: bool = False,
+    activation: Activation = "auto",
+    device: str = "auto",
+    colormap: str = "jet",
+    alpha: float = 0.5,
+    alpha_by_intensity: bool = False,
+    normalize: Normalization = "minmax",
+    max_pixels: int | None = None,
+    max_size: int | None = None,
+) -> Explanation:
+    """Explain one picture.
+
+    Args:
+        picture: a path, an encoded picture, or uint8 RGB pixels (H, W, 3).
+        model: name of a network, or one that ``load_model`` has returned; give the latter for many pictures.
+        weights: checkpoint file for ``model``, unless that is loaded already; so with ``labels`` and ``device``.
+        labels: labels file for ``model``.
+        layer: dotted name of the target layer, or ``auto``.
+        target: ``top``, a class index or a label.
+        method: name of the method, as ``gradcam methods`` lists them.
+        fit: ``whole``, ``crop``, ``stretch`` or ``pad``.
+        input_size: side in pixels that overrides the network's preset.
+        mean: subtracted from values of 0…1, one number or one a channel; default: the preset's.
+        std: divided by after that; default: the preset's.
+        scale_255: whether the network takes values of 0…255; ``mean`` and ``std`` are then in such units, 0 and 1 by
+            default.
+        activation: ``softmax``, ``sigmoid`` (each class has its own probability), or ``auto``.
+        device: where the network runs.
+        colormap: name of the colormap.
+        alpha: the heatmap's weight in the overlay, in [0, 1].
+        alpha_by_intensity: whether cold regions stay clear.
+        normalize: ``minmax``, ``max`` or ``none``.
+        max_pixels: larger pictures are refused from their header; default: 178 million.
+        max_size: longest side in pixels of the maps and pictures that are returned; larger pictures are made smaller.
+
+    Returns:
+        The explanation: ``.map`` (float32), ``.grayscale``, ``.heatmap``, ``.overlay`` (uint8) at the picture's
+        size, ``.target``, ``.predictions``, ``.blank``.
+
+    Raises:
+        GradcamError: the picture or the network cannot be used.
+
+    >>> explain("sample_images/cat.jpg", model="tiny").target.label
+    'cat'
+    """
+    loaded = None if isinstance(model, str) else model
+    if loaded is not None and (weights is not None or labels is not None or device != "auto"):
+        raise UsageError(
+            "the network is loaded: weights, labels and device come too late", "give them to load_model instead"
+        )
+    settings = ModelSettings(
+        model=model if isinstance(model, str) else model.name,
+        weights=None if weights is None else Path(weights),
+        labels=None if labels is None else Path(labels),
+        layers=(layer,),
+        targets=tuple(parse_target(str(target))[:1]),
+        methods=(method,),
+        fit=fit,
+        input_size=input_size,
+        mean=_numbers(mean),
+        std=_numbers(std),
+        scale_255=scale_255,
+        activation=activation,
+        device=device,
+    )
+    render = RenderSettings(
+        colormap=check_colormap(colormap), alpha=alpha, by_intensity=alpha_by_intensity, normalize=normalize
+    )
+    if max_size is not None and max_size < 1:
+        raise UsageError(f"a longest side of {max_size} pixels is not possible", "give a whole number from 1 on")
+    session = Session(settings) if loaded is None else _session(settings, loaded)
+    name, read = _read(picture, session, max_pixels, max_size)
+    shown, prepared = bring(session, read, max_size)
+    answer = session.ask_one(prepared)
+    return Explanation(
+        name, shown.pixels, session, answer.maps[0], prepared.geometry, answer.targets[0], answer.predictions[:TOP],
+        render, {"explain": answer.seconds},
+    )  # fmt: skip
+
+
+def _session(settings: ModelSettings, network: Network) -> Session:
+    """Return a session with a loaded network, made of the last one unless the network has changed since.
+
+    To watch, copy and fold a network takes as long as to explain a picture or two.
+    """
+    key = replace(settings, targets=()), network.state
+    known, session = network.kept.get("session", (None, None))
+    if known != key:
+        session = Session(settings, network)
+        network.kept["session"] = key, session
+    same = copy.copy(cast("Session", session))
+    same.settings = replace(settings, layers=same.settings.layers)
+    return same
+
+
+def _numbers(given: float | Sequence[float] | None) -> tuple[float, ...] | None:
+    if given is None:
+        return None
+    return (float(given),) if isinstance(given, (int, float)) else tuple(map(float, given))
+
+
+def _read(
+    picture: str | os.PathLike[str] | bytes | npt.NDArray[np.uint8],
+    session: Session,
+    max_pixels: int | None,
+    max_size: int | None,
+) -> tuple[str, Picture]:
+    if isinstance(picture, np.ndarray):
+        if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3 or not picture.size:
+            raise InputError(
+                f"the picture is {picture.dtype} of shape {picture.shape}", "give uint8 RGB pixels of shape (H, W, 3)"
+            )
+        return "array", Picture(np.ascontiguousarray(picture), (), (picture.shape[0], picture.shape[1]))
+    if isinstance(picture, bytes):
+        return "bytes", read_for(session, picture, "the picture", max_pixels, max_size)
+    path = Path(picture)
+    return str(path), read_for(session, path, str(path), max_pixels, max_size)

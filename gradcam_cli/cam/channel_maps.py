@@ -1,0 +1,64 @@
+"""A layer's feature maps one by one, by what each contributes to a class."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+from gradcam_cli.cam.capture import capture, recording
+from gradcam_cli.cam.context import Question
+from gradcam_cli.cam.targets import Aim
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from gradcam_cli.cam.explainer import Explainer
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelMap:
+    """One feature map.
+
+    Attributes:
+        channel: its number in the layer, from 0.
+        share: of all positive contributions, in [0, 1]; a contribution is Σ_ij α_k·A_kij with Grad-CAM's weights α.
+        values: the feature map A_k, rectified, float32 (h, w).
+    """
+
+    channel: int
+    share: float
+    values: npt.NDArray[np.float32]
+
+
+@recording()
+def channel_maps(explainer: Explainer, picture: torch.Tensor, target: int | Aim, count: int) -> list[ChannelMap]:
+    """Return the feature maps of the explainer's first layer that speak most for a class, the strongest first.
+
+    Args:
+        explainer: for the network and its target layer.
+        picture: normalised, (1, 3, H, W).
+        target: class index, or an aim.
+        count: how many, at most; those that speak against the class are left out.
+
+    Raises:
+        ModelError: the layer has no grid, or the network gives no class scores.
+    """
+    some = next(explainer.network.parameters(), picture)
+    with explainer.running() as (network, layers):
+        captured = capture(network, layers[:1], picture.to(some.device, some.dtype), explainer.tokens)
+    maps = captured.feature_maps[0][0]
+    aim = target if isinstance(target, Aim) else Aim(target)
+    gradient = Question(captured, [aim], explainer.patience).at(0).gradients[0]
+    contributions = (gradient.mean(dim=(1, 2)) * maps.sum(dim=(1, 2))).clamp(min=0)
+    total = float(contributions.sum())
+    if not total > 0:
+        return []
+    strongest = torch.argsort(contributions, descending=True, stable=True)[:count].tolist()
+    return [
+        ChannelMap(channel, float(contributions[channel]) / total, maps[channel].clamp(min=0).cpu().numpy())
+        for channel in strongest
+        if contributions[channel] > 0
+    ]

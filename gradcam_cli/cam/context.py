@@ -1,0 +1,235 @@
+"""What methods may ask for about a batch: computed when the first one asks, kept for all of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from gradcam_cli.cam.capture import capture, differentiated, logits_of, sides
+from gradcam_cli.cam.execution.batch_invariant import versions_of_one, weighted_sums
+from gradcam_cli.cam.execution.partial_forward import Tail, one_of
+from gradcam_cli.cam.function_modes import Guided
+from gradcam_cli.cam.pca import first_component
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from gradcam_cli.cam.capture import Captured
+    from gradcam_cli.cam.targets import Aim
+    from gradcam_cli.records import Activation
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long methods that run the network many times may take.
+
+    Attributes:
+        budget: seconds for one picture, for methods that may leave feature maps out; None lets them choose.
+        progress: told (passes done, passes in all) for a batch.
+    """
+
+    budget: float | None = None
+    progress: Callable[[int, int], None] | None = None
+
+
+class Question:
+    """One aim for each picture of a captured batch. All layers' gradients come from one backward pass.
+
+    Args:
+        captured: what the forward pass left behind.
+        aims: what is asked of each picture.
+        patience: for methods that run the network many times.
+        activation: what makes the logits probabilities.
+        eigen: whether the first principal component of what feature maps add to a map stands for their sum.
+    """
+
+    def __init__(
+        self,
+        captured: Captured,
+        aims: Sequence[Aim],
+        patience: Patience | None = None,
+        activation: Activation = "auto",
+        *,
+        eigen: bool = False,
+    ) -> None:
+        self.captured = captured
+        self.activation = activation
+        self.aims = aims
+        self.patience = patience or Patience()
+        self.eigen = eigen
+        self.shares = torch.zeros_like(sides(captured.logits.detach()), dtype=torch.float32)
+        for row, aim in zip(self.shares, aims, strict=True):
+            row[aim.index] = -1 if aim.negated else 1
+            if aim.against is not None:
+                row[aim.against] = -row[aim.index]
+
+    @cached_property
+    def gradients(self) -> list[torch.Tensor]:
+        """Per target layer ∂logit/∂activation, float32 (N, C, h, w)."""
+        return self.captured.gradients(self.captured.scores(self.shares))
+
+    def input_gradients(self, pictures: torch.Tensor) -> torch.Tensor:
+        """Run the network on pictures in the batch's place and return ∂y/∂picture, float32 (N, 3, H, W)."""
+        leaf = pictures.detach().requires_grad_(True)
+        # The network gets a copy, which it may change in place.
+        found = capture(self.captured.network, [], leaf.clone())
+        return differentiated(found.scores(self.shares), [leaf])[0]
+
+    @cached_property
+    def guided_gradients(self) -> torch.Tensor:
+        """The batch's ``input_gradients`` with negative ones cut at every ReLU, float32 (N, 3, H, W)."""
+        with Guided():
+            return self.input_gradients(self.captured.batch)
+
+    def at(self, layer: int) -> Evidence:
+        """Return what is known at one of the target layers, by its position."""
+        return Evidence(self, layer)
+
+
+class Evidence:
+    """What is known about a batch at one layer, for one aim a picture.
+
+    Args:
+        question: the aim for each picture.
+        layer: position among the target layers.
+    """
+
+    def __init__(self, question: Question, layer: int) -> None:
+        self._question = question
+        self._layer = layer
+        self._captured = question.captured
+
+    @property
+    def aims(self) -> Sequence[Aim]:
+        """What is explained of each picture."""
+        return self._question.aims
+
+    @property
+    def shares(self) -> torch.Tensor:
+        """Each logit's share in the explained score, float32 (N, K): 1 for the class, -1 for one it is held against."""
+        return self._question.shares
+
+    @property
+    def logits(self) -> torch.Tensor:
+        """A logit for every class, float32 (N, K), detached; of a network with one logit (N, 2)."""
+        return sides(self._captured.logits.detach()).float()
+
+    @property
+    def activations(self) -> torch.Tensor:
+        """The layer's feature maps A, float32 (N, C, h, w), detached."""
+        return self._captured.feature_maps[self._layer]
+
+    @property
+    def gradients(self) -> torch.Tensor:
+        """∂y/∂A of the explained score y, float32 (N, C, h, w)."""
+        return self._question.gradients[self._layer]
+
+    def gradients_of(self, shares: torch.Tensor) -> torch.Tensor:
+        """Return ∂/∂A of another weighted sum of the logits: ``shares`` (N, K) → float32 (N, C, h, w)."""
+        return self._captured.gradients(self._captured.scores(shares))[self._layer]
+
+    @cached_property
+    def curvature(self) -> torch.Tensor:
+        """H·A, the Hessian of the explained score times the activation, float32 (N, C, h, w)."""
+        return self._captured.curvature(self._captured.scores(self.shares), self._layer)
+
+    @property
+    def pictures(self) -> torch.Tensor:
+        """What was run, normalised, (N, 3, H, W), of the network's dtype."""
+        return self._captured.batch
+
+    def input_gradients(self, pictures: torch.Tensor) -> torch.Tensor:
+        """Return ∂y/∂picture at pictures in the batch's place, (N, 3, H, W) → float32 (N, 3, H, W)."""
+        return self._question.input_gradients(pictures)
+
+    @property
+    def guided_gradients(self) -> torch.Tensor:
+        """∂y/∂picture of the batch with negative gradients cut at every ReLU, float32 (N, 3, H, W)."""
+        return self._question.guided_gradients
+
+    def on(self, pictures: torch.Tensor) -> Evidence:
+        """Ask the same of pictures in the batch's place, (N, 3, H, W): one forward pass, what is known at the layer."""
+        captured = self._captured
+        found = capture(captured.network, [captured.layers[self._layer]], pictures, captured.tokens)
+        asked = self._question
+        return Question(found, self.aims, asked.patience, asked.activation, eigen=asked.eigen).at(0)
+
+    def weighed(self, weights: torch.Tensor) -> torch.Tensor:
+        """Return Σ_k α_k A_k of the layer's feature maps: weights (N, C) → (N, h, w)."""
+        if self._question.eigen:
+            return self.summed(weights[:, :, None, None] * self.activations)
+        return weighted_sums(weights, self.activations)
+
+    def summed(self, parts: torch.Tensor) -> torch.Tensor:
+        """Add up what each feature map contributes, (N, C, h, w) → (N, h, w).
+
+        Smoothed, their first principal component stands for the sum, which leaves out what few feature maps see: what
+        pytorch-grad-cam calls ``eigen_smooth``, with the sign fixed and nothing centred.
+        """
+        return first_component(parts).to(parts.device) if self._question.eigen else parts.sum(dim=1)
+
+    @torch.no_grad()
+    def run(self, pictures: torch.Tensor) -> torch.Tensor:
+        """Run the network on versions of one picture, (B, 3, H, W), and return the logits, float32 (B, K)."""
+        with versions_of_one():
+            return logits_of(self._captured.network(pictures)).float()
+
+    def score(self, logits: torch.Tensor, picture: int) -> torch.Tensor:
+        """Return a picture's explained score for the network's logits in each row, (B, K) → (B,)."""
+        return sides(logits) @ self.shares[picture].to(logits)
+
+    def probability(self, logits: torch.Tensor, picture: int) -> torch.Tensor:
+        """Return the probability of a picture's class in each row, (B, K) → (B,).
+
+        Held against another class, it is that of the two; negated, that of all others.
+        """
+        aim = self.aims[picture]
+        single = logits.shape[1] == 1
+        if single:
+            logits = torch.cat([torch.zeros_like(logits), logits], dim=1)
+        if aim.against is not None:
+            return torch.sigmoid(logits[:, aim.index] - logits[:, aim.against])
+        each_alone = self._question.activation == "sigmoid" and not single
+        found = (torch.sigmoid(logits) if each_alone else torch.softmax(logits, dim=1))[:, aim.index]
+        return 1 - found if aim.negated else found
+
+    @torch.no_grad()
+    def tail(self, picture: int) -> Tail:
+        """Return the part of the network behind the layer, for one picture of the batch."""
+        captured, one = self._captured, slice(picture, picture + 1)
+        recorded = None
+        if captured.noted:
+            noted = captured.noted[self._layer]()
+            recorded = one_of(noted, picture, len(captured.batch)), captured.logits[one].detach()
+        return Tail(captured.network, captured.layers[self._layer], captured.batch[one], recorded)
+
+    @property
+    def budget(self) -> float | None:
+        """Seconds for one picture, for methods that may leave feature maps out."""
+        return self._question.patience.budget
+
+    def told(self, done: int, total: int) -> None:
+        """Tell how many of a method's passes over the batch are done."""
+        if self._question.patience.progress is not None:
+            self._question.patience.progress(done, total)
+
+    @property
+    def memory(self) -> dict[Any, Any]:
+        """Where methods of a family keep what others of it need too, for all classes of the batch at this layer."""
+        return self._captured.memory[self._layer]
+
+    @property
+    def channel_dim(self) -> int:
+        """Which dimension of the layer's own output, batch first, counts the feature maps."""
+        return {"nchw": 1, "nhwc": 3, "tokens": 2}[self._captured.layouts[self._layer].kind]
+
+    @property
+    def linear_head(self) -> nn.Linear | None:
+        """The network's last linear layer that has an output for each logit, or None."""
+        count = self._captured.logits.shape[1]
+        linear = [module for module in self._captured.network.modules() if isinstance(module, nn.Linear)]
+        return next((module for module in reversed(linear) if module.out_features == count), None)

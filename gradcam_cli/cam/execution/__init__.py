@@ -1,0 +1,1 @@
+"""What only makes the engine faster or its results independent of the batch; no formula is here."""

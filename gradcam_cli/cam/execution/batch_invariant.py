@@ -1,0 +1,95 @@
+"""Kernels whose numbers do not depend on the batch's size and the number of threads.
+
+On processors PyTorch chooses between oneDNN and a matrix product by the batch's size and the number of threads, and
+matrix products round differently for other numbers of rows. Here one choice is made for all: then a picture has the
+same feature maps, scores and map in whatever company it is explained.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from types import MethodType
+from typing import TYPE_CHECKING, cast
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from gradcam_cli.cam.execution import token_linear
+from gradcam_cli.cam.execution.prepacked_conv import Packed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from torch import Tensor
+
+MOST_WEIGHTS = 4_000_000
+"""Of a linear layer that is run a picture at a time: larger ones would be read from memory over and over."""
+
+
+def alike(network: nn.Module) -> None:
+    """Have convolutions and linear layers round the same whatever the batch and the threads, in place.
+
+    Left alone is what runs elsewhere than on a processor with oneDNN, in another precision than float32, or in
+    modules of other classes.
+
+    Args:
+        network: a ``replica``.
+    """
+    if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+        return
+    for module in network.modules():
+        weight = getattr(module, "weight", None)
+        if "forward" in module.__dict__ or not isinstance(weight, torch.Tensor):
+            continue
+        if weight.device.type != "cpu" or weight.dtype != torch.float32:
+            continue
+        if type(module) is nn.Conv2d and module.padding_mode == "zeros" and not isinstance(module.padding, str):
+            module.packed = Packed()  # type: ignore[assignment]
+            module.forward = MethodType(_convolved, module)  # type: ignore[method-assign]
+        elif type(module) is nn.Linear:
+            module.forward = MethodType(_linear, module)  # type: ignore[method-assign]
+
+
+def _convolved(module: nn.Conv2d, x: Tensor) -> Tensor:
+    """Convolve with oneDNN, which PyTorch does not take for small batches and single threads."""
+    packed: Tensor | None = module.packed.convolved(module, x)  # type: ignore[operator, union-attr]
+    if packed is not None:
+        return packed
+    padding = cast("tuple[int, int]", module.padding)
+    if x.ndim != 4 or x.dtype != torch.float32:
+        return F.conv2d(x, module.weight, module.bias, module.stride, padding, module.dilation, module.groups)
+    convolved: Tensor = torch.mkldnn_convolution(
+        x, module.weight, module.bias, padding, module.stride, module.dilation, module.groups
+    )
+    return convolved
+
+
+def _linear(module: nn.Linear, x: Tensor) -> Tensor:
+    """Score pictures one by one: as fast, since a head's weights fit into the processor's cache. Tokens go at once."""
+    if x.ndim == 3:
+        return token_linear.linear(x, module.weight, module.bias)
+    if x.ndim != 2 or len(x) < 2 or module.weight.numel() > MOST_WEIGHTS or getattr(_here, "versions", False):
+        return F.linear(x, module.weight, module.bias)
+    return torch.cat([F.linear(each, module.weight, module.bias) for each in x[:, None]])
+
+
+_here = threading.local()
+
+
+@contextlib.contextmanager
+def versions_of_one() -> Iterator[None]:
+    """While a batch is many versions of one picture, which no other picture changes, let it be scored as a whole."""
+    before = getattr(_here, "versions", False)
+    _here.versions = True
+    try:
+        yield
+    finally:
+        _here.versions = before
+
+
+def weighted_sums(weights: Tensor, maps: Tensor) -> Tensor:
+    """Return Σ_k w_k A_k for each picture alone: (N, C), (N, C, h, w) → (N, h, w)."""
+    sums = [row @ planes.flatten(1) for row, planes in zip(weights, maps, strict=True)]
+    return torch.stack(sums).view(-1, *maps.shape[2:])

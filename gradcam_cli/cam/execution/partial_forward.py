@@ -1,0 +1,164 @@
+"""Running the part of a network behind a layer again, on other outputs of that layer, without the part before it."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from gradcam_cli.cam.capture import logits_of
+from gradcam_cli.cam.execution.batch_invariant import versions_of_one
+from gradcam_cli.cam.layers.layout import first_tensor, with_replaced
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from torch import nn
+
+Recorded = tuple["dict[nn.Module, list[Any]]", Any]
+"""What modules gave, call by call, and what the layer gave."""
+
+SAME = 1e-3
+"""Deviation, relative to the largest logit, up to which a shortened run counts as the same."""
+
+
+class Tail:
+    """What a network does behind a layer, for one picture.
+
+    Of the modules that run before the layer, the outermost give what they gave when the picture was first run, so that
+    nothing in them is computed. That this changes nothing is checked once; where it does, all of the network runs.
+
+    Args:
+        network: in eval mode, used by nobody else meanwhile.
+        layer: a module of it; one that is called more than once is replaced at its last call.
+        picture: (1, 3, H, W).
+        recorded: a forward pass of it that was noted, and its logits, (1, K); without, one is made.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        layer: nn.Module,
+        picture: torch.Tensor,
+        recorded: tuple[Recorded, torch.Tensor] | None = None,
+    ) -> None:
+        self._network, self._layer, self._picture = network, layer, picture
+        if recorded is None:
+            with recording_of(network, layer) as noted:
+                logits = logits_of(network(picture))
+            recorded = noted(), logits
+        (self._given, self._output), logits = recorded
+        activation = first_tensor(self._output, (3, 4))
+        assert activation is not None
+        self.activation: torch.Tensor = activation
+        """What the layer gave, in its own layout, batch first."""
+        self.shortened = True
+        try:
+            again = self(self.activation)
+        except Exception:  # a network may do anything, writing into what it was given among it
+            self.shortened = False
+        else:
+            # A module that runs on both sides of the layer may have answered in another one's place.
+            alike = again.shape == logits.shape
+            self.shortened = alike and bool((again - logits).abs().max() <= SAME * logits.abs().max())
+
+    def __call__(self, outputs: torch.Tensor) -> torch.Tensor:
+        """Run on other outputs of the layer, (B, …) in its own layout; return the logits, (B, K)."""
+        count = len(outputs)
+        replaced = with_replaced(self._output, self.activation, outputs)
+        given = self._given if self.shortened else {self._layer: self._given[self._layer]}
+        with contextlib.ExitStack() as stack:
+            for module, earlier in given.items():
+                then = (lambda: replaced) if module is self._layer else None
+                stack.enter_context(_answering(module, [_repeated(each, count) for each in earlier], then))
+            stack.enter_context(versions_of_one())
+            return logits_of(self._network(self._picture.expand(count, -1, -1, -1)))
+
+
+def beside(network: nn.Module, layer: nn.Module) -> Iterator[nn.Module]:
+    """Yield the children of a layer's ancestors, without these and the layer: what runs before it and behind it."""
+    ancestors = [module for module in network.modules() if layer in set(module.modules())]
+    for ancestor in ancestors:
+        if ancestor is not layer:
+            yield from (child for child in ancestor.children() if child not in ancestors)
+
+
+@contextlib.contextmanager
+def recording_of(network: nn.Module, layer: nn.Module) -> Iterator[Callable[[], Recorded]]:
+    """Note, while the network runs once, what the outermost modules before the layer give, call by call, and the layer.
+
+    Yields what returns it afterwards.
+    """
+    given: list[tuple[nn.Module, Any]] = []
+    before = 0
+
+    def note(module: nn.Module, args: tuple[Any, ...], output: Any) -> None:  # noqa: ANN401
+        nonlocal before
+        if module is layer:
+            before = len(given)
+        given.append((module, _mapped(output, lambda tensor: tensor.detach().clone())))  # it may be written into later
+
+    def noted() -> Recorded:
+        by_module: dict[nn.Module, list[Any]] = {layer: []}
+        for module, output in given[:before]:
+            by_module.setdefault(module, []).append(output)
+        return by_module, given[before][1]
+
+    handles = [module.register_forward_hook(note) for module in {*beside(network, layer), layer}]
+    try:
+        yield noted
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def one_of(recorded: Recorded, picture: int, count: int) -> Recorded:
+    """Return what was noted of one picture in a batch of so many; what is no batch stays as it is."""
+
+    def single(tensor: torch.Tensor) -> torch.Tensor:
+        return tensor[picture : picture + 1] if tensor.ndim and len(tensor) == count else tensor
+
+    given, output = recorded
+    return {module: [_mapped(each, single) for each in calls] for module, calls in given.items()}, _mapped(
+        output, single
+    )
+
+
+@contextlib.contextmanager
+def _answering(module: nn.Module, answers: list[Any], then: Callable[[], Any] | None) -> Iterator[None]:
+    """Let a module's calls give ``answers``, one after the other, then what ``then`` gives, or what it computes."""
+    left = iter(answers)
+    own = module.__dict__.get("forward")
+    forward = module.forward
+
+    def answer(*args: Any, **options: Any) -> Any:  # noqa: ANN401
+        for each in left:
+            return each
+        return then() if then is not None else forward(*args, **options)
+
+    module.forward = answer
+    try:
+        yield
+    finally:
+        if own is None:
+            del module.forward
+        else:
+            module.forward = own
+
+
+def _mapped(output: Any, change: Callable[[torch.Tensor], torch.Tensor]) -> Any:  # noqa: ANN401
+    """Return what a module gave with each of its tensors changed."""
+    if isinstance(output, torch.Tensor):
+        return change(output)
+    if isinstance(output, dict):
+        return type(output)({key: _mapped(value, change) for key, value in output.items()})
+    if isinstance(output, tuple) and hasattr(output, "_fields"):
+        return type(output)(*(_mapped(value, change) for value in output))
+    if isinstance(output, (tuple, list)):
+        return type(output)(_mapped(value, change) for value in output)
+    return output
+
+
+def _repeated(output: Any, count: int) -> Any:  # noqa: ANN401
+    return _mapped(output, lambda tensor: tensor.expand(count, *tensor.shape[1:]) if len(tensor) == 1 else tensor)

@@ -1,0 +1,1 @@
+"""Target layers: which there are, what a run of the network shows of them, where their grid is."""

@@ -1,0 +1,266 @@
+"""Watching a network run once, to learn what its layers return and which convolutions a normalisation follows.
+
+As a rule it runs on the meta device, where tensors have shapes and no values: some hundredths of a second for any
+network, and the same rule for every one.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+from torch.func import functional_call
+
+from gradcam_cli.cam.capture import logits_of, undisturbed
+from gradcam_cli.cam.function_modes import Calls, is_relu
+from gradcam_cli.cam.layers.layout import Layout, first_tensor, layout_of
+from gradcam_cli.errors import ModelError
+
+if TYPE_CHECKING:
+    from gradcam_cli.records import Size
+
+_POOLS = (
+    nn.MaxPool2d, nn.AvgPool2d, nn.LPPool2d, nn.FractionalMaxPool2d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d,
+)  # fmt: skip
+_QUICK_NETWORK = 150_000_000
+"""Parameters up to which one forward pass takes less than a second or so."""
+
+
+class CannotRunError(ModelError):
+    """The network cannot be run on pictures of the size that was tried."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One module's return during the watched run.
+
+    Attributes:
+        name: the module's dotted name.
+        module: the module.
+        output: the tensor it returned.
+        layout: where the grid is in it, or None.
+        pooled: whether it comes straight from a pooling layer.
+        rearranged: whether the module only shows its input under another shape or order.
+    """
+
+    name: str
+    module: nn.Module
+    output: torch.Tensor
+    layout: Layout | None
+    pooled: bool
+    rearranged: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """What was seen.
+
+    Attributes:
+        input_size: (H, W) of the picture.
+        channels: of the picture.
+        calls: every module's returns, in the order of completion.
+        classes: number of class scores.
+        normalised: names of (convolution, batch norm) where the one's output goes to the other and nowhere else,
+            each called once and the convolution's weight read by nothing else.
+        rectifies: whether a ReLU ran, as a module or as a function.
+    """
+
+    input_size: Size
+    channels: int
+    calls: list[Call]
+    classes: int
+    normalised: list[tuple[str, str]]
+    rectifies: bool
+
+
+def watch(network: nn.Module, input_size: Size, channels: int = 3, tokens: Size | None = None) -> Watched:
+    """Run the network once on a blank picture and note what its modules do.
+
+    Args:
+        network: maps (N, C, H, W) to class scores.
+        input_size: (H, W) it is to be run on.
+        channels: C.
+        tokens: (h, w) of the grid that tokens make; None finds it.
+
+    Raises:
+        CannotRunError: the network raises on a picture of that size.
+        ModelError: what it returns is no class scores.
+    """
+    try:
+        return _watch(network, input_size, channels, tokens)
+    except ModelError:
+        raise
+    except Exception as error:
+        height, width = input_size
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise CannotRunError(
+            f"the network cannot be run on a {width}×{height} picture: {reason}",
+            "choose --input-size and --fit to suit it",
+        ) from error
+
+
+@torch.no_grad()
+def _watch(network: nn.Module, input_size: Size, channels: int, tokens: Size | None) -> Watched:
+    """Run the network on the meta device, or for real where it cannot run there."""
+    some = next(iter(network.parameters()), torch.empty(0))
+    shape = (1, channels, *input_size)
+    dtype = some.dtype if some.is_floating_point() else torch.float32
+
+    def run(*, meta: bool) -> Watched:
+        notes = _Notes(network, input_size, tokens)
+        try:
+            if meta:
+                blank = torch.empty(shape, dtype=dtype, device="meta")
+                nothing = _valueless(network)
+                with notes.reads:
+                    # With ties, a module that is in two places would get its meta tensors back instead of its own.
+                    output = functional_call(network, nothing, (blank,), tie_weights=False)
+            else:
+                blank = torch.zeros(shape, dtype=dtype, device=some.device)
+                with notes.reads:
+                    output = network(blank)
+        finally:
+            notes.remove()
+        classes, rectifies = logits_of(output).shape[1], notes.reads.rectifies
+        return Watched(input_size, channels, notes.calls, classes, notes.normalised(), rectifies)
+
+    with undisturbed(network):
+        if not _meta_pays(network):
+            return run(meta=False)
+        try:
+            return run(meta=True)
+        except ModelError:
+            raise
+        except Exception:  # a network may do anything, reading values among it
+            return run(meta=False)
+
+
+def _valueless(network: nn.Module) -> dict[str, torch.Tensor]:
+    """Return a meta tensor for every place of a parameter or buffer, one for all places of the same tensor.
+
+    A module that is in two places counts once.
+    """
+    made: dict[int, torch.Tensor] = {}
+    places: dict[str, torch.Tensor] = {}
+    for prefix, module in network.named_modules():
+        for name, tensor in (
+            *module.named_parameters(prefix, recurse=False, remove_duplicate=False),
+            *module.named_buffers(prefix, recurse=False, remove_duplicate=False),
+        ):
+            places[name] = made.setdefault(id(tensor), tensor.detach().to("meta"))
+    return places
+
+
+def _meta_pays(network: nn.Module) -> bool:
+    """Whether the meta device is the faster way to watch: its kernels import torch's compiler, 1.5 s of start-up.
+
+    Where nothing has imported that already, all but the largest networks are sooner run for real.
+    """
+    size = sum(parameter.numel() for parameter in network.parameters())
+    return "torch._dynamo" in sys.modules or size > _QUICK_NETWORK
+
+
+_METADATA = (bool, int, str, type(None), torch.Size, torch.dtype, torch.device, torch.layout)
+
+
+class _Reads(Calls):
+    """Counts, by the identity of a tensor, the functions that read its values; those of ``reader``'s reader are not.
+
+    Notes whether one of the functions is a ReLU.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count: Counter[int] = Counter()
+        self.reader: int | None = None
+        self.rectifies = False
+        self.resting = False
+        """While hooks look at tensors."""
+
+    def noted(self, function: object, args: tuple[Any, ...], kwargs: dict[str, Any], result: object) -> None:
+        """Count what a call has read."""
+        self.rectifies = self.rectifies or is_relu(function, args, kwargs)
+        if not self.resting and not isinstance(result, _METADATA):
+            for argument in (*args, *kwargs.values()):
+                for each in argument if isinstance(argument, (list, tuple)) else (argument,):
+                    if isinstance(each, torch.Tensor) and id(each) != self.reader:
+                        self.count[id(each)] += 1
+
+
+class _Notes:
+    """Hooks that note, in order of completion, what every module returned."""
+
+    def __init__(self, network: nn.Module, input_size: Size, tokens: Size | None) -> None:
+        self.calls: list[Call] = []
+        self.reads = _Reads()
+        self._input_size, self._tokens = input_size, tokens
+        self._pooled: set[int] = set()
+        self._made: dict[int, str] = {}  # a convolution's output → its name; the calls keep the outputs alive
+        self._weight: dict[str, int] = {}  # convolution → its weight
+        self._norms: list[tuple[int, str]] = []  # a convolution's output, the batch norm that reads it
+        self._handles = []
+        for name, module in network.named_modules():
+            if name:
+                before, after = self._hooks_for(name, module)
+                self._handles += [module.register_forward_pre_hook(before), module.register_forward_hook(after)]
+
+    def _hooks_for(self, name: str, module: nn.Module) -> tuple[Any, Any]:
+        leaf = not any(True for _ in module.children())
+        plain = leaf and not any(True for _ in module.parameters(recurse=False))
+        versions: list[int] = []
+
+        def before(_: nn.Module, args: tuple[Any, ...]) -> None:
+            self.reads.resting = True
+            given = first_tensor(args, (2, 3, 4))
+            versions.append(-1 if given is None else given._version)
+            if type(module) is nn.BatchNorm2d and id(given) in self._made:
+                self.reads.reader = id(given)
+                self._norms.append((id(given), name))
+            if type(module) is nn.Conv2d:
+                self._weight[name] = id(module.weight)
+            self.reads.resting = False
+
+        def after(_: nn.Module, args: tuple[Any, ...], output: Any) -> None:  # noqa: ANN401
+            self.reads.resting, self.reads.reader = True, None
+            note(args, output, versions.pop())
+            self.reads.resting = False
+
+        def note(args: tuple[Any, ...], output: Any, version: int) -> None:  # noqa: ANN401
+            tensor = first_tensor(output, (2, 3, 4))
+            if tensor is None:
+                return
+            if type(module) is nn.Conv2d:
+                self._made[id(tensor)] = name
+                self.reads.count[id(tensor)] = 0  # what another tensor at this address has had
+            if isinstance(module, _POOLS):
+                self._pooled.add(id(tensor))
+            given = first_tensor(args, (2, 3, 4))
+            same = given is not None and (tensor is given or _is_view_of(tensor, given))
+            rearranged = plain and same and tensor._version == version  # an in-place activation counts the version up
+            # The picture is one: an output of several is of windows or patches, each on its own.
+            layout = layout_of(tensor.shape, self._input_size, self._tokens) if tensor.shape[0] == 1 else None
+            self.calls.append(Call(name, module, tensor, layout, id(tensor) in self._pooled, rearranged))
+
+        return before, after
+
+    def remove(self) -> None:
+        for handle in self._handles:
+            handle.remove()
+
+    def normalised(self) -> list[tuple[str, str]]:
+        times, read = Counter(call.name for call in self.calls), self.reads.count
+        return [
+            (name, norm)
+            for tensor, norm in self._norms
+            if times[name := self._made[tensor]] == times[norm] == read[self._weight[name]] == 1 and not read[tensor]
+        ]
+
+
+def _is_view_of(tensor: torch.Tensor, given: torch.Tensor) -> bool:
+    """Whether ``tensor`` shows the values of ``given`` under another shape or order."""
+    base = given._base if given._base is not None else given
+    return tensor._base is base and tensor.numel() == given.numel()

@@ -1,0 +1,79 @@
+"""Methods that look at the network's input: what each pixel's colours do to the score.
+
+Their maps are as large as the input. The largest of the three colours' absolute values stands for the pixel.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from torch.nn import functional as F
+
+from gradcam_cli.cam.methods.gradcam import gradcam
+from gradcam_cli.errors import ModelError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from gradcam_cli.cam.context import Evidence
+    from gradcam_cli.cam.layers.trace import Watched
+
+
+def strongest_colour(gradients: Tensor) -> Tensor:
+    """Return the largest absolute value of the colours: (N, 3, H, W) → (N, H, W)."""
+    return gradients.abs().amax(dim=1)
+
+
+def gradient(evidence: Evidence) -> Tensor:
+    r"""Show how much the score changes with each pixel.
+
+    .. math:: L_{ij} = \max_k \left|\frac{\partial y}{\partial x_{kij}}\right|
+
+    Returns:
+        (N, H, W), at the network's input; so with all methods that look at no layer.
+
+    Source: Simonyan et al., "Deep Inside Convolutional Networks: Visualising Image Classification Models and Saliency
+    Maps", ICLR Workshops 2014, https://arxiv.org/abs/1312.6034, section 3.1.
+    """
+    return strongest_colour(evidence.input_gradients(evidence.pictures))
+
+
+def guided_backprop(evidence: Evidence) -> Tensor:
+    r"""Do as ``gradient``, but send back through every ReLU only what is positive there.
+
+    .. math:: L_{ij} = \max_k \left|R^0_{kij}\right|, \qquad
+              R^l = [f^l > 0] \, [R^{l+1} > 0] \, R^{l+1} \text{ at a ReLU}
+
+    ReLU6 is a ReLU too; other activations pass the gradient on as it is. The map knows little of the class: it shows
+    what the network reacts to.
+
+    Source: Springenberg et al., "Striving for Simplicity: The All Convolutional Net", ICLR Workshops 2015,
+    https://arxiv.org/abs/1412.6806, section 3.4.
+    """
+    return strongest_colour(evidence.guided_gradients)
+
+
+def guided_gradcam(evidence: Evidence) -> Tensor:
+    r"""Multiply guided backpropagation by Grad-CAM: details, where they speak for the class.
+
+    .. math:: L_{ij} = \max_k \left|R^0_{kij} \cdot \mathrm{up}(\mathrm{relu}(L^{\text{Grad-CAM}}))_{ij}\right|
+
+    Grad-CAM's map is upsampled bilinearly to the input (half-pixel centres).
+
+    Returns:
+        (N, H, W), at the network's input.
+
+    Source: Selvaraju et al., "Grad-CAM: Visual Explanations from Deep Networks via Gradient-based Localization",
+    ICCV 2017, https://arxiv.org/abs/1610.02391, section 3.1.
+    """
+    coarse = gradcam(evidence).clamp(min=0)[:, None]
+    size = evidence.pictures.shape[2:]
+    return strongest_colour(
+        evidence.guided_gradients * F.interpolate(coarse, size, mode="bilinear", align_corners=False)
+    )
+
+
+def needs_relu(watched: Watched, layer: str) -> None:
+    """Raise ModelError when the network has no ReLU, where guided backpropagation is the plain gradient."""
+    if not watched.rectifies:
+        raise ModelError("guided backpropagation needs ReLUs, and the network has none", "choose --method smoothgrad")

@@ -1,0 +1,158 @@
+"""From logits to probabilities and classes, and from targets, as typed, to the classes that they name."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cached_property
+from typing import TYPE_CHECKING, overload
+
+from gradcam_cli.cam.targets import Aim, Target
+from gradcam_cli.errors import ModelError
+from gradcam_cli.records import Activation, Prediction
+
+if TYPE_CHECKING:
+    from gradcam_cli.cam.targets import Logits
+
+
+def class_named(label: str, labels: Sequence[str] | None) -> int:
+    """Return the index of the class whose label is ``label``, case-insensitively, or contains it where only one does.
+
+    Raises:
+        ModelError: the network has no labels, or no class or more than one answers to it.
+    """
+    if labels is None:
+        raise ModelError(
+            f"this network has no labels to look '{label}' up in", "give a class index, or add --labels FILE"
+        )
+    wanted = label.casefold()
+    folded = [known.casefold() for known in labels]
+    # "tench, Tinca tinca" is called by either of its names.
+    named = [i for i, known in enumerate(folded) if known == wanted or wanted in known.split(", ")]
+    found = named or [i for i, known in enumerate(folded) if wanted in known]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        candidates = ", ".join(f"{labels[i]} ({i})" for i in found[:6]) + (", …" if len(found) > 6 else "")
+        raise ModelError(
+            f"the label '{label}' fits {len(found)} classes", f"give one of them by its index: {candidates}"
+        )
+    close = difflib.get_close_matches(wanted, folded, 3, 0.6)
+    near = ", ".join(labels[folded.index(match)] for match in close)
+    raise ModelError(f"no class is called '{label}'", f"did you mean {near}?" if near else "give a class index instead")
+
+
+def activation_for(count: int, wanted: Activation) -> Activation:
+    """Return what makes ``count`` logits probabilities, ``softmax`` or ``sigmoid``; one logit takes the latter."""
+    return "sigmoid" if count == 1 or wanted == "sigmoid" else "softmax"
+
+
+def probabilities(logits: Logits | Sequence[float], activation: Activation = "auto") -> list[float]:
+    """Return the classes' probabilities.
+
+    Args:
+        logits: of one picture.
+        activation: ``sigmoid`` gives each class its own, independent of the others; otherwise they sum to one. For a
+            single logit they are (1 − sigmoid, sigmoid) in any case.
+    """
+    import numpy as np  # by now it is loaded; to read a target does not take it
+
+    scores = np.asarray([0.0, *logits] if len(logits) == 1 else logits, np.float64)
+    with np.errstate(invalid="ignore"):  # scores that are not finite make chances that are not: whoever asked is told
+        if activation == "sigmoid" and len(logits) > 1:
+            powers = np.exp(-np.abs(scores))
+            chances = np.where(scores >= 0, 1, powers) / (1 + powers)
+        else:
+            powers = np.exp(scores - scores.max())
+            chances = powers / powers.sum()
+    found: list[float] = chances.tolist()
+    return found
+
+
+def label_of(index: int, labels: Sequence[str] | None) -> str:
+    """Return the class's label, or ``class 3`` where there are none."""
+    return labels[index] if labels is not None else f"class {index}"
+
+
+class Ranking(Sequence[Prediction]):
+    """Every class of one picture, the most probable first; ties go to the lower index.
+
+    Sorted when a rank is first asked for, and not before: a frame of a clip, whose class is known, needs none.
+
+    Args:
+        chances: the probability of each class.
+        labels: the network's, or None.
+    """
+
+    def __init__(self, chances: Sequence[float], labels: Sequence[str] | None) -> None:
+        self.chances = chances
+        self.labels = labels
+
+    @cached_property
+    def _order(self) -> list[int]:
+        return sorted(range(len(self.chances)), key=self.chances.__getitem__, reverse=True)
+
+    def __len__(self) -> int:
+        """Return the number of classes."""
+        return len(self.chances)
+
+    @overload
+    def __getitem__(self, rank: int) -> Prediction: ...
+    @overload
+    def __getitem__(self, rank: slice) -> list[Prediction]: ...
+    def __getitem__(self, rank: int | slice) -> Prediction | list[Prediction]:
+        """Return the prediction at ``rank``, counted from 0."""
+        if isinstance(rank, slice):
+            return [self.of(index) for index in self._order[rank]]
+        return self.of(self._order[rank])
+
+    def of(self, index: int) -> Prediction:
+        """Return the prediction for the class ``index``."""
+        return Prediction(index, label_of(index, self.labels), self.chances[index])
+
+    def told(self, aim: Aim) -> Prediction:
+        """Return the prediction for an aim's class, its label saying what is compared or negated."""
+        plain = self.of(aim.index)
+        if aim.against is not None:
+            return replace(plain, label=f"{plain.label} vs {label_of(aim.against, self.labels)}")
+        return replace(plain, label=f"not {plain.label}") if aim.negated else plain
+
+
+def predictions(
+    logits: Logits | Sequence[float], labels: Sequence[str] | None, activation: Activation = "auto"
+) -> Ranking:
+    """Return what the network gives to every class; ``activation`` as ``probabilities`` takes it."""
+    return Ranking(probabilities(logits, activation), labels)
+
+
+def resolve(targets: Sequence[Target], ranked: Ranking, labels: Sequence[str] | None) -> list[Aim]:
+    """Return what each of ``targets`` asks for.
+
+    Args:
+        targets: wishes.
+        ranked: the picture's classes, the most probable first.
+        labels: the network's.
+
+    Raises:
+        ModelError: a label, an index or a rank that the network does not have.
+    """
+    aims = []
+    for target in targets:
+        against = None if target.against is None else _index_of(target.against, ranked, labels)
+        index = _index_of(target, ranked, labels)
+        if index == against:
+            raise ModelError(f"'{target.name}' compares a class with itself", "name two different classes")
+        aims.append(Aim(index, against, target.negated))
+    return aims
+
+
+def _index_of(target: Target, ranked: Ranking, labels: Sequence[str] | None) -> int:
+    if target.label is not None:
+        return class_named(target.label, labels)
+    if max(target.index or 0, (target.rank or 1) - 1) >= len(ranked):
+        raise ModelError(
+            f"there is no class '{replace(target, against=None, negated=False).name}': the network has {len(ranked)}",
+            f"give an index up to {len(ranked) - 1}, or top:{len(ranked)} at most",
+        )
+    return ranked[target.rank - 1].index if target.rank else target.index or 0

@@ -1,0 +1,74 @@
+"""``gradcam image``: still pictures."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gradcam_cli.cli.console import Voice
+from gradcam_cli.cli.options.network import model_options
+from gradcam_cli.cli.options.settings import model_settings, plan_for, render_settings
+from gradcam_cli.cli.options.shared import (
+    batch_options,
+    image_options,
+    input_options,
+    output_options,
+    render_options,
+    run_options,
+)
+from gradcam_cli.cli.options.types import SectionCommand
+from gradcam_cli.cli.runner import Report
+from gradcam_cli.media.suffixes import PICTURE_SUFFIXES
+from gradcam_cli.pipeline.settings import RunSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from gradcam_cli.pipeline.outcome import Outcome
+    from gradcam_cli.pipeline.session import Session
+    from gradcam_cli.records import Job
+
+EXAMPLES = """\b
+Examples:
+  gradcam image cat.jpg
+  gradcam image photos/ --recursive -o maps --skip-existing
+  gradcam image dog.jpg -m resnet50 -t 'golden retriever' --colormap turbo
+  gradcam image scan.png -m resnet18 -w mine.pth --labels classes.txt --json
+  curl -s https://example.org/dog.jpg | gradcam image -
+"""
+
+
+@click.command(short_help="Explain pictures: grayscale map, heatmap, overlay.", cls=SectionCommand, epilog=EXAMPLES)
+@click.argument("inputs", metavar="PATH...", nargs=-1)
+@input_options
+@output_options
+@image_options
+@model_options
+@render_options
+@batch_options(8, "Pictures")
+@run_options
+def image(inputs: tuple[str, ...], **chosen: Any) -> int:  # noqa: ANN401
+    """Explain pictures: files, directories, quoted globs, or - for a picture on stdin.
+
+    For each picture a grayscale map, a heatmap and an overlay are written; their paths go to stdout, the predicted
+    classes to stderr.
+    """
+    model = model_settings(chosen)
+    render = render_settings(chosen)
+    plan = plan_for(inputs, chosen, model, kinds=render.kinds, suffixes=PICTURE_SUFFIXES, picture_format=render.format)
+    voice = Voice(quiet=chosen["quiet"], verbose=chosen["verbose"])
+    settings = RunSettings(
+        batch_size=chosen["batch_size"],
+        fail_fast=chosen["fail_fast"],
+        max_pixels=chosen["max_pixels"],
+        max_size=chosen["max_size"],
+        render=render,
+    )
+
+    def outcomes(session: Session, jobs: Sequence[Job]) -> Iterable[Outcome]:
+        from gradcam_cli.pipeline.images.run import Run
+
+        return Run(jobs, session, settings)
+
+    return Report(voice, plan, as_json=chosen["as_json"]).work(model, outcomes, fail_fast=settings.fail_fast)

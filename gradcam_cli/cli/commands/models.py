@@ -1,0 +1,79 @@
+"""``gradcam models``: which networks can be named."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import click
+
+from gradcam_cli.cli.console import print_result
+from gradcam_cli.models.names import has_timm, is_timm
+
+if TYPE_CHECKING:
+    from gradcam_cli.models.architecture import Entry
+
+HEADINGS = ("MiB", "parameters", "top-1 %", "input")
+
+EPILOG = """\b
+Examples:
+  gradcam models
+  gradcam models 'resnet*'
+  gradcam models 'timm:convnext*'
+"""
+
+
+@click.command(short_help="List the networks that are known by name.", epilog=EPILOG)
+@click.argument("pattern", default="")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+def models(pattern: str, *, as_json: bool) -> None:
+    """List the networks that --model takes by name: those that match PATTERN, a glob or a part of the name.
+
+    For each the size of its weights, its parameters, its top-1 accuracy on ImageNet, the side of its input, and whether
+    its weights are on this machine. timm's networks, if that is installed, are listed when PATTERN begins with timm:.
+    On a pipe the columns are separated by tabs.
+    """
+    from gradcam_cli.models.catalogue import find
+
+    entries = find(pattern)
+    if as_json:
+        for entry in entries:
+            print_result(json.dumps(asdict(entry)))
+    elif sys.stdout.isatty():
+        _print_table(entries)
+    else:
+        for entry in entries:
+            print_result("\t".join([entry.name, *_figures(entry, ""), "cached" if entry.cached else ""]))
+    if not is_timm(pattern) and has_timm():
+        click.echo(
+            "timm's networks are listed by: gradcam models 'timm:*', or a pattern such as 'timm:resnet*'", err=True
+        )
+
+
+def _figures(entry: Entry, separator: str) -> tuple[str, str, str, str]:
+    """Return size, parameters, accuracy and input in words, empty where not known."""
+    return (
+        "" if entry.mebibytes is None else f"{entry.mebibytes:.1f}",
+        "" if entry.parameters is None else f"{entry.parameters:{separator}}",
+        "" if entry.accuracy is None else f"{entry.accuracy:.1f}",
+        str(entry.input),
+    )
+
+
+def _print_table(entries: list[Entry]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column("name", overflow="fold")
+    figures = [_figures(entry, ",") for entry in entries]
+    known = [position for position in range(len(HEADINGS)) if any(row[position] for row in figures)]
+    for position in known:
+        table.add_column(HEADINGS[position], justify="right", no_wrap=True)
+    table.add_column("", no_wrap=True)
+    for entry, row in zip(entries, figures, strict=True):
+        mark = "◂ here" if entry.cached else ""
+        table.add_row(entry.name, *(row[each] for each in known), mark, style="bold" if entry.cached else None)
+    Console(highlight=False).print(table)

@@ -1,0 +1,126 @@
+"""The process around the command: closed streams, signals, the exit code. Light, so that signals are heard early."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import gc
+import os
+import signal
+import sys
+import threading
+import weakref
+from typing import TYPE_CHECKING, NoReturn
+
+from gradcam_cli.cli.console import print_interrupted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from types import FrameType
+
+SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+"""What ends a run in an orderly way: part files are removed, what was finished stays."""
+
+
+_last: weakref.ref[Stopped] | None = None
+"""What the last signal that was to end the run has raised."""
+
+
+class Stopped(BaseException):
+    """A signal asks the process to end.
+
+    Not a KeyboardInterrupt: for one that has passed through C code, Python ends by a signal, whatever the exit code.
+
+    Attributes:
+        code: exit code that a shell gives a process which that signal has ended: 130 for Ctrl-C.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.code = 128 + number
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line and leave the process with its exit code.
+
+    Args:
+        arguments: without the program's name; the process's own when None.
+    """
+    gc.disable()  # until `collect_from_now`
+    fill_closed_streams()
+    try:
+        _listen()
+        from gradcam_cli.cli.main import run  # here, since Ctrl-C may come while it is imported
+
+        code = run(arguments)
+        _handle(_pass_over)  # nothing is left to be stopped
+    except Stopped as stopped:
+        _handle(_pass_over)
+        print_interrupted()
+        code = stopped.code
+    _handle(signal.SIG_IGN)  # also when Python has taken its own handlers away
+    _leave(code)
+
+
+def _leave(code: int) -> NoReturn:
+    """End the process as it is: to be taken down in good order libraries, torch above all, want time and memory."""
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):  # it is closed, or the disk is full, which was said before
+            stream.flush()
+    os._exit(code)
+
+
+def fill_closed_streams() -> None:
+    """Put the null device in the place of standard streams that were closed (``>&-``).
+
+    Otherwise the next file to be opened gets the stream's number, and a library's messages are written into it.
+    """
+    for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free, which is this one
+        if getattr(sys, name) is None:
+            stream = open(number, mode, encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115
+            setattr(sys, name, stream)
+
+
+def _listen() -> None:
+    for number in SIGNALS:
+        if signal.getsignal(number) != signal.SIG_IGN:  # as nohup wishes, and shells for what runs in the background
+            signal.signal(number, _stop)
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    """End the run. One signal is enough, another would tear apart how it is wound up; unless the first was lost."""
+    global _last
+    if threading.active_count() == 1 and _imports(frame):
+        # Out of an import no exception comes safely: libraries swallow it, take it for an error of theirs, or abort.
+        # With no other thread at work nothing is half-written.
+        print_interrupted()
+        sys.stderr.flush()
+        os._exit(128 + number)
+    if _last is None or _last() is None:
+        stopped = Stopped(number)
+        _last = weakref.ref(stopped)
+        try:
+            raise stopped
+        finally:
+            del stopped  # its traceback holds this frame, which would hold it even when it is lost
+
+
+def _imports(frame: FrameType | None) -> bool:
+    """Whether a module is being imported at a frame, or by what has called it."""
+    while frame is not None and frame.f_code.co_filename != "<frozen importlib._bootstrap>":
+        frame = frame.f_back
+    return frame is not None
+
+
+def _pass_over(number: int, frame: FrameType | None) -> None:
+    """Do nothing. Unlike SIG_IGN this may be set while a signal is waiting, without a complaint of Python's."""
+
+
+def _handle(handler: Callable[[int, FrameType | None], None] | signal.Handlers) -> None:
+    for number in SIGNALS:
+        signal.signal(number, handler)

@@ -1,0 +1,132 @@
+"""The options that say which network is asked, and what about."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from gradcam_cli.cam.methods.registry import check_method
+from gradcam_cli.cam.targets import Target, parse_target
+from gradcam_cli.cli.options.types import FILE, Checked, Finite, Function, grid, numbers, option, options
+from gradcam_cli.models.code_spec import parse_argument
+from gradcam_cli.models.names import check_name
+from gradcam_cli.pipeline.settings import MAX_INPUT, MIN_INPUT
+from gradcam_cli.records import ACTIVATIONS, FITS, FUSIONS, PRECISIONS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_MODEL_HELP = (
+    "A name that 'gradcam models' lists, timm:NAME, code of your own (FILE.py:FUNCTION, package.module:CLASS), or "
+    "'auto': the one that --weights are for; without them mobilenet_v2 if its weights are at hand or can be fetched, "
+    "otherwise 'tiny' (bundled, offline)."
+)
+
+_one_model = options(
+    "Network",
+    option("-m", "--model", type=Checked("NAME", check_name), default="auto", show_default=True, help=_MODEL_HELP),
+)
+
+_several_models = options(
+    "Network",
+    option(
+        "-m", "--model", "models", type=Checked("NAME", check_name), multiple=True, default=("auto",),
+        help=f"{_MODEL_HELP} Repeat for several.",
+    ),
+)  # fmt: skip
+
+_how_to_explain = options(
+    "Network",
+    option(
+        "--model-arg", "arguments", type=Checked("NAME=VALUE", parse_argument), multiple=True,
+        help="Argument for code of your own; repeat for several.",
+    ),
+    option(
+        "-w", "--weights", type=FILE, metavar="FILE",
+        help="Checkpoint (.pth, .pt, .ckpt, .safetensors) or exported network (.pt2); nothing in it is executed.",
+    ),
+    option("--labels", type=FILE, metavar="FILE", help="Class names: a text file, one a line, or JSON."),
+    option(
+        "-l", "--layer", "layers", metavar="NAME", multiple=True, default=("auto",),
+        help="Target layer, as in layer4.1 or features.-1; repeat for several, or all. Default: the last with a grid.",
+    ),
+    option(
+        "--reshape", type=Checked("HxW", grid), metavar="HxW",
+        help="The grid that a transformer's last tokens make, where the one that is found is wrong.",
+    ),
+    option("--fuse", type=click.Choice(FUSIONS), help="Make one map of several layers'."),
+    option(
+        "-t", "--target", "targets", type=Checked("CLASS", parse_target), multiple=True, default=("top",),
+        help="Class to explain: top (default), top:3, an index or a label; 'A vs B' for what tells A from B, not:A for "
+        "what speaks against A; repeat for several.",
+    ),
+    option(
+        "--method", "methods", type=Checked("NAME", check_method), multiple=True, default=("gradcam",),
+        help="The formula: gradcam (default) or another that 'gradcam methods' lists; repeat for several, or all.",
+    ),
+    option(
+        "--budget", type=Finite(0, min_open=True), metavar="SECONDS",
+        help="For a picture with faster-scorecam: as many feature maps as that allows, instead of 64.",
+    ),
+    option(
+        "--augment-smooth", is_flag=True,
+        help="Average the maps of six versions: flipped or not, at 0.9, 1 and 1.1 times the brightness.",
+    ),
+    option(
+        "--eigen-smooth", is_flag=True,
+        help="Keep the main component of what the feature maps add up to: less noise.",
+    ),
+    option(
+        "--fit", type=click.Choice(FITS), default="whole", show_default=True,
+        help="How a picture meets the input: all of it with its aspect, the training crop, stretched, or padded.",
+    ),
+    option(
+        "--input-size", type=click.IntRange(MIN_INPUT, MAX_INPUT), metavar="PIXELS",
+        help="Side of the input, for a network of your own.",
+    ),
+    option(
+        "--mean", type=Checked("A,B,C", numbers), metavar="A,B,C",
+        help="Subtracted from values of 0…1, per channel or one number; default: the network's.",
+    ),
+    option(
+        "--std", type=Checked("A,B,C", numbers), metavar="A,B,C",
+        help="Divided by after that; default: the network's.",
+    ),
+    option(
+        "--scale-255", is_flag=True,
+        help="The network takes values of 0…255; --mean and --std are then in such units, 0 and 1 by default.",
+    ),
+    option(
+        "--activation", type=click.Choice(ACTIVATIONS), default="auto", show_default=True,
+        help="What makes scores probabilities: sigmoid for a network of several labels at once. auto: softmax, or "
+        "sigmoid for one score.",
+    ),
+    option(
+        "--device", metavar="NAME", default="auto", show_default=True,
+        help="cpu, cuda, cuda:1, mps, xpu; auto takes a GPU if there is one.",
+    ),
+    option(
+        "--precision", type=click.Choice(PRECISIONS), default="float32", show_default=True,
+        help="Of the network's numbers; the lower ones are faster where machines have them.",
+    ),
+    option(
+        "--no-optimize", "optimize", is_flag=True, flag_value=False, default=True,
+        help="Run the network as it is: batch norms are not folded into convolutions. Slower, the same maps.",
+    ),
+)  # fmt: skip
+
+
+def model_options(function: Function) -> Function:
+    """Add the options for one network and how it explains."""
+    return _one_model(_how_to_explain(function))
+
+
+def models_options(function: Function) -> Function:
+    """Add the options for several networks and how they explain."""
+    return _several_models(_how_to_explain(function))
+
+
+def flat(wishes: Iterable[Iterable[Target]]) -> tuple[Target, ...]:
+    """Join what several ``--target`` ask for, each wish once."""
+    return tuple(dict.fromkeys(target for each in wishes for target in each))

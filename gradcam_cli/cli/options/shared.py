@@ -1,0 +1,187 @@
+"""Options that commands share, but for the network's, in the sections in which ``--help`` shows them.
+
+Each option that takes one value can also be set in the environment: ``--output-dir`` by ``GRADCAM_OUTPUT_DIR``.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from gradcam_cli.cli.options.types import (
+    FILE,
+    Checked,
+    Finite,
+    Function,
+    Several,
+    count,
+    exact,
+    longest_side,
+    option,
+    options,
+    rate,
+)
+from gradcam_cli.pipeline.settings import AXES, FORMATS, KINDS, MOVING_KINDS, SWEEPS
+from gradcam_cli.records import CODECS, FIGURE_FORMATS, NORMALIZATIONS, PICTURE_QUALITY, VIDEO_QUALITY
+from gradcam_cli.render.colormap import check_colormap
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+input_options = options(
+    "Inputs",
+    option(
+        "--from-file", metavar="LIST", help="Take inputs from a file, one path a line; - reads the list from stdin."
+    ),
+    option("-r", "--recursive", is_flag=True, help="Search the subfolders of directories."),
+    option(
+        "--max-pixels", type=Checked("N", count), metavar="N",
+        help="Refuse larger pictures and frames undecoded; 200M is 200 million. Default: 178M, of videos 67M.",
+    ),
+)  # fmt: skip
+
+output_options = options(
+    "Outputs",
+    option(
+        "-o", "--output-dir", type=FILE, metavar="DIR", default=Path("gradcam_output"), show_default=True,
+        help="Where files go; made when missing.",
+    ),
+    option(
+        "--name-from", type=click.Choice(("stem", "path")), default="stem", show_default=True,
+        help="Name files by the input's name, or by its whole path.",
+    ),
+    option("--skip-existing", is_flag=True, help="Skip inputs whose files all exist: resumes a run."),
+    option("--no-overwrite", is_flag=True, help="Stop before anything is done if a file exists."),
+)  # fmt: skip
+
+image_options = options(
+    "Outputs",
+    option(
+        "--save", type=Several(KINDS), default="grayscale,heatmap,overlay", show_default=True,
+        help=f"What to write: {', '.join(KINDS)}. 'map' is float32 .npy.",
+    ),
+    option(
+        "--format", "picture_format", type=click.Choice(FORMATS), default="png", show_default=True,
+        help="Of the pictures written.",
+    ),
+    option(
+        "--quality", type=click.IntRange(1, 100), metavar="1…100", default=PICTURE_QUALITY, show_default=True,
+        help="Of jpg and webp.",
+    ),
+    longest_side("what is written; larger pictures are made smaller"),
+)  # fmt: skip
+
+moving_options = options(
+    "Outputs",
+    option(
+        "--save", type=Several(MOVING_KINDS), default="grayscale,heatmap,overlay", show_default=True,
+        help=f"What to write: {', '.join(MOVING_KINDS)}.",
+    ),
+    option("--caption", is_flag=True, help="Write class and probability into the overlay."),
+    option("--side-by-side", is_flag=True, help="Put the source beside the overlay."),
+    option("--keep-partial", is_flag=True, help="When stopped, keep what is done, playable, as NAME.partial.mp4."),
+    option("--gif-fps", type=Checked("N", rate), metavar="N", help="Most frames per second of GIFs."),
+    option("--gif-width", type=click.IntRange(1, 65_535), metavar="PIXELS", help="Most pixels across of GIFs."),
+)  # fmt: skip
+
+video_options = options(
+    "Outputs",
+    option("--gif", is_flag=True, help="Write the overlay as a GIF too."),
+    option(
+        "--codec", type=click.Choice(CODECS), default="h264", show_default=True,
+        help="H.264 plays everywhere; the others are smaller and slower.",
+    ),
+    option(
+        "--quality", type=click.IntRange(1, 100), metavar="1…100", default=VIDEO_QUALITY, show_default=True,
+        help=f"Of videos; {VIDEO_QUALITY} is hard to tell from the source.",
+    ),
+    option("--no-audio", is_flag=True, help="Leave the sound out."),
+)  # fmt: skip
+
+sweep_options = options(
+    "Stills that move",
+    option("--sweep", type=click.Choice(SWEEPS), help="Animate a still picture: its maps one after another."),
+    option(
+        "--count", type=click.IntRange(1), metavar="N", help="Channels (default 64) or classes (5) to show, at most."
+    ),
+)
+
+part_options = options(
+    "Which frames",
+    option("--start", type=Checked("SECONDS", exact), metavar="SECONDS", help="Leave out what comes before."),
+    option("--end", type=Checked("SECONDS", exact), metavar="SECONDS", help="Leave out what comes from there on."),
+    option(
+        "--fps", type=Checked("N", rate), metavar="N",
+        help="Take frames at this rate; default: the source's own times.",
+    ),
+    longest_side("the frames"),
+)  # fmt: skip
+
+steady_options = options(
+    "Which frames",
+    option("--stride", type=click.IntRange(1), metavar="N", default=1, show_default=True, help="Keep every Nth frame."),
+    option("--per-frame-target", is_flag=True, help="Explain each frame's own class instead of the clip's."),
+    option(
+        "--normalize-over", type=click.Choice(("clip", "frame")), default="clip", show_default=True,
+        help="What shares one scale; a clip's does not flicker.",
+    ),
+    option(
+        "--smooth", type=Finite(0), metavar="SECONDS", default=0.0, show_default=True,
+        help="Smooth maps over time with this time constant, whatever the frame rate.",
+    ),
+)  # fmt: skip
+
+render_options = options(
+    "Looks",
+    option(
+        "--colormap", type=Checked("NAME", check_colormap), default="jet", show_default=True,
+        help="jet, turbo, viridis, inferno, magma, hot or any other of OpenCV's.",
+    ),
+    option(
+        "--alpha", type=Finite(0, 1), metavar="0…1", default=0.5, show_default=True,
+        help="The heatmap's weight in the overlay.",
+    ),
+    option("--alpha-by-intensity", is_flag=True, help="Weigh each pixel by its heat too: cold regions stay clear."),
+    option(
+        "--normalize", type=click.Choice(NORMALIZATIONS), default="minmax", show_default=True,
+        help="How the map is brought to 0…1.",
+    ),
+)  # fmt: skip
+
+
+compare_options = options(
+    "Figure",
+    option("--rows", type=click.Choice(AXES), help="What differs from row to row; default: the shorter of two."),
+    option("--columns", type=click.Choice(AXES), help="What differs from column to column; default: the longer."),
+    option(
+        "--format", "formats", type=Several(FIGURE_FORMATS), default="png,pdf", show_default=True,
+        help="Of the figure: png, pdf or both.",
+    ),
+    option(
+        "--width", type=Finite(40, 400), metavar="MM", default=178, show_default=True,
+        help="Of the figure, in millimetres at 300 dpi; 178 is two columns of a journal.",
+    ),
+)  # fmt: skip
+
+
+def batch_options(usual: int, what: str) -> Callable[[Function], Function]:
+    """Return the option for how much is run at once: ``usual`` of what a command is about."""
+    return options(
+        "Running",
+        option(
+            "--batch-size", type=click.IntRange(1, 4096), metavar="N", default=usual, show_default=True,
+            help=f"{what} in one forward pass, at most.",
+        ),
+    )  # fmt: skip
+
+
+run_options = options(
+    "Running",
+    option("--fail-fast", is_flag=True, help="Stop at the first input that fails."),
+    option("--json", "as_json", is_flag=True, help="One JSON object a line on stdout instead of paths."),
+    option("-q", "--quiet", is_flag=True, help="Say nothing but errors."),
+    option("-v", "--verbose", is_flag=True, help="Explain choices: which layer, and why."),
+)

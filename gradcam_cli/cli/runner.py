@@ -1,0 +1,145 @@
+"""What every command does with a plan: load the network, tell what comes of each input, know the exit code."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from gradcam_cli.cli.tuning import collect_from_now, hold_memory
+from gradcam_cli.errors import ExitCode, GradcamError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from pathlib import Path
+
+    from gradcam_cli.cli.console import Voice
+    from gradcam_cli.pipeline.clips.explanation import ClipExplanation
+    from gradcam_cli.pipeline.clips.run import ClipOutcome
+    from gradcam_cli.pipeline.explanation import Explanation
+    from gradcam_cli.pipeline.outcome import Outcome
+    from gradcam_cli.pipeline.session import Session
+    from gradcam_cli.pipeline.settings import ModelSettings
+    from gradcam_cli.plan.make import Plan
+    from gradcam_cli.records import Job
+
+    AnyOutcome: TypeAlias = Outcome | ClipOutcome
+    Outcomes: TypeAlias = Callable[[Session, Sequence[Job]], Iterable[AnyOutcome]]
+    """Makes the run over jobs with a loaded network."""
+
+
+SAID = 6
+"""Layers that are named one by one; of more the first and the last."""
+
+
+class Report:
+    """Does the plan's work, says what comes of it, and knows the exit code."""
+
+    def __init__(self, voice: Voice, plan: Plan, *, as_json: bool) -> None:
+        self._voice = voice
+        self._plan = plan
+        self._as_json = as_json
+        self._done = 0
+        self._failed: list[str] = []
+
+    def work(self, model: ModelSettings, outcomes: Outcomes, *, fail_fast: bool, bar: bool = True) -> int:
+        """Do the work and return the exit code.
+
+        Args:
+            model: the network to load.
+            outcomes: makes the run over the plan's jobs.
+            fail_fast: whether an input that is known to fail ends it all before it begins.
+            bar: whether a bar counts the inputs.
+        """
+        for given, error in self._plan.failed:
+            self._fail(given, error)
+        if self._failed and fail_fast:
+            return ExitCode.FAILED
+        started = time.perf_counter()
+        if self._plan.jobs:
+            self._explain(model, outcomes, bar=bar)
+        self._sum_up(time.perf_counter() - started)
+        if not self._failed:
+            return ExitCode.OK
+        return ExitCode.PARTIAL if self._done or self._plan.skipped else ExitCode.FAILED
+
+    def load(self, model: ModelSettings) -> Session:
+        """Load a network and say which it is."""
+        from gradcam_cli.pipeline.session import Session
+
+        collect_from_now()
+        with self._voice.download() as progress:
+            session = Session(model, progress=progress)
+        session.follow(self._voice.steps, self._voice.warn)
+        self._introduce(session)
+        return session
+
+    def _explain(self, model: ModelSettings, outcomes: Outcomes, *, bar: bool) -> None:
+        hold_memory()
+        session = self.load(model)
+        if self._plan.options.parts == model.parts != session.settings.parts:  # what layers are called is known now
+            self._plan = self._plan.with_parts(session.settings.parts)
+        jobs = self._plan.jobs
+        with self._voice.progress(len(jobs) if bar else 0, "explaining") as advance:
+            for outcome in outcomes(session, jobs):
+                self._tell(outcome)
+                advance()
+
+    def _introduce(self, session: Session) -> None:
+        for note in session.notes:
+            self._voice.say(f"note: {note}")
+        layers = session.explainer.layers
+        names = ", ".join(layer.name for layer in layers)
+        if len(layers) > SAID:
+            names = f"{layers[0].name} to {layers[-1].name} ({len(layers)})"
+        self._voice.say(f"model {session.network.name} ({session.network.weights.source}), layer {names}")
+        for layer in layers:
+            self._voice.explain(f"layer {layer.name}: {layer.reason}")
+
+    def _tell(self, outcome: AnyOutcome) -> None:
+        if outcome.error is not None:
+            self._fail(outcome.job.given, outcome.error)
+            return
+        from gradcam_cli.pipeline.explanation import as_json
+
+        self._done += 1
+        for note in outcome.notes:
+            self._voice.say(f"note: {outcome.job.name}: {note}")
+        if len(self._plan.jobs) == 1:
+            self._voice.table(outcome.explanations)
+        else:
+            self._voice.lines(outcome.explanations)
+        for explanation in outcome.explanations:
+            self._warn_of_blank(outcome.job.name, explanation, several=len(outcome.explanations) > 1)
+            if self._as_json:
+                self._voice.result(as_json(explanation.record()))
+        if not self._as_json:
+            self._print_paths(dict.fromkeys(path for each in outcome.explanations for path in each.files.values()))
+
+    def _warn_of_blank(self, name: str, explanation: Explanation | ClipExplanation, *, several: bool) -> None:
+        if explanation.blank:
+            where = f" at {explanation.layer} by {explanation.method}" if several else ""
+            self._voice.warn(f"{name}: the map for {explanation.target.label}{where} is blank: {explanation.blank}")
+
+    def _print_paths(self, paths: Any) -> None:  # noqa: ANN401
+        path: Path
+        for path in paths:
+            self._voice.result(str(path))
+
+    def _fail(self, given: str, error: GradcamError) -> None:
+        self._failed.append(given)
+        self._voice.error(error)
+        if self._as_json:
+            from gradcam_cli.pipeline.explanation import as_json
+
+            self._voice.result(as_json({"input": given, "error": {"message": error.message, "hint": error.hint}}))
+
+    def _sum_up(self, seconds: float) -> None:
+        total = len(self._plan.jobs) + self._plan.skipped + len(self._plan.failed)
+        if total < 2:
+            return
+        parts = [f"{self._done} done in {seconds:.1f} s"]
+        if self._plan.skipped:
+            parts.append(f"{self._plan.skipped} skipped, their files exist")
+        if self._failed:
+            parts.append(f"{len(self._failed)} failed")
+        self._voice.say(", ".join(parts))

@@ -1,0 +1,257 @@
+"""Animated GIFs out, frame by frame, in memory for two frames however many there are."""
+
+from __future__ import annotations
+
+import io
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, BinaryIO
+
+import numpy as np
+from PIL import Image
+
+from gradcam_cli.errors import OutputError
+from gradcam_cli.media.atomic import atomic_path, explained, keep_part
+from gradcam_cli.media.gif.palette import Quantizer
+from gradcam_cli.text import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from fractions import Fraction
+    from pathlib import Path
+    from types import TracebackType
+
+    import numpy.typing as npt
+
+    from gradcam_cli.records import Size
+
+    Pixels = npt.NDArray[np.uint8]
+
+_SHORTEST = 2
+"""Centiseconds: browsers show a frame of fewer for ten of them."""
+
+MOST_LOOPS = 65_535
+"""How often a GIF can say that it repeats."""
+
+_LONGEST = 65_535
+_LARGEST = 65_535
+_HEADER = 13 + 768
+"""Bytes of a file's header with a palette of 256 colours."""
+
+_FLAGS = 8 + 9
+"""Where, after a control block, the picture block tells whether a palette follows."""
+
+
+@dataclass(slots=True)
+class _Shown:
+    """A frame that waits to be written, until it is known how long it is shown; ``start`` is in centiseconds."""
+
+    indices: Pixels
+    palette: Pixels
+    start: int
+
+
+class GifWriter:
+    """Writes an animated GIF, a context manager: the file appears whole when its block ends, or not at all.
+
+    Times are rounded to centiseconds one by one, not their differences, so that they never drift. A frame that would be
+    shown for less than 20 ms is left out, one that looks like the one before makes that last longer.
+
+    Args:
+        path: where the file appears; its directory is made when missing.
+        size: (height, width) of all frames.
+        loop: None plays once, 0 for ever, n repeats n times after the first.
+        palette: uint8 RGB (256, 3), the colours of the frames given to `write_indexed`.
+        keep_partial: when the block ends with an exception, the frames written so far become a file all the same: see
+            `keep_part`.
+
+    Raises:
+        OutputError: the file cannot be written, by any of the methods; or the size is beyond what a GIF can be.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        size: Size,
+        *,
+        loop: int | None = 0,
+        palette: Pixels | None = None,
+        keep_partial: bool = False,
+    ) -> None:
+        if not 1 <= min(size) <= max(size) <= _LARGEST:
+            what = f"a GIF of {size[1]}×{size[0]} pixels cannot be (at most {_LARGEST} a side)"
+            raise OutputError(f"{printable(path)}: {what}", "make it smaller with --gif-width")
+        if loop is not None and not 0 <= loop <= MOST_LOOPS:
+            raise ValueError(f"loop count {loop} does not fit a GIF")
+        self._path = path
+        self._size = size
+        self._loop = loop
+        self._palette = palette
+        self._keep_partial = keep_partial
+        self._quantizer = Quantizer()
+        self._first_time: Fraction | None = None
+        self._waiting: list[_Shown] = []
+        self._end = 0
+        self._common: Pixels | None = None
+        self._whole = 0
+        self._stack = ExitStack()
+
+    def __enter__(self) -> GifWriter:
+        with ExitStack() as stack:
+            self._part = stack.enter_context(atomic_path(self._path))
+            with explained(self._path):
+                self._stream: BinaryIO = self._part.open("xb")
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is not None:
+            self._give_up(error)
+            return
+        try:
+            with explained(self._path), self._stream:
+                self._finish()
+            self._stack.close()
+        except BaseException as failure:
+            self._give_up(failure)
+            raise
+
+    def write_indexed(self, indices: Pixels, time: Fraction, duration: Fraction) -> None:
+        """Add a frame whose pixels are indices of the palette; its colours are exact.
+
+        Args:
+            indices: uint8 (H, W).
+            time: when it appears, in seconds; the first frame's is the beginning.
+            duration: for how long it is shown, in seconds; the last frame's is the one that matters.
+        """
+        if self._palette is None:
+            raise ValueError("a GifWriter without a palette writes RGB frames only")
+        start = self._start(time, duration)
+        if start is not None:
+            self._show(indices, self._palette, start)
+
+    def write(self, pixels: Pixels, time: Fraction, duration: Fraction) -> None:
+        """Add a frame of any colours, which are brought down to 256: see `gif_palette`.
+
+        Args:
+            pixels: uint8 RGB (H, W, 3).
+            time: when it appears, in seconds; the first frame's is the beginning.
+            duration: for how long it is shown, in seconds; the last frame's is the one that matters.
+        """
+        start = self._start(time, duration)
+        if start is not None:
+            indices = self._quantizer(pixels)
+            self._show(indices, self._quantizer.palette, start)
+
+    def extend(self, until: Fraction) -> None:
+        """Go on showing the last frame up to a moment, in the seconds of its time: a source's frame is left out."""
+        if self._first_time is not None:
+            self._end = max(self._end, round((until - self._first_time) * 100))
+
+    def _start(self, time: Fraction, duration: Fraction) -> int | None:
+        """Return when a frame appears, in centiseconds, or None when it would be shown too shortly."""
+        if self._first_time is None:
+            self._first_time = time
+        since = time - self._first_time
+        self._end = max(self._end, round((since + duration) * 100))
+        if not self._waiting:
+            return 0
+        start, earliest = round(since * 100), self._waiting[-1].start + _SHORTEST
+        if start >= earliest:
+            return start
+        return earliest if self._end - earliest >= _SHORTEST else None
+
+    def _show(self, indices: Pixels, palette: Pixels, start: int) -> None:
+        """Let a frame follow at ``start``, unless it looks like the one before."""
+        if indices.shape != self._size:
+            raise ValueError(f"a frame of {indices.shape} pixels in a GIF of {self._size}")
+        if self._waiting:
+            last = self._waiting[-1]
+            if last.palette is palette and np.array_equal(last.indices, indices):
+                return
+        if len(self._waiting) == 2:
+            first = self._waiting.pop(0)
+            self._emit(first, self._waiting[0].start)
+        self._waiting.append(_Shown(indices.copy(), palette, start))
+
+    def _emit(self, shown: _Shown, end: int) -> None:
+        """Write a frame that another one follows at ``end``."""
+        image = Image.fromarray(shown.indices)
+        image.putpalette(shown.palette.tobytes())
+        blocks: list[bytes] = []
+        if not self._whole:
+            self._common = shown.palette
+            blocks += [_encoded(image, _SHORTEST)[:_HEADER], b"" if self._loop is None else _looping(self._loop)]
+        remaining = max(end - shown.start, _SHORTEST)
+        while remaining:
+            # What follows a delay beyond the format's limit must leave room for one that is not too short.
+            delay = remaining if remaining <= _LONGEST else min(_LONGEST, remaining - _SHORTEST)
+            remaining -= delay
+            alone = _encoded(image, delay)[_HEADER:-1]
+            if shown.palette is not self._common:
+                alone = alone[:_FLAGS] + b"\x87" + shown.palette.tobytes() + alone[_FLAGS + 1 :]
+            blocks.append(alone)
+            image = image.crop((0, 0, 1, 1))  # one pixel is enough to go on showing the rest
+        with explained(self._path):
+            self._stream.write(b"".join(blocks))
+            self._stream.flush()
+            self._whole = self._stream.tell()
+
+    def _finish(self) -> None:
+        """Write the frames that wait, and the end mark."""
+        if len(self._waiting) == 2 and self._end - self._waiting[1].start < _SHORTEST:
+            del self._waiting[1]  # there is no time left for it
+        while self._waiting:
+            shown = self._waiting.pop(0)
+            self._emit(shown, self._waiting[0].start if self._waiting else self._end)
+        self._end_here()
+
+    def _end_here(self) -> None:
+        """Write the end mark, unless there is no whole frame before it."""
+        if not self._whole:
+            raise OutputError(f"{printable(self._path)}: there was no frame to write")
+        self._stream.write(b";")
+
+    def _give_up(self, error: BaseException) -> None:
+        """Keep what was written, where that is wanted and possible, or remove it."""
+        with suppress(OSError):
+            self._stream.close()
+        try:
+            if self._keep_partial and self._salvaged():
+                keep_part(self._part, self._path)
+        finally:
+            self._stack.__exit__(type(error), error, error.__traceback__)
+
+    def _salvaged(self) -> bool:
+        """Make a whole file of what was written so far; on a full disk, without the frame that did not fit."""
+        return self._closed_with(self._finish) or self._closed_with(self._end_here)
+
+    def _closed_with(self, finish: Callable[[], None]) -> bool:
+        """Cut the file after its last whole frame and finish it; return whether that worked."""
+        try:
+            with self._part.open("r+b") as stream:
+                self._stream = stream
+                stream.truncate(self._whole)
+                stream.seek(self._whole)
+                finish()
+        except (OSError, OutputError):
+            return False
+        return True
+
+
+def _encoded(image: Image.Image, delay: int) -> bytes:
+    """Return a GIF file of one frame: header and palette, control block, picture block, end mark.
+
+    Pillow's function for the blocks alone, `GifImagePlugin.getdata`, leaves every frame in memory until Python happens
+    to collect garbage, and its writer of animations merges and alters frames as it sees fit.
+    """
+    buffer = io.BytesIO()
+    image.save(buffer, "GIF", duration=delay * 10, optimize=False, interlace=False)
+    return buffer.getvalue()
+
+
+def _looping(count: int) -> bytes:
+    """Return the block that tells how often the animation is repeated."""
+    return b"!\xff\x0bNETSCAPE2.0\x03\x01" + count.to_bytes(2, "little") + b"\0"

@@ -1,0 +1,204 @@
+"""Still pictures in: any file that Pillow decodes → upright, opaque 8-bit RGB."""
+
+from __future__ import annotations
+
+import errno
+import io
+import logging
+import warnings
+from functools import cache
+from typing import TYPE_CHECKING, BinaryIO
+
+import cv2
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from gradcam_cli.errors import InputError
+from gradcam_cli.files import explain_read_error, refusal
+from gradcam_cli.media.image import sniff
+from gradcam_cli.media.image import to_rgb as pixels
+from gradcam_cli.media.limits import PICTURE_PIXELS, check_pixels, let_pillow, too_large
+from gradcam_cli.media.suffixes import PICTURE_SUFFIXES
+from gradcam_cli.records import Picture
+from gradcam_cli.text import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    import numpy.typing as npt
+
+    from gradcam_cli.records import Size
+
+__all__ = ["PICTURE_SUFFIXES", "read_picture", "resized"]
+
+# Tried in this order, the common ones first. Missing on purpose: what starts another program (EPS, WMF), what only
+# names a file without decoding it, and what has no signature, so that any rubbish passes for it (TGA excepted).
+# fmt: off
+_FORMATS = (
+    "JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000", "PPM", "DIB", "ICO", "ICNS",
+    "CUR", "QOI", "DDS", "PSD", "PCX", "SGI", "SUN", "MSP", "XBM", "XPM", "TGA",
+)
+# fmt: on
+
+_ONE_PICTURE = frozenset({"MPO", "PSD"})  # their other "frames" are previews, depth maps and layers
+_REDUCIBLE = frozenset({"JPEG", "MPO"})  # their decoder can make them smaller on the way
+
+_ORIENTATION = 0x0112
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+_ASIDE = frozenset(_UPRIGHT[each] for each in (5, 6, 7, 8))
+"""Turns after which width is height."""
+
+# Pillow warns of odd metadata and of large pictures; neither concerns a user whose picture is read. Once for the
+# process, because readers run in threads and warnings.catch_warnings() would mix up theirs.
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+logging.getLogger("PIL").addHandler(logging.NullHandler())
+
+
+def read_picture(
+    source: Path | bytes, name: str, max_pixels: int | None = None, enough: Callable[[Size], Size] | None = None
+) -> Picture:
+    """Read a still picture; its content decides what it is, not its suffix.
+
+    EXIF orientation is applied, transparency is put on white, only the first frame or page is read (which
+    ``Picture.notes`` then says), colour profiles are ignored, and more than 8 bits are scaled to 8, never clipped.
+    Safe to call from several threads.
+
+    Args:
+        source: a file's path or its content.
+        name: how error messages call it.
+        max_pixels: larger ones are refused from their header; None is `limits.PICTURE_PIXELS`.
+        enough: called with (H, W) of the upright picture; returns the size that is needed of it. A JPEG is then decoded
+            at a half, a quarter or an eighth of its sides, rounded up, where that is no smaller: the inverse transform
+            gives fewer pixels of a block, for a fraction of the time and memory.
+
+    Returns:
+        The picture: uint8 RGB (H, W, 3), C-contiguous.
+
+    Raises:
+        InputError: there is no such file, it is not a regular file, or not a whole picture of at most
+            ``max_pixels``.
+    """
+    name = printable(name)
+    if not isinstance(source, bytes):
+        refused = refusal(source, "a picture", "give a picture's path, or - for standard input")
+        if refused:
+            raise InputError(f"{name}: {refused[0]}", refused[1])
+    try:
+        with io.BytesIO(source) if isinstance(source, bytes) else source.open("rb") as stream:
+            return _read(stream, name, max_pixels or PICTURE_PIXELS, enough)
+    except OSError as error:
+        what, hint = explain_read_error(error)
+        raise InputError(f"{name}: {what}", hint) from error
+
+
+def resized(pixels: npt.NDArray[np.uint8], size: Size) -> npt.NDArray[np.uint8]:
+    """Return pixels, uint8 (H, W) or (H, W, 3), made smaller: each the mean of the area that it covers."""
+    if pixels.shape[:2] == size:
+        return pixels
+    return np.asarray(cv2.resize(pixels, size[::-1], interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _read(stream: BinaryIO, name: str, most: int, enough: Callable[[Size], Size] | None) -> Picture:
+    """Decode an open, seekable stream."""
+    let_pillow(most)
+    head = stream.read(sniff.HEAD)
+    stream.seek(0)
+    try:
+        with Image.open(stream, formats=_formats()) as image:
+            check_pixels(*image.size, most, name)
+            drafted = None if enough is None else _draft(image, enough)
+            image.load()
+            check_pixels(*image.size, most, name)  # a GIF's first frame may enlarge its canvas
+            width, height = image.size
+            shown: Image.Image = image
+            if drafted is not None:
+                (width, height), part = drafted
+                shown = _stretched(image, part)
+            turn = _turn(image)
+            rgb, notes = pixels.to_rgb(shown if turn is None else shown.transpose(turn))
+            whole = (width, height) if turn in _ASIDE else (height, width)
+            return Picture(rgb, (*_first_of_many(image), *notes), whole)
+    except UnidentifiedImageError as error:
+        what, hint = sniff.describe(head)
+        raise InputError(f"{name}: {what}", hint) from error
+    except InputError:
+        raise
+    except Image.DecompressionBombError as error:  # it does not tell the size
+        raise too_large(most, f"{name}: has") from error
+    except pixels.NonFiniteError as error:
+        raise InputError(f"{name}: holds NaN or infinite values", "replace them by numbers first") from error
+    except MemoryError as error:
+        raise InputError(
+            f"{name}: needs more memory than there is", "make it smaller first, or use fewer workers"
+        ) from error
+    except OSError as error:
+        if error.errno not in (None, errno.EINVAL):  # the disk's fault; EINVAL: the picture's, an offset out of range
+            raise
+        raise _damaged(name, error) from error
+    except Exception as error:  # decoders raise anything on damaged files: struct.error, KeyError, zlib.error, …
+        raise _damaged(name, error) from error
+
+
+def _damaged(name: str, error: Exception) -> InputError:
+    """Put a decoder's complaint into words."""
+    reason = printable(str(error) or type(error).__name__)[:200]
+    return InputError(f"{name}: the picture is damaged or cut off ({reason})", "copy or download it again")
+
+
+@cache
+def _formats() -> tuple[str, ...]:
+    """Those of the wanted formats that this Pillow can read (AVIF came late)."""
+    Image.init()
+    return tuple(name for name in _FORMATS if name in Image.OPEN)
+
+
+def _turn(image: Image.Image) -> Image.Transpose | None:
+    """Return how EXIF data says that a picture is to be turned; what cannot be understood there is ignored."""
+    try:
+        return _UPRIGHT.get(image.getexif().get(_ORIENTATION, 1))
+    except Exception:  # broken metadata must not cost a good picture
+        return None
+
+
+def _draft(image: Image.Image, enough: Callable[[Size], Size]) -> tuple[tuple[int, int], tuple[float, float]] | None:
+    """Have a picture decoded no larger than needed.
+
+    Returns:
+        Its own width and height, as it lies in the file; and how much of the decoding it fills, in pixels: less than
+        all of it where a side is not a multiple of the scale. None if its decoder cannot.
+    """
+    if image.format not in _REDUCIBLE:
+        return None
+    aside = _turn(image) in _ASIDE
+    whole = image.size
+    needed = enough(whole if aside else whole[::-1])
+    drafted = image.draft(None, needed if aside else needed[::-1])
+    return None if drafted is None else (whole, drafted[1][2:])
+
+
+def _stretched(image: Image.Image, part: tuple[float, float]) -> Image.Image:
+    """Return a picture of which ``part`` fills it all: within a pixel, so that maps lie where they belong."""
+    return image if part == image.size else image.resize(image.size, Image.Resampling.BILINEAR, (0, 0, *part))
+
+
+def _first_of_many(image: Image.Image) -> tuple[str, ...]:
+    """Return the note on a file that holds further pictures."""
+    if image.format in _ONE_PICTURE:
+        return ()
+    try:
+        count = getattr(image, "n_frames", 1)
+    except Exception:  # the later ones may be damaged: they are not needed
+        return ("only the first of several pictures in it is read",)
+    kind = "pages" if image.format == "TIFF" else "frames"
+    return (f"only the first of its {count} {kind} is read",) if count > 1 else ()

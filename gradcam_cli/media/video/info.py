@@ -1,0 +1,117 @@
+"""What a video file says of itself, before its frames are decoded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+import av
+
+from gradcam_cli.media.video.planes import even
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from av.container import InputContainer
+    from av.video.stream import VideoStream
+
+    from gradcam_cli.media.video.planes import Shape
+    from gradcam_cli.records import Size
+
+_TURNED = {1: "90° counterclockwise", 2: "180°", 3: "90° clockwise"}
+_HDR = {16: "PQ", 18: "HLG"}  # transfer functions
+_LIKELY_RATES = (Fraction(1, 3600), Fraction(240))  # frames per second; containers without one claim 1000 or 90000
+_USUAL_RATE = Fraction(25)
+
+
+BACK = (0, 2, 8, 32)
+"""Seconds to go back before a moment until a key frame is found: MPEG-TS, which has no index, is entered anywhere."""
+
+
+@dataclass(frozen=True, slots=True)
+class VideoInfo:
+    """What is known of a clip before it is decoded.
+
+    Attributes:
+        size: (height, width) of the frames, upright, after ``max_size``, before padding.
+        frames: how many there will be; an estimate, None where the file does not tell.
+        duration: seconds; an estimate as well.
+        rate: mean frames per second.
+        tick: seconds. Every frame's time and duration is a multiple of it, but for a last one cut at ``end``.
+        has_audio: whether there is sound.
+        notes: what was done to the frames that a user should know.
+    """
+
+    size: Size
+    frames: int | None
+    duration: Fraction | None
+    rate: Fraction
+    tick: Fraction
+    has_audio: bool
+    notes: tuple[str, ...] = ()
+
+
+def length(container: InputContainer, stream: VideoStream) -> Fraction | None:
+    """Return how long the file says the video is, in seconds."""
+    if stream.duration and stream.time_base:
+        return stream.duration * Fraction(stream.time_base)
+    return Fraction(container.duration, av.time_base) if container.duration else None
+
+
+def key_frame(container: InputContainer, stream: VideoStream, time: Fraction) -> Fraction | None:
+    """Return when the last key frame up to ``time`` is shown, both in the stream's own seconds; None where unknown.
+
+    The container stands somewhere behind it afterwards.
+    """
+    if not stream.time_base:
+        return None
+    tick = Fraction(stream.time_base)
+    for back in BACK:
+        try:
+            container.seek(int((time - back) / tick), stream=stream, backward=True)
+            keys = _keys(container, stream, int(time / tick))
+            # To go to a moment itself takes an index, which tells the last key frame before it.
+            key = max(keys, default=None) if back else next(keys, None)
+        except (av.error.FFmpegError, OverflowError):
+            return None
+        if key is not None:
+            return key * tick
+    return None
+
+
+def _keys(container: InputContainer, stream: VideoStream, last: int) -> Iterator[int]:
+    """Read on, and give the times of key frames, in ticks, up to the first packet behind ``last``."""
+    for packet in container.demux(stream):
+        if packet.pts is None or packet.pts > last:
+            return
+        if packet.is_keyframe:
+            yield packet.pts
+
+
+def mean_rate(stream: VideoStream) -> Fraction:
+    """Return a plausible mean frame rate, in frames per second."""
+    lowest, highest = _LIKELY_RATES
+    rates = (stream.average_rate, stream.guessed_rate, stream.base_rate)
+    return next((Fraction(rate) for rate in rates if rate and lowest <= rate <= highest), _USUAL_RATE)
+
+
+def notes(stream: VideoStream, first: av.VideoFrame, shape: Shape, *, deinterlaced: bool) -> tuple[str, ...]:
+    """Return what a user should know of how the frames were changed, judged by the first one."""
+    height, width = shape.size
+    found = []
+    if shape.turns:
+        found.append(f"turned upright ({_TURNED[shape.turns]})")
+    if stream.sample_aspect_ratio and stream.sample_aspect_ratio != 1:
+        found.append(f"its pixels are not square: resized to {width}×{height}")
+    if even(shape.size) != shape.size:
+        found.append(f"padded from {width}×{height} to even sides by repeating the edge")
+    if deinterlaced:
+        found.append("deinterlaced")
+    if stream.codec_context.color_trc in _HDR:
+        kind = _HDR[stream.codec_context.color_trc]
+        found.append(f"HDR ({kind}) is shown without tone mapping, so its colours look pale")
+    bits = max(component.bits for component in first.format.components)
+    if bits > 8:
+        found.append(f"{bits} bits a colour are reduced to 8")
+    return tuple(found)

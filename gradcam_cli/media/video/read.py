@@ -1,0 +1,317 @@
+"""Videos in: any file that FFmpeg decodes → upright frames with exact times, in one pass and constant memory."""
+
+from __future__ import annotations
+
+from collections import deque
+from contextlib import ExitStack
+from fractions import Fraction
+from itertools import chain
+from typing import TYPE_CHECKING
+
+import av
+
+from gradcam_cli.errors import InputError
+from gradcam_cli.media.limits import FRAME_PIXELS, check_frames
+from gradcam_cli.media.video import info as video_info
+from gradcam_cli.media.video import planes as video_planes
+from gradcam_cli.media.video import timing
+from gradcam_cli.media.video.audio import AudioSource
+from gradcam_cli.media.video.decode import Decoder
+from gradcam_cli.media.video.info import VideoInfo
+from gradcam_cli.media.video.open import audio_stream, check_size, opened, video_stream
+from gradcam_cli.media.video.planes import Picture, VideoFrame
+from gradcam_cli.text import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+    from types import TracebackType
+
+    from typing_extensions import Self
+
+    from gradcam_cli.media.video.timing import Shown
+
+__all__ = ["VideoInfo", "VideoReader"]
+
+AHEAD_BYTES = 256 << 20
+"""Of frames that `VideoReader.sample` holds for the iteration, so that a short clip is decoded once for both."""
+
+
+class VideoReader:
+    """Iterates over a video's frames; a context manager.
+
+    The first frame is decoded at once, so that a file without one fails here. Rotation is applied, pixels become
+    square, interlaced frames whole, and all frames get the first one's size. Damaged packets are skipped.
+
+    Args:
+        path: the file.
+        start: seconds from the video's beginning; earlier frames are left out.
+        end: seconds from the video's beginning; frames from there on are left out, the last one is cut.
+        stride: keep the first of every so many frames.
+        fps: take frames at this constant rate, before ``stride``; None keeps the source's times.
+        max_size: longest side in pixels; larger frames are made smaller.
+        name: how error messages call it.
+        max_pixels: of a frame; None is `limits.FRAME_PIXELS`.
+        max_frames: delivered, by what the file says of itself and by count; None is any number.
+        alone: whether nothing else is at work while frames are read: see `Decoder`.
+
+    Attributes:
+        info: what is known beforehand.
+
+    Raises:
+        InputError: there is no such file, it is no video, it is larger or longer than wanted, no frame of it can be
+            decoded, or none is between ``start`` and ``end``.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        start: Fraction | None = None,
+        end: Fraction | None = None,
+        stride: int = 1,
+        fps: Fraction | None = None,
+        max_size: int | None = None,
+        name: str | None = None,
+        max_pixels: int | None = None,
+        max_frames: int | None = None,
+        alone: bool = False,
+    ) -> None:
+        self._path, self._name = path, printable(name or path)
+        self._start, self._end, self._max_size = start, end, max_size
+        self._max_pixels, self._max_frames, self._count = max_pixels or FRAME_PIXELS, max_frames, 0
+        with ExitStack() as stack:
+            self._container = stack.enter_context(opened(path, self._name))
+            self._stream = video_stream(self._container, self._name, self._max_pixels)
+            self._tick = Fraction(self._stream.time_base or Fraction(1, 90_000))
+            self._base = (self._stream.start_time or 0) * self._tick
+            self._rate = video_info.mean_rate(self._stream)
+            self._decoder = Decoder(self._container, self._stream, self._tick, alone=alone)
+            frames = self._selected(stride, fps)
+            self._first = self._require(next(frames, None))
+            self._next: Shown[av.VideoFrame] | None = self._first
+            self._frames = frames
+            self._shape = video_planes.shape(self._first.what, self._stream.sample_aspect_ratio, max_size)
+            self._converter = video_planes.Converter(self._shape)
+            self._picture: tuple[av.VideoFrame, Picture] | None = None
+            self._ahead: deque[VideoFrame] = deque()
+            self._damage: InputError | None = None
+            self.info = self._info(stride, fps)
+            self._check_frames(self.info.frames or 1)
+            self._stack = stack.pop_all()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file; iteration ends."""
+        self._next = self._damage = None
+        self._frames = iter(())
+        self._ahead.clear()
+        self._stack.close()
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> VideoFrame:
+        if self._ahead:
+            return self._ahead.popleft()
+        if self._damage is not None:
+            raise self._damage
+        return self._read()
+
+    def _read(self) -> VideoFrame:
+        frame = self._next
+        if frame is None:
+            raise StopIteration
+        self._next = next(self._frames, None)
+        self._count += 1
+        self._check_frames(self._count)
+        return self._delivered(frame)
+
+    def _check_frames(self, count: int) -> None:
+        check_frames(count, self._max_frames, self._name, "take a part with --start and --end, or fewer with --fps")
+
+    @property
+    def skipped(self) -> int:
+        """Damaged packets passed over up to now; after 300 in a row the video counts as ended."""
+        return self._decoder.skipped
+
+    @property
+    def audio(self) -> AudioSource | None:
+        """The sound that belongs to these frames, to be given to a writer; None where there is none."""
+        if not self.info.has_audio:
+            return None
+        end = None if self._end is None else self._base + self._end
+        return AudioSource(self._path, self._name, self._first.time, end)
+
+    def sample(self, count: int) -> Iterator[tuple[VideoFrame, bool]]:
+        """Yield up to ``count`` frames spread evenly along the clip with True, without disturbing the iteration.
+
+        At least one; only the first one where the file does not tell its duration. Where the clip ``is_held``, the
+        frames in between are given too, as they are read, with False.
+        """
+        return self._sample_ahead(count) if self.is_held else ((frame, True) for frame in self._sample_apart(count))
+
+    @property
+    def is_held(self) -> bool:
+        """Whether `AHEAD_BYTES` can hold the clip: `sample` reads all of it, and the iteration gives these frames."""
+        return bool(self.info.duration) and (self.info.frames or 0) <= self._most_ahead
+
+    @property
+    def _most_ahead(self) -> int:
+        return AHEAD_BYTES // self._frame_bytes
+
+    @property
+    def _frame_bytes(self) -> int:
+        """Of a frame as it was decoded, or of its planes, which take its place."""
+        height, width = video_planes.even(self._shape.size)
+        return max(sum(plane.buffer_size for plane in self._first.what.planes), height * width * 3 // 2)
+
+    def _spread(self, count: int) -> list[Fraction]:
+        """Return moments spread evenly along the clip, in seconds from its beginning; none where it tells no length."""
+        length = self.info.duration
+        return [length * (2 * index + 1) / (2 * count) for index in range(count)] if length else []
+
+    def _sample_ahead(self, count: int) -> Iterator[tuple[VideoFrame, bool]]:
+        times = deque(self._spread(count))
+        for frame in chain(tuple(self._ahead), self._reading_ahead(self._most_ahead)):
+            moments = 0
+            while times and times[0] < frame.time + frame.duration:
+                times.popleft()
+                moments += 1
+            yield from [(frame, True)] * moments or [(frame, False)]
+        if len(times) == count and self._ahead:
+            yield self._ahead[0], True
+
+    def _reading_ahead(self, most: int) -> Iterator[VideoFrame]:
+        """Read and hold up to ``most`` frames: a file may be longer than it says."""
+        try:
+            while len(self._ahead) < most:
+                self._ahead.append(self._read())
+                yield self._ahead[-1]
+        except StopIteration:
+            pass
+        except InputError as error:
+            self._damage = error  # raised where the iteration gets there
+
+    def _sample_apart(self, count: int) -> Iterator[VideoFrame]:
+        begin = self._start or Fraction(0)
+        reader: VideoReader | None = None
+        found = False
+        try:
+            with opened(self._path, self._name) as index:
+                stream = video_stream(index, self._name, self._max_pixels)
+                for since in self._spread(count):
+                    time = begin + since
+                    key = video_info.key_frame(index, stream, self._base + time)
+                    if reader is None or reader._is_before(key):
+                        if reader:
+                            reader.close()
+                        reader = VideoReader(
+                            self._path, start=None if key is None else max(Fraction(0), key - self._base),
+                            max_size=self._max_size, name=self._name, max_pixels=self._max_pixels, alone=True,
+                        )  # fmt: skip
+                    frame = reader._at(time)
+                    if frame:
+                        frame.time += reader._first.time - self._first.time
+                        found = True
+                        yield frame
+        except InputError:  # the file is shorter than it says: what was found will do
+            pass
+        finally:
+            if reader:
+                reader.close()
+        if not found:
+            yield self._delivered(self._first)
+
+    def _is_before(self, time: Fraction | None) -> bool:
+        """Whether what comes next is over by ``time``, in the stream's own seconds, or nothing comes."""
+        return time is not None and (self._next is None or self._next.end <= time)
+
+    def _at(self, time: Fraction) -> VideoFrame | None:
+        """Read on to what is shown at ``time``, in seconds from the video's beginning, or next after it."""
+        while self._next and self._next.end - self._base <= time:
+            self._next = next(self._frames, None)
+        return self._delivered(self._next) if self._next else None
+
+    def _selected(self, stride: int, fps: Fraction | None) -> Iterator[Shown[av.VideoFrame]]:
+        """Decode and select, with times in the stream's own seconds."""
+        start = None if self._start is None else self._base + self._start
+        end = None if self._end is None else self._base + self._end
+        frames = timing.within(self._from(start), start, end)
+        if fps:
+            frames = timing.at_rate(frames, fps)
+        return timing.every(frames, stride) if stride > 1 else frames
+
+    def _from(self, start: Fraction | None) -> Iterator[Shown[av.VideoFrame]]:
+        """Decode from the last key frame before ``start``, or from the beginning where that is not found."""
+        if start is not None and start > self._base:
+            for back in video_info.BACK:
+                if not self._seek(start - back):
+                    break
+                frames = self._timed()
+                first = next(frames, None)
+                if first and first.time <= start:
+                    yield first
+                    yield from frames
+                    return
+            # Before the first frame, which MPEG-TS else leaves out, where the container can.
+            _ = self._seek(self._base - max(video_info.BACK)) or self._seek(self._base)
+        yield from self._timed()
+
+    def _seek(self, time: Fraction) -> bool:
+        try:
+            self._container.seek(int(time / self._tick), stream=self._stream, backward=True)
+        except (av.error.FFmpegError, OverflowError):  # the container has no index, or no such time
+            return False
+        return True
+
+    def _timed(self) -> Iterator[Shown[av.VideoFrame]]:
+        return timing.shown(self._stamped(), self._tick, round(1 / self._rate / self._tick))
+
+    def _stamped(self) -> Iterator[tuple[int | None, int, av.VideoFrame]]:
+        for frame in self._decoder.frames():
+            check_size(frame.width, frame.height, self._max_pixels, self._name)
+            yield frame.dts if frame.pts is None else frame.pts, frame.duration or 0, frame
+
+    def _require(self, first: Shown[av.VideoFrame] | None) -> Shown[av.VideoFrame]:
+        if first:
+            return first
+        whole = video_info.length(self._container, self._stream)
+        if self._decoder.skipped:
+            raise InputError(f"{self._name}: no frame of it can be decoded", "copy or download it again")
+        if self._start or self._end is not None:
+            length = f" (it lasts {float(whole):.2f} s)" if whole else ""
+            raise InputError(
+                f"{self._name}: has no frame in the part that is wanted{length}", "change --start or --end"
+            )
+        raise InputError(f"{self._name}: holds a video without frames", "copy or download it again")
+
+    def _delivered(self, frame: Shown[av.VideoFrame]) -> VideoFrame:
+        if self._picture is None or self._picture[0] is not frame.what:
+            self._picture = frame.what, Picture(frame.what, self._converter, self._name)
+        return VideoFrame(self._picture[1], frame.time - self._first.time, frame.duration)
+
+    def _info(self, stride: int, fps: Fraction | None) -> VideoInfo:
+        whole, part = video_info.length(self._container, self._stream), None
+        if whole:
+            begin, end = self._start or Fraction(0), whole if self._end is None else min(whole, self._end)
+            part = max(Fraction(0), end - begin)
+        rate = fps or self._rate
+        return VideoInfo(
+            size=self._shape.size,
+            frames=None if part is None else max(1, round(part * rate / stride)),
+            duration=part,
+            rate=rate / stride,
+            tick=1 / fps if fps else self._tick,
+            has_audio=audio_stream(self._container) is not None,
+            notes=video_info.notes(
+                self._stream, self._first.what, self._shape, deinterlaced=self._decoder.deinterlaced
+            ),
+        )

@@ -1,0 +1,119 @@
+"""What a source of models tells about one: how it is built, and which trained weights exist for it.
+
+A source is one module with ``architecture(name) -> Architecture`` and one line in ``load.SOURCES``. One that can list
+what it has is in ``catalogue`` too.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from torch import nn
+
+    from gradcam_cli.models.download import Progress
+    from gradcam_cli.records import Preset
+
+
+def same_key(key: str) -> str:
+    """Return ``key``: for networks whose checkpoints use the network's own names."""
+    return key
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One published set of weights.
+
+    Attributes:
+        source: what it is called in results: ``bundled``, ``torchvision IMAGENET1K_V1``.
+        location: its file, or an https address whose file name has the first digits of its SHA-256; None where
+            ``Architecture.ready`` has the weights.
+        preset: how the network wants its pictures with these weights.
+        labels: names of its classes.
+        options: arguments of ``Architecture.build`` that these weights need besides the number of classes.
+    """
+
+    source: str
+    location: str | Path | None
+    preset: Preset
+    labels: tuple[str, ...] | None
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def file_name(self) -> str:
+        """Name of the weights' file."""
+        return str(self.location or "").rpartition("/")[2]
+
+    @property
+    def hash(self) -> str | None:
+        """First digits of the file's SHA-256 where its name has them: ``11ad3fa6`` of ``resnet50-11ad3fa6.pth``."""
+        digits = Path(self.file_name).stem.rpartition("-")[2]
+        return digits if len(digits) >= 8 and not set(digits) - set("0123456789abcdef") else None
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A network that holds a checkpoint.
+
+    Attributes:
+        module: in evaluation mode, float32, no parameter requires a gradient.
+        recipe: the published set whose options it was built with.
+        num_classes: length of its score vector.
+        notes: what of the checkpoint was left aside.
+    """
+
+    module: nn.Module
+    recipe: Recipe
+    num_classes: int
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A network that can be built for any number of classes.
+
+    Attributes:
+        name: what it is called.
+        num_classes: how many classes ``build`` makes by default.
+        build: takes ``num_classes=`` and a recipe's options.
+        default: the weights that are used when none are given.
+        recipes: every published set, the one that a checkpoint of unknown origin is taken for first.
+        own_key: maps a checkpoint's key to the network's own, or to None when the network does without it.
+        ready: returns the network with the weights that it brings along, and their file if there is one, where these
+            are no file for ``build`` to be filled from; told of a download.
+        hollow: whether ``build`` may be called where parameters get no memory.
+    """
+
+    name: str
+    num_classes: int
+    build: Callable[..., nn.Module]
+    default: Recipe
+    recipes: tuple[Recipe, ...]
+    own_key: Callable[[str], str | None] = same_key
+    ready: Callable[[Progress | None], tuple[Fitted, Path | None]] | None = None
+    hollow: bool = True
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A network as a listing shows it; None is what is not known.
+
+    Attributes:
+        name: for ``--model``.
+        mebibytes: size of its weights' file.
+        parameters: how many it has.
+        accuracy: percentage of ImageNet's validation pictures whose class it finds first.
+        input: side in pixels of the pictures it was trained on.
+        cached: whether its weights are on this machine.
+    """
+
+    name: str
+    mebibytes: float | None
+    parameters: int | None
+    accuracy: float | None
+    input: int
+    cached: bool

@@ -1,0 +1,1 @@
+"""Checkpoints: read safely, recognised, and fitted to an architecture."""

@@ -1,0 +1,239 @@
+"""Reads the tensors of a checkpoint without ever running anything that the file holds."""
+
+from __future__ import annotations
+
+import io
+import pickle
+import re
+import warnings
+import zipfile
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from gradcam_cli.errors import ModelError
+from gradcam_cli.models.checkpoints.metadata import Sayings, from_metadata, listen
+from gradcam_cli.models.files import require_regular, unreadable
+from gradcam_cli.models.untrusted.pickle_cost import CallError, CostlyError, check_pickle
+from gradcam_cli.models.untrusted.safe_globals import allowed
+from gradcam_cli.text import printable, quoted
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+RESAVE = "save only the tensors where it was made: torch.save(model.state_dict(), FILE)"
+AGAIN = "copy or download it again"
+
+WRAPPERS = (
+    "state_dict",
+    "model_state_dict",
+    "model_state",
+    "model",
+    "network",
+    "net",
+    "module",
+    "weights",
+    "params",
+    "state_dict_ema",
+    "model_ema",
+    "ema",
+)
+"""Keys under which training scripts keep the state dict, the one that is taken first at the front."""
+
+_MOST_LAYERS = 20
+"""Of dictionaries around the state dict; one can hold itself."""
+
+_ZIP = (b"PK\x03\x04", b"PK\x05\x06")
+_PICKLE = b"\x80"
+_COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd", b"7z\xbc\xaf", b"Rar!")
+_TAR = slice(257, 262)
+_REFUSED_CLASS = re.compile(r"GLOBAL (\S+)")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a file holds.
+
+    Attributes:
+        tensors: by name, on the CPU.
+        sayings: what the file says of itself besides.
+    """
+
+    tensors: dict[str, Tensor]
+    sayings: Sayings
+
+
+def read_checkpoint(path: Path) -> Checkpoint:
+    """Return the tensors of a ``.pth``, ``.pt``, ``.ckpt`` or ``.safetensors`` file, and what it says of itself.
+
+    The kind is told by the content, not by the suffix. Zip checkpoints are mapped into memory, not copied, so the file
+    must not be rewritten in place while its tensors are in use. Wrappers around the state dict are taken off; prefixes
+    of the names are kept.
+
+    Raises:
+        ModelError: the file cannot be read, is damaged, holds objects other than tensors, or no state dict.
+    """
+    require_regular(path, "weights")
+    try:
+        with open(path, "rb") as file:
+            head = file.read(512)
+    except OSError as error:
+        raise unreadable(path, "weights", error) from error
+    content, sayings = _read(path, head)
+    layers = _unwrapped(content)
+    return Checkpoint(_tensors(path, layers[-1]), sayings or listen(*layers))
+
+
+def read_state_dict(path: Path) -> dict[str, Tensor]:
+    """Return the tensors alone of what ``read_checkpoint`` reads, with the same errors."""
+    return read_checkpoint(path).tensors
+
+
+def _error(path: Path, problem: str, hint: str) -> ModelError:
+    return ModelError(f"weights {quoted(path)}: {problem}", hint)
+
+
+def _read(path: Path, head: bytes) -> tuple[object, Sayings | None]:
+    """Return what the file holds, read by the reader that its first bytes call for, and what it says elsewhere."""
+    if head.startswith(_ZIP):
+        _check_archive(path)
+        return _read_torch(path, mmap=True), None
+    if not head:
+        raise _error(path, "the file is empty", AGAIN)
+    if _is_safetensors(head):  # before pickles, as the low byte of the header's length can look like one
+        return _read_safetensors(path)
+    if head.startswith(_PICKLE) and head[_TAR] != b"ustar":
+        return _read_torch(path, mmap=False), None
+    if head.startswith(b"version https://git-lfs"):
+        raise _error(path, "a Git LFS pointer, not the file itself", "fetch the file with: git lfs pull")
+    if head.startswith(_COMPRESSED) or head[_TAR] == b"ustar":
+        raise _error(path, "an archive, not a checkpoint", "unpack it, and give the checkpoint that is in it")
+    if head.lstrip().startswith(b"<"):
+        raise _error(path, "a web page, not a checkpoint", "download the file itself, not the page about it")
+    if path.suffix.lower() == ".safetensors":
+        raise _error(path, "not a safetensors file", AGAIN)
+    raise _error(path, "not a PyTorch or safetensors checkpoint", "give a .pth, .pt, .ckpt or .safetensors file")
+
+
+def _is_safetensors(head: bytes) -> bool:
+    """Whether a length that a file can have (eight bytes, little endian) is followed by a JSON object."""
+    return head[8:9] == b"{" and int.from_bytes(head[:8], "little") < 1 << 40
+
+
+def _check_archive(path: Path) -> None:
+    """Refuse zip files that torch.load would not take, or would take in a way that is not wanted."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            entries = archive.infolist()
+    except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError) as error:
+        raise _error(path, "the file is damaged or incomplete", AGAIN) from error
+    names = {entry.filename.rpartition("/")[2] for entry in entries}
+    if "constants.pkl" in names:
+        raise _error(path, "a TorchScript program, which gives no access to its layers", RESAVE)
+    # torch.save stores, never compresses: anything else is no checkpoint, and could unfold to any size.
+    if "data.pkl" not in names or any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
+        raise _error(path, "a zip file, but not one that torch.save writes", "give a checkpoint file, unpacked")
+    if members_overlap(entries, path):
+        raise _error(path, "a zip file whose members overlap, so that it unfolds to more than it holds", AGAIN)
+
+
+def members_overlap(entries: list[zipfile.ZipInfo], path: Path) -> bool:
+    """Whether a zip file's members, none of which is compressed, come to more than the file."""
+    return sum(entry.file_size for entry in entries) > path.stat().st_size
+
+
+_LEGACY_PICKLES = 5
+"""Before version 1.6 torch wrote a number, a version, a system, the content and the storages' names, one by one."""
+
+
+def _check_pickles(path: Path, *, zipped: bool) -> None:
+    """Refuse what would take the unpickler out of all proportion to its size."""
+    try:
+        if zipped:  # by torch's own reader, so that what is checked is what will be loaded
+            check_pickle(io.BytesIO(torch._C.PyTorchFileReader(str(path)).get_record("data.pkl")))
+            return
+        with open(path, "rb") as file:
+            for _ in range(_LEGACY_PICKLES):
+                if not check_pickle(file):
+                    break
+    except CallError as error:
+        raise _forbidden(path, str(error)) from error
+    except CostlyError as error:
+        raise _error(path, f"its pickle unfolds to far more than it holds ({error})", RESAVE) from error
+    except RuntimeError as error:
+        raise _error(path, "the file is damaged or incomplete", AGAIN) from error
+
+
+def _forbidden(path: Path, name: str) -> ModelError:
+    return _error(path, f"holds a pickled {printable(name[:80])}, which could run code; only tensors are read", RESAVE)
+
+
+def _read_torch(path: Path, *, mmap: bool) -> object:
+    _check_pickles(path, zipped=mmap)
+    with torch.serialization.safe_globals(allowed()), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
+        except pickle.UnpicklingError as error:
+            refused = _REFUSED_CLASS.search(str(error))
+            if refused is None:
+                raise _error(path, "the file is damaged or not a checkpoint", AGAIN) from error
+            raise _forbidden(path, refused[1]) from error
+        except Exception as error:  # a damaged file makes the unpickler fail in any way
+            raise _error(path, "the file is damaged or incomplete", AGAIN) from error
+
+
+def _read_safetensors(path: Path) -> tuple[object, Sayings]:
+    from safetensors import safe_open
+    from safetensors.torch import load_file
+
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+        return load_file(path), from_metadata(metadata)
+    except Exception as error:  # the reader's own type is not public in every version, and KeyError means a new dtype
+        raise _error(path, "not a whole safetensors file", AGAIN) from error
+
+
+def _unwrapped(content: object) -> list[object]:
+    """Return the dictionaries that training scripts put around the state dict, the outermost first, and that itself."""
+    layers = [content]
+    while isinstance(content, dict):
+        inner = next((content[key] for key in WRAPPERS if isinstance(content.get(key), dict) and content[key]), None)
+        if inner is None or any(inner is layer for layer in layers) or len(layers) == _MOST_LAYERS:
+            break
+        content = inner
+        layers.append(content)
+    return layers
+
+
+def _tensors(path: Path, content: object) -> dict[str, Tensor]:
+    if not isinstance(content, dict):
+        raise _error(path, f"holds a {type(content).__name__}, not a state dict", RESAVE)
+    tensors = {key: value for key, value in content.items() if isinstance(key, str) and isinstance(value, Tensor)}
+    # An entry that is no tensor is bookkeeping (an epoch, …) unless it has the name of a parameter.
+    wrong = [key for key in content if key not in tensors and (not tensors or (isinstance(key, str) and "." in key))]
+    wrong += [key for key, tensor in tensors.items() if not is_plain(tensor)]
+    if wrong:
+        found = ", ".join(f"{quoted(key)} ({_kind(content[key])})" for key in wrong[:3])
+        raise _error(path, f"holds no state dict, but {found}{', …' if len(wrong) > 3 else ''}", RESAVE)
+    if not tensors:
+        raise _error(path, "holds no tensors", RESAVE)
+    # A tensor that is larger than its data makes torch enlarge these, in files of before version 1.6.
+    held = {tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes() for tensor in tensors.values()}
+    if sum(held.values()) > path.stat().st_size:
+        raise _error(path, "its tensors are larger than their data", AGAIN)
+    return tensors
+
+
+def is_plain(tensor: Tensor) -> bool:
+    """Whether the tensor is ordinary, and no larger than what the file has of it (``expand`` can promise any size)."""
+    if tensor.layout != torch.strided or tensor.device.type != "cpu" or tensor.is_quantized:
+        return False
+    return tensor.numel() * tensor.element_size() <= tensor.untyped_storage().nbytes()
+
+
+def _kind(value: Any) -> str:  # noqa: ANN401
+    return "sparse, quantised, expanded or empty tensor" if isinstance(value, Tensor) else type(value).__name__

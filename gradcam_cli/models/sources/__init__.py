@@ -1,0 +1,1 @@
+"""Model sources: a module each for the bundled network, torchvision, timm, exported and user code."""

@@ -1,0 +1,198 @@
+"""timm's networks, ``timm:NAME``: the only module that imports timm, which takes seconds and need not be installed."""
+
+from __future__ import annotations
+
+import logging
+import math
+import re
+import warnings
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import timm
+from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url, try_to_load_from_cache
+from huggingface_hub.utils import EntryNotFoundError
+from timm.data import ImageNetInfo, infer_imagenet_subset, resolve_data_config
+
+from gradcam_cli.errors import ModelError, UsageError
+from gradcam_cli.models.architecture import Architecture, Entry, Fitted, Recipe
+from gradcam_cli.models.checkpoints.fit import hollow
+from gradcam_cli.models.checkpoints.read import read_state_dict
+from gradcam_cli.models.download import TIMEOUT, Progress, cache_path, fetch
+from gradcam_cli.models.names import TIMM, close_to
+from gradcam_cli.records import Preset
+from gradcam_cli.text import printable, quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torch import nn
+
+FILES = ("model.safetensors", "pytorch_model.bin")
+"""What weights are called on the Hugging Face hub, the one that is looked for first at the front."""
+USUAL_CLASSES = 1000
+"""What a network without a classifier is built with when weights that have one are given."""
+MOST_COUNTED = 64
+"""Networks in a listing up to which parameters are counted: each has to be built, which takes a tenth of a second."""
+
+GIVE_WEIGHTS = "give --weights FILE with a checkpoint you have, or use --model tiny (bundled)"
+_ERROR_NUMBER = re.compile(r"^\[Errno -?\d+\] ")
+
+logging.getLogger("timm").setLevel(logging.ERROR)
+
+
+def architecture(spec: str) -> Architecture:
+    """Describe timm's network ``timm:NAME``, with or without the tag of its weights (``timm:resnet50.a1_in1k``).
+
+    Raises:
+        UsageError: timm has no network or no weights of that name.
+    """
+    name = spec.removeprefix(TIMM)
+    settings = _settings(name)
+    recipe = Recipe(f"timm {settings.get('tag') or name}", None, _preset(settings), _labels(settings))
+    return Architecture(
+        name=spec,
+        num_classes=settings["num_classes"] or USUAL_CLASSES,
+        build=partial(_created, name),
+        default=recipe,
+        recipes=(recipe,),
+        ready=partial(_pretrained, name, settings, recipe),
+    )
+
+
+def entries(wanted: Callable[[str], bool]) -> list[Entry]:
+    """List timm's classifiers with trained weights.
+
+    Args:
+        wanted: tells of a name, without ``timm:``, whether it is to be listed.
+    """
+    found = [(name, _settings(name)) for name in timm.list_pretrained() if wanted(name)]
+    found = [(name, settings) for name, settings in found if settings["num_classes"]]
+    listed = []
+    for name, settings in found:
+        file = _cached(settings)
+        count = None
+        if len(found) <= MOST_COUNTED:
+            count = sum(parameter.numel() for parameter in hollow(partial(_created, name)).parameters())
+        size = None if file is None else file.stat().st_size / (1 << 20)
+        listed.append(Entry(TIMM + name, size, count, None, _preset(settings).crop, file is not None))
+    return listed
+
+
+def _settings(name: str) -> dict[str, Any]:
+    """Return what timm knows of a network's weights and their training."""
+    base = name.partition(".")[0]
+    try:
+        settings = timm.get_pretrained_cfg(name) if timm.is_model(base) else None
+    except RuntimeError:  # there is the network, but not the tag
+        settings = None
+    if settings is None:
+        hint = close_to(name, timm.list_pretrained() if "." in name else timm.list_models(), TIMM)
+        raise UsageError(
+            f"timm has no model {quoted(name)}", hint or f"gradcam models '{TIMM}*' lists those with trained weights"
+        )
+    return {"num_classes": USUAL_CLASSES, **settings.to_dict()}
+
+
+def _preset(settings: dict[str, Any]) -> Preset:
+    """Return how pictures are brought to the network in timm's own validation."""
+    data = resolve_data_config(pretrained_cfg=settings)
+    crop = data["input_size"][-1]
+    return Preset(
+        resize=math.floor(crop / data["crop_pct"]),
+        crop=crop,
+        mean=tuple(data["mean"]),
+        std=tuple(data["std"]),
+        interpolation="bilinear" if data["interpolation"] == "bilinear" else "bicubic",
+    )
+
+
+def _labels(settings: dict[str, Any]) -> tuple[str, ...] | None:
+    """Return the names of ImageNet's classes, which timm tells by their number."""
+    subset = infer_imagenet_subset(settings)
+    return None if subset is None else tuple(map(printable, ImageNetInfo(subset).label_descriptions()))
+
+
+def _created(name: str, **options: Any) -> nn.Module:  # noqa: ANN401
+    with warnings.catch_warnings():  # of names that have newer ones
+        warnings.simplefilter("ignore")
+        module: nn.Module = timm.create_model(name, **options)
+    return module
+
+
+def _pretrained(
+    name: str, settings: dict[str, Any], recipe: Recipe, progress: Progress | None
+) -> tuple[Fitted, Path | None]:
+    if not settings["num_classes"]:
+        raise ModelError(
+            f"{TIMM}{name} gives features, not class scores: it has no classifier",
+            f"choose one that gradcam models '{TIMM}{name.partition('_')[0]}*' lists, or give --weights that have one",
+        )
+    path = _fetched(name, settings, progress)
+    # Read by the reader that runs nothing; timm then brings what earlier versions wrote to today's names.
+    overlay = {"state_dict": read_state_dict(path), "custom_load": False}
+    try:
+        module = _created(name, pretrained=True, pretrained_cfg_overlay=overlay)
+    except (RuntimeError, KeyError, ValueError) as error:
+        raise ModelError(
+            f"weights {quoted(path)} do not fit {TIMM}{name}",
+            "delete this file of the cache to have it downloaded again",
+        ) from error
+    module.pretrained_cfg.pop("state_dict", None)  # type: ignore[operator, union-attr]  # or it stays in memory
+    module.float().eval().requires_grad_(False)
+    return Fitted(module, recipe, settings["num_classes"], ()), path
+
+
+def _fetched(name: str, settings: dict[str, Any], progress: Progress | None) -> Path:
+    """Return the file of a network's weights, downloaded first when no cache has it."""
+    cached = _cached(settings)
+    if cached is not None:
+        return cached
+    if settings.get("hf_hub_id"):
+        return _from_hub(settings)
+    if not settings.get("url"):
+        raise ModelError(f"timm has no trained weights for {TIMM}{name}", GIVE_WEIGHTS)
+    digest = Path(settings["url"]).stem.rpartition("-")[2]
+    return fetch(settings["url"], digest if re.fullmatch(r"[0-9a-f]{8,}", digest) else None, progress)
+
+
+def _cached(settings: dict[str, Any]) -> Path | None:
+    """Return the file of a network's weights in the Hugging Face hub's cache or torch's, or None."""
+    if not settings.get("hf_hub_id"):
+        path = cache_path(settings.get("url") or "")
+        return path if path.is_file() else None
+    repository, _, revision = settings["hf_hub_id"].partition("@")
+    for file in _names(settings):
+        found = try_to_load_from_cache(repository, file, revision=revision or None)
+        if isinstance(found, str):
+            return Path(found)
+    return None
+
+
+def _names(settings: dict[str, Any]) -> tuple[str, ...]:
+    return (settings["hf_hub_filename"],) if settings.get("hf_hub_filename") else FILES
+
+
+def _from_hub(settings: dict[str, Any]) -> Path:
+    """Download weights into the Hugging Face hub's cache.
+
+    The hub's client tries for half a minute to get through, so that it is asked for a file only after a short question
+    was answered.
+    """
+    repository, _, revision = settings["hf_hub_id"].partition("@")
+    reason = "it has no weights file that is known"
+    try:
+        for file in _names(settings):
+            try:
+                get_hf_file_metadata(hf_hub_url(repository, file, revision=revision or None), timeout=TIMEOUT)
+            except EntryNotFoundError:
+                continue
+            return Path(hf_hub_download(repository, file, revision=revision or None))
+    except Exception as error:  # what the client raises depends on its version
+        words = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+        reason = _ERROR_NUMBER.sub("", words[0])
+        raise ModelError(
+            f"cannot download {quoted(repository)} from the Hugging Face hub: {reason}", GIVE_WEIGHTS
+        ) from error
+    raise ModelError(f"cannot download {quoted(repository)} from the Hugging Face hub: {reason}", GIVE_WEIGHTS)

@@ -1,0 +1,42 @@
+"""The bundled network: needs no download and no torchvision."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gradcam_cli.records import Preset
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gradcam_cli.models.architecture import Architecture, Entry
+
+WEIGHTS = Path(__file__).with_name("tiny.safetensors")
+"""Filters and matrices as float16, the rest as float32, without the counters of batches that training keeps."""
+
+
+def architecture(name: str) -> Architecture:
+    """Describe the bundled network, which is called ``name``."""
+    from gradcam_cli.models.architecture import Architecture, Recipe
+    from gradcam_cli.models.sources.tiny.network import CLASSES, MEAN, STD, TinyNet
+
+    preset = Preset(resize=32, crop=32, mean=MEAN, std=STD, interpolation="bilinear", multiple=32)
+    bundled = Recipe("bundled", WEIGHTS, preset, CLASSES)
+    return Architecture(name, len(CLASSES), TinyNet, default=bundled, recipes=(bundled,))
+
+
+def entries(wanted: Callable[[str], bool]) -> list[Entry]:
+    """List the bundled network.
+
+    Args:
+        wanted: tells of its name whether it is to be listed.
+    """
+    from gradcam_cli.models.architecture import Entry
+    from gradcam_cli.models.names import TINY
+
+    if not wanted(TINY):
+        return []
+    described = architecture(TINY)
+    count = sum(parameter.numel() for parameter in described.build(described.num_classes).parameters())
+    return [Entry(TINY, WEIGHTS.stat().st_size / (1 << 20), count, None, described.default.preset.crop, cached=True)]

@@ -1,0 +1,1 @@
+"""The guards between a file from anywhere and Python's and PyTorch's readers."""

@@ -1,0 +1,1 @@
+"""Videos and animations: one class and one scale for the clip, frames in order."""

@@ -1,0 +1,152 @@
+"""A clip: decode → network → map → outputs, all at work at once.
+
+As many threads as cores do what is furthest along: encode for one of the outputs, turn maps into bytes and draw them,
+run the network on a batch, decode and preprocess. Queues are bounded, so memory does not grow with the clip.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from gradcam_cli.errors import InputError
+from gradcam_cli.models.preprocess import Prepared
+from gradcam_cli.pipeline.clips.survey import Moving
+from gradcam_cli.pipeline.clips.temporal import Smoothing
+from gradcam_cli.pipeline.concurrency import Crew, Step, batches, cores_shared
+from gradcam_cli.render.saliency import SaliencyMap
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    import numpy as np
+    import numpy.typing as npt
+
+    from gradcam_cli.pipeline.clips.survey import Survey
+    from gradcam_cli.pipeline.session import Answer, Session
+    from gradcam_cli.pipeline.settings import ClipSettings
+    from gradcam_cli.records import Prediction
+
+    Pixels = npt.NDArray[np.uint8]
+    Values = npt.NDArray[np.float32]
+    Item = tuple[Moving, Prepared | Answer]
+    """A frame, and how the network sees it, or what it has said of it before."""
+    Asked = tuple[Moving, Answer | InputError]
+    """A frame, and what the network says."""
+    Noted = tuple[Any, list[tuple[Values, Prediction]]]
+    """A frame, and for each track its steady map and the class that this is for."""
+
+Frame = TypeVar("Frame", bound=Moving)
+
+Taken = TypeVar("Taken", contravariant=True)
+
+
+class Sink(Protocol[Taken]):
+    """An output for one type of frame."""
+
+    def draw(self, frame: Taken, grayscale: Pixels, told: Prediction) -> object:
+        """Return a frame with its map, uint8 (H, W), for the class that is told, ready to be encoded.
+
+        Several threads may draw frames at once, in any order.
+        """
+
+    def write(self, drawn: Any) -> None:  # noqa: ANN401
+        """Encode what was drawn; frames come in order."""
+
+    def finish(self) -> None:
+        """Encode what is held back: no frame follows."""
+
+
+@dataclass(slots=True)
+class Tally:
+    """What was done so far.
+
+    Attributes:
+        blank: frames whose map shows nothing, by track.
+        frames: how many were explained.
+        shown: seconds of presentation.
+    """
+
+    blank: list[int]
+    frames: int = 0
+    shown: float = 0.0
+
+
+def explain_clip(
+    frames: Iterable[Frame],
+    sinks: Sequence[Sequence[Sink[Frame]]],
+    session: Session,
+    settings: ClipSettings,
+    found: Survey,
+    advance: Callable[[Tally], None],
+) -> Tally:
+    """Explain every frame and hand it to every sink, in order.
+
+    Args:
+        frames: decoded as they are asked for, by one thread at a time.
+        sinks: the outputs of each track, each written to by one thread at a time.
+        session: the network.
+        settings: how.
+        found: by ``survey``; what is ``known`` is forgotten.
+        advance: called after each frame, by one of the threads.
+
+    Raises:
+        GradcamError: whatever the source, the network or a sink raises.
+    """
+    tally = Tally([0] * len(found.tracks))
+    smoothings = [Smoothing(settings.smooth) for _ in found.tracks]
+    size, threads, known = settings.batch_size, session.explainer.concurrency, found.known
+    outputs = [[(sink, _writing(sink, size)) for sink in each] for each in sinks]
+
+    def items() -> Iterator[Item]:
+        for frame in frames:
+            yield frame, known.pop(frame.time) if frame.time in known else session.prepare_frame(frame)
+
+    def ask(batch: list[Item]) -> Iterator[tuple[Step, Asked]]:
+        new = [what for _, what in batch if isinstance(what, Prepared)]
+        answers = iter(session.ask(new, found.aims) if new else ())
+        return ((noting, (frame, next(answers) if isinstance(what, Prepared) else what)) for frame, what in batch)
+
+    def note(asked: Asked) -> Iterator[tuple[Step, Noted]]:
+        frame, answer = asked
+        if isinstance(answer, InputError):
+            raise answer
+        tally.frames += 1
+        tally.shown = float(frame.time + frame.duration)
+        tally.blank[:] = [n + (each.blank is not None) for n, each in zip(tally.blank, answer.maps, strict=True)]
+        steady = [smooth(each.values, frame.duration) for smooth, each in zip(smoothings, answer.maps, strict=True)]
+        yield drawing, (frame, list(zip(steady, answer.targets, strict=True)))
+        advance(tally)
+
+    def draw(noted: Noted) -> Iterator[tuple[Step, object]]:
+        frame, maps = noted
+        geometry = session.geometry(frame.size)
+        for (values, target), track, each in zip(maps, found.tracks, outputs, strict=True):
+            grayscale = SaliencyMap(values, geometry, settings.render.normalize, track.scale).bytes()
+            yield from ((writing, sink.draw(frame, grayscale, target)) for sink, writing in each)
+
+    steps = [writing for each in outputs for _, writing in each]
+    drawing = Step(draw, size, at_once=threads, feeds=steps)
+    noting = Step(note, size, feeds=[drawing])
+    asking = Step(ask, threads, at_once=threads, feeds=[noting])
+    source = batches(items(), size, lambda item: isinstance(item[1], Prepared))
+    with cores_shared(threads):
+        Crew(source, [asking, noting, drawing, *steps]).run()
+    known.clear()
+    finishing = [sink for each in sinks for sink in each]
+    count = len(finishing)  # each takes as long: the last of three would have one core alone, the other with no work
+    Crew(finishing, [Step(_finish, count, at_once=count)], threads=count).run()
+    return tally
+
+
+def _finish(sink: Sink[Any]) -> tuple[()]:
+    sink.finish()
+    return ()
+
+
+def _writing(sink: Sink[Any], room: int) -> Step:
+    def write(drawn: object) -> tuple[()]:
+        sink.write(drawn)
+        return ()
+
+    return Step(write, room)

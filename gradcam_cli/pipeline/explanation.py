@@ -1,0 +1,161 @@
+"""Explanations, and the kinds of file that are made of them."""
+
+from __future__ import annotations
+
+import json
+import platform
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from gradcam_cli._version import __version__
+from gradcam_cli.cam.predictions import activation_for
+from gradcam_cli.media.image.encode import encode
+from gradcam_cli.models.load import versions
+from gradcam_cli.render.colormap import colormap
+from gradcam_cli.render.overlay import heatmap, mark_unseen, overlay
+from gradcam_cli.render.saliency import SaliencyMap
+from gradcam_cli.text import escaped_json
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import numpy as np
+    import numpy.typing as npt
+
+    from gradcam_cli.cam.maps import ClassMap
+    from gradcam_cli.pipeline.session import Session
+    from gradcam_cli.pipeline.settings import RenderSettings
+    from gradcam_cli.records import Geometry, Prediction
+
+TOP = 5
+"""How many classes are told."""
+
+
+@dataclass
+class Explanation:
+    """Why a network gives a picture a class.
+
+    Attributes:
+        input: the picture's path, ``-`` for standard input.
+        pixels: the picture, uint8 RGB (H, W, 3).
+        session: the network and the settings that it was asked with.
+        class_map: at the target layer's size.
+        geometry: what the network saw of the picture.
+        target: the explained class.
+        predictions: the five most probable classes.
+        settings: how the map is shown.
+        seconds: time spent on this picture by stage.
+        files: kind of result → where it was written.
+    """
+
+    input: str
+    pixels: npt.NDArray[np.uint8]
+    session: Session
+    class_map: ClassMap
+    geometry: Geometry
+    target: Prediction
+    predictions: list[Prediction]
+    settings: RenderSettings
+    seconds: dict[str, float] = field(default_factory=dict)
+    files: dict[str, Path] = field(default_factory=dict)
+
+    @property
+    def layer(self) -> str:
+        """The target layer's dotted name."""
+        return self.class_map.layer
+
+    @property
+    def method(self) -> str:
+        """The formula, a key of ``cam.methods.registry.METHODS``."""
+        return self.class_map.method
+
+    @cached_property
+    def saliency(self) -> SaliencyMap:
+        """The map over the whole picture."""
+        return SaliencyMap(self.class_map.values, self.geometry, self.settings.normalize)
+
+    @property
+    def map(self) -> npt.NDArray[np.float32]:
+        """The saliency map, float32 (H, W), in [0, 1] unless ``normalize`` is ``none``."""
+        return self.saliency.array()
+
+    @cached_property
+    def grayscale(self) -> npt.NDArray[np.uint8]:
+        """The saliency map as bytes, uint8 (H, W)."""
+        return self.saliency.bytes()
+
+    @cached_property
+    def encoded(self) -> bytes:
+        """The saliency map as the bytes of a file."""
+        return encode(self.grayscale, self.settings.format, quality=self.settings.quality)
+
+    @property
+    def heatmap(self) -> npt.NDArray[np.uint8]:
+        """The coloured map, uint8 RGB (H, W, 3)."""
+        return self._marked(heatmap(self.grayscale, colormap(self.settings.colormap)))
+
+    @property
+    def overlay(self) -> npt.NDArray[np.uint8]:
+        """The coloured map over the picture, uint8 RGB (H, W, 3); the picture alone where the map is blank."""
+        if self.blank:
+            return self._marked(self.pixels)
+        table = colormap(self.settings.colormap)
+        blended = overlay(
+            self.pixels, self.grayscale, table, alpha=self.settings.alpha, by_intensity=self.settings.by_intensity
+        )
+        return self._marked(blended)
+
+    @property
+    def blank(self) -> str | None:
+        """Why the map shows nothing, or None when it shows something."""
+        return self.class_map.blank
+
+    def _marked(self, picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        return picture if self.geometry.sees_all else mark_unseen(picture, self.saliency.seen_box)
+
+    def record(self) -> dict[str, Any]:
+        """Return the explanation as plain values, ready for JSON."""
+        network, preset = self.session.network, self.session.preset
+        low, high = (float(f"{value:.9g}") for value in (self.class_map.low, self.class_map.high))
+        return {
+            "input": self.input,
+            "model": network.name,
+            "weights": {"source": network.weights.source, "sha256": network.weights.sha256()},
+            "preprocessing": {
+                "fit": self.geometry.fit,
+                "size": list(self.geometry.input),
+                "channels": preset.channels,
+                "scale": preset.scale,
+                "mean": list(preset.mean),
+                "std": list(preset.std),
+            },
+            "activation": activation_for(network.num_classes, self.session.settings.activation),
+            "layer": self.layer,
+            "method": self.method,
+            "target": {"index": self.target.index, "label": self.target.label, "probability": self.target.probability},
+            "predictions": [asdict(prediction) for prediction in self.predictions],
+            "map": {
+                "min": low,
+                "max": high,
+                "size": list(self.class_map.values.shape),
+                "blank": self.blank is not None,
+                "reason": self.blank,
+            },
+            "geometry": {
+                "fit": self.geometry.fit,
+                "source": list(self.geometry.source),
+                "resized": list(self.geometry.resized),
+                "offset": list(self.geometry.offset),
+                "input": list(self.geometry.input),
+                "seen": [round(edge, 3) for edge in self.geometry.seen],
+            },
+            "files": {kind: str(path) for kind, path in self.files.items()},
+            "seconds": {stage: round(value, 4) for stage, value in self.seconds.items()},
+            "versions": {"gradcam": __version__, **versions(), "python": platform.python_version()},
+        }
+
+
+def as_json(record: dict[str, Any]) -> str:
+    """Return a record as one line; what a terminal obeys, and bytes of file names that are no text, are escaped."""
+    return escaped_json(json.dumps(record, ensure_ascii=False, allow_nan=False))

@@ -1,0 +1,1 @@
+"""Still pictures: read, explained in batches, rendered and written at the same time."""

@@ -1,0 +1,56 @@
+"""Pictures in for the network and for the results, which may be wanted smaller than they come."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from gradcam_cli.media.image.read import read_picture, resized
+from gradcam_cli.records import Picture, fitted
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from gradcam_cli.models.preprocess import Prepared
+    from gradcam_cli.pipeline.session import Session
+    from gradcam_cli.records import Size
+
+
+def read_for(
+    session: Session, source: Path | bytes, name: str, max_pixels: int | None, max_size: int | None
+) -> Picture:
+    """Read a picture, with ``max_size`` no larger than ``bring`` makes use of where its decoder allows.
+
+    Args:
+        session: the network that will see it.
+        source: a file's path or its content.
+        name: how error messages call it.
+        max_pixels: that its file may have.
+        max_size: longest side of the results, or None for that of the picture.
+
+    Raises:
+        InputError: it is no picture that can be read.
+    """
+
+    def enough(whole: Size) -> Size:
+        (height, width), (least_height, least_width) = fitted(whole, max_size), session.geometry(whole).resized
+        return max(height, least_height), max(width, least_width)
+
+    return read_picture(source, name, max_pixels, None if max_size is None else enough)
+
+
+def bring(session: Session, picture: Picture, max_size: int | None) -> tuple[Picture, Prepared]:
+    """Prepare a picture for the network, and then make it no larger than the results are to be.
+
+    Args:
+        session: the network.
+        picture: as read.
+        max_size: longest side of the results, or None for that of the picture.
+
+    Returns:
+        The picture in the size of the results, and what the network sees of it; ``geometry.source`` is that size.
+    """
+    size = fitted(picture.whole, max_size)
+    prepared = session.prepare(picture.pixels, picture.whole)
+    smaller = Picture(resized(picture.pixels, size), picture.notes, picture.whole)
+    return smaller, replace(prepared, geometry=prepared.geometry.for_source(size))

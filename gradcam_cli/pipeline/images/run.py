@@ -1,0 +1,270 @@
+"""The run: read → preprocess → network → map → render → write, with all stages at work at once.
+
+Threads read and preprocess ahead; this thread gathers pictures of one input size into batches; other threads run the
+network, and others render, encode and write. Every queue is bounded, in pictures and in bytes, so that memory does not
+grow with the number of inputs. Outcomes come back in the order of the inputs. Which pictures make a batch follows from
+the inputs alone, not from which thread is done first, since rounding may depend on the company.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from collections import deque
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from gradcam_cli.errors import GradcamError, InputError
+from gradcam_cli.files import read_at_most
+from gradcam_cli.media.atomic import write_all
+from gradcam_cli.pipeline.concurrency import Caller, cores_shared
+from gradcam_cli.pipeline.explanation import TOP, Explanation
+from gradcam_cli.pipeline.images.artifacts import MAKERS
+from gradcam_cli.pipeline.images.batching import Batches
+from gradcam_cli.pipeline.images.loading import bring, read_for
+from gradcam_cli.pipeline.outcome import Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from gradcam_cli.models.preprocess import Prepared
+    from gradcam_cli.pipeline.session import Answer, Session
+    from gradcam_cli.pipeline.settings import RenderSettings, RunSettings
+    from gradcam_cli.records import Job, Picture, Size
+
+READERS = 2
+WRITERS = 2
+FEWEST = 4
+"""Pictures in a batch that make a thread of its own worth while for it."""
+WINDOW = 4
+"""Inputs under way at once, in batches: enough for batches of several input sizes to fill."""
+MOST_BYTES = 256 << 20
+"""Decoded pictures held at once, those that are being read among them, before no more are read."""
+MOST_FROM_STDIN = 512 << 20
+
+
+@dataclass(slots=True)
+class _Item:
+    """An input under way."""
+
+    job: Job
+    picture: Picture
+    prepared: Prepared
+    seconds: dict[str, float]
+
+    @property
+    def nbytes(self) -> int:
+        return self.picture.pixels.nbytes
+
+    @property
+    def input_size(self) -> Size:
+        return self.prepared.geometry.input
+
+
+def read_job(job: Job, session: Session, settings: RunSettings) -> _Item:
+    """Read and preprocess one input.
+
+    Raises:
+        InputError: it is no picture that can be read.
+    """
+    started = time.perf_counter()
+    source = _standard_input(job.name) if job.input is None else job.input
+    picture = read_for(session, source, job.name, settings.max_pixels, settings.max_size)
+    read = time.perf_counter()
+    picture, prepared = bring(session, picture, settings.max_size)
+    return _Item(job, picture, prepared, {"read": read - started, "preprocess": time.perf_counter() - read})
+
+
+def _standard_input(name: str) -> bytes:
+    data = read_at_most(sys.stdin.buffer, MOST_FROM_STDIN)
+    if data is None:
+        raise InputError(f"{name}: is larger than {MOST_FROM_STDIN >> 20} MiB", "save it in a file and give its path")
+    return data
+
+
+def finish_job(item: _Item, answer: Answer, session: Session, settings: RenderSettings) -> Outcome:
+    """Render and write one input's results: all of them or, when anything fails, none.
+
+    Raises:
+        OutputError: a result cannot be encoded or written.
+    """
+    started = time.perf_counter()
+    item.seconds["explain"] = answer.seconds
+    explanations = []
+    paths = list(item.job.outputs.values())
+    files = {}
+    for position, (class_map, target) in enumerate(zip(answer.maps, answer.targets, strict=True)):
+        explanation = Explanation(
+            input=item.job.given,
+            pixels=item.picture.pixels,
+            session=session,
+            class_map=class_map,
+            geometry=item.prepared.geometry,
+            target=target,
+            predictions=answer.predictions[:TOP],
+            settings=settings,
+            seconds=item.seconds,
+        )
+        # A kind's results for all layers and targets stand together in the plan.
+        mine = paths[position :: len(answer.maps)]
+        explanation.files = dict(zip(settings.kinds, mine, strict=True))
+        for kind, path in explanation.files.items():
+            files[path] = MAKERS[kind](explanation)
+        explanations.append(explanation)
+    write_all(files)
+    item.seconds["render"] = time.perf_counter() - started
+    return Outcome(item.job, explanations, notes=item.picture.notes)
+
+
+def _askers(jobs: int, session: Session, batch_size: int) -> int:
+    """Return how many threads run the network; a batch is then divided among them, so that memory holds no more.
+
+    One, with all cores, for what fits into one batch, and where a picture takes many forward passes: their progress is
+    told one after the other, and their time is limited by a clock.
+    """
+    if jobs <= batch_size or session.explainer.takes_many_passes:
+        return 1
+    return max(1, min(session.explainer.concurrency, batch_size // FEWEST))
+
+
+@contextmanager
+def _pool(threads: int, name: str) -> Iterator[ThreadPoolExecutor]:
+    """Lend threads; when left, what has not begun is dropped, and what has is waited for."""
+    pool = ThreadPoolExecutor(threads, name)
+    try:
+        yield pool
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+class Run:
+    """One run over many inputs; iterate over it, once, for the outcomes.
+
+    Args:
+        jobs: the inputs, in order.
+        session: the network.
+        settings: how many at once, and how results look.
+    """
+
+    def __init__(self, jobs: Sequence[Job], session: Session, settings: RunSettings) -> None:
+        self._jobs = iter(enumerate(jobs))
+        self._session = session
+        self._settings = settings
+        self._askers = _askers(len(jobs), session, settings.batch_size)
+        self._window = WINDOW * settings.batch_size
+        # Half the bytes, so that the next pictures are read while those of a batch are explained and written.
+        self._batches: Batches[_Item] = Batches(
+            math.ceil(settings.batch_size / self._askers), self._window, MOST_BYTES // 2
+        )
+        self._reading: dict[Future[_Item], tuple[int, Job]] = {}  # in the inputs' order
+        self._asking: dict[Future[list[Answer | InputError]], list[tuple[int, _Item]]] = {}
+        self._writing: dict[Future[Outcome], tuple[int, Job]] = {}
+        self._held: dict[int, int] = {}  # position → bytes of the decoded picture, until its outcome is handed out
+        self._lately: deque[int] = deque(maxlen=self._window)  # bytes of those last read
+        self._done: dict[int, Outcome] = {}
+        self._next = 0
+        self._exhausted = False
+
+    def __iter__(self) -> Iterator[Outcome]:
+        """Yield one outcome an input, in the inputs' order.
+
+        Raises:
+            ModelError: the network cannot do what is asked, whatever the input.
+        """
+        with ExitStack() as stack:
+            # Left in the opposite order. Nothing new is begun then; what is being written is finished, since a file
+            # appears whole or not at all.
+            readers = stack.enter_context(_pool(READERS, "read"))
+            writers = stack.enter_context(_pool(WRITERS, "write"))
+            askers: Executor = Caller()
+            if self._askers > 1:
+                stack.enter_context(cores_shared(self._askers))
+                askers = stack.enter_context(_pool(self._askers, "network"))
+            while True:
+                self._read_ahead(readers)
+                if self._exhausted and not self._reading:
+                    self._batches.flush()
+                self._explain(askers)
+                if not (self._reading or self._asking or self._writing):
+                    break
+                self._wait()
+                self._collect(writers)
+                yield from self._in_order()
+            yield from (self._done[position] for position in sorted(self._done))
+
+    def _read_ahead(self, readers: ThreadPoolExecutor) -> None:
+        while not self._exhausted and len(self._held) + len(self._reading) < self._window:
+            if self._full():
+                return
+            following = next(self._jobs, None)
+            if following is None:
+                self._exhausted = True
+                return
+            self._reading[readers.submit(read_job, following[1], self._session, self._settings)] = following
+
+    def _full(self) -> bool:
+        """Whether one more picture might be too many: how large it is and those being read are shows afterwards."""
+        expected = (len(self._reading) + 1) * max(self._lately, default=MOST_BYTES // READERS)
+        busy = self._reading or self._asking or self._writing or self._batches.due
+        return bool(busy) and sum(self._held.values()) + expected > MOST_BYTES
+
+    def _explain(self, askers: Executor) -> None:
+        while self._batches.due and len(self._asking) < self._askers:
+            batch = self._batches.due.popleft()
+            self._asking[askers.submit(self._session.ask, [item.prepared for _, item in batch])] = batch
+
+    def _wait(self) -> None:
+        under_way: set[Future[Any]] = {*self._asking, *self._writing}  # not in __iter__, where it would live on
+        if self._reading:
+            under_way.add(next(iter(self._reading)))  # what is read behind it is of no use before
+        wait(under_way, return_when=FIRST_COMPLETED)
+
+    def _collect(self, writers: Executor) -> None:
+        """Take over what the threads have finished; what is read, in the inputs' order."""
+        while self._reading and (reading := next(iter(self._reading))).done():
+            position, job = self._reading.pop(reading)
+            item = None
+            try:
+                item = reading.result()
+                self._held[position] = item.nbytes
+                self._lately.append(item.nbytes)
+            except GradcamError as error:
+                self._done[position] = Outcome(job, error=error)
+            self._batches.add(position, item)
+        for asking in [future for future in self._asking if future.done()]:
+            self._write(self._asking.pop(asking), asking.result(), writers)
+        for writing in [future for future in self._writing if future.done()]:
+            position, job = self._writing.pop(writing)
+            try:
+                self._done[position] = writing.result()
+            except GradcamError as error:
+                self._done[position] = Outcome(job, error=error)
+
+    def _write(self, batch: list[tuple[int, _Item]], answers: list[Answer | InputError], writers: Executor) -> None:
+        for (position, item), answer in zip(batch, answers, strict=True):
+            if isinstance(answer, InputError):
+                error = InputError(f"{item.job.name}: {answer.message}", answer.hint)
+                self._done[position] = Outcome(item.job, error=error)
+                continue
+            future = writers.submit(finish_job, item, answer, self._session, self._settings.render)
+            self._writing[future] = (position, item.job)
+
+    def _in_order(self) -> Iterator[Outcome]:
+        while self._next in self._done:
+            outcome = self._done.pop(self._next)
+            self._held.pop(self._next, None)
+            self._next += 1
+            yield outcome
+            if outcome.error and self._settings.fail_fast:
+                self._stop()
+
+    def _stop(self) -> None:
+        """Begin nothing more; what is being written is still finished and handed out."""
+        self._exhausted = True
+        for future in self._reading:
+            future.cancel()
+        self._reading.clear()
+        self._batches.clear()

@@ -1,0 +1,133 @@
+"""A still picture that moves: its feature maps, layers, classes or methods, one after another, as a GIF."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from gradcam_cli.cam.channel_maps import channel_maps
+from gradcam_cli.cam.explainer import Explainer
+from gradcam_cli.cam.layers.select import blocks
+from gradcam_cli.cam.layers.trace import watch
+from gradcam_cli.cam.methods.registry import quick
+from gradcam_cli.errors import InputError
+from gradcam_cli.media.gif.write import GifWriter
+from gradcam_cli.media.image.read import read_picture, resized
+from gradcam_cli.models.preprocess import collate
+from gradcam_cli.pipeline.drawing import drawn, shown_size
+from gradcam_cli.pipeline.explanation import TOP, Explanation
+from gradcam_cli.pipeline.outcome import Outcome, one_by_one
+from gradcam_cli.render.saliency import SaliencyMap
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    import numpy as np
+    import numpy.typing as npt
+
+    from gradcam_cli.cam.maps import ClassMap
+    from gradcam_cli.models.preprocess import Prepared
+    from gradcam_cli.pipeline.session import Answer, Session
+    from gradcam_cli.pipeline.settings import ClipSettings, Sweep
+    from gradcam_cli.records import Job
+
+    Pixels = npt.NDArray[np.uint8]
+
+SECONDS = {"channels": Fraction(1, 4), "layers": Fraction(3, 5), "classes": Fraction(1), "methods": Fraction(1)}
+"""For how long each map of a sweep is shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """One map of a sweep and what is said of it."""
+
+    text: str
+    values: npt.NDArray[np.float32]
+
+
+class SweepRun:
+    """One run over still pictures; iterate over it, once, for the outcomes.
+
+    Args:
+        jobs: the inputs, in order, each with one GIF to write.
+        session: the network, with one layer and one target.
+        settings: how maps are shown.
+        sweep: what is swept through.
+        count: how many channels or classes, at most.
+    """
+
+    def __init__(self, jobs: Iterable[Job], session: Session, settings: ClipSettings, sweep: Sweep, count: int) -> None:
+        self._jobs = jobs
+        self._session = session
+        self._settings = settings
+        self._sweep = sweep
+        self._count = count
+
+    def __iter__(self) -> Iterator[Outcome]:
+        """Yield one outcome an input, in order; after the first error none with ``fail_fast``."""
+        return one_by_one(
+            self._jobs, self._explain, lambda job, error: Outcome(job, error=error), fail_fast=self._settings.fail_fast
+        )
+
+    def _explain(self, job: Job) -> Outcome:
+        if job.input is None:
+            raise InputError("a sweep cannot be made of standard input", "save the picture in a file")
+        started = time.perf_counter()
+        picture = read_picture(job.input, job.name, self._settings.max_pixels)
+        prepared = self._session.prepare(picture.pixels)
+        answer = self._session.ask_one(prepared, job.name)
+        shown = list(self._maps(prepared, answer))
+        if not shown:
+            raise InputError(f"{job.name}: nothing speaks for {answer.targets[0].label}", "try another --target")
+        path = next(iter(job.outputs.values()))
+        size = self._settings.gif_size(picture.size)
+        pixels = resized(picture.pixels, size)
+        seconds = SECONDS[self._sweep]
+        with GifWriter(
+            path, shown_size(size, "overlay", self._settings), keep_partial=self._settings.keep_partial
+        ) as writer:
+            for position, each in enumerate(shown):
+                writer.write(self._drawn(pixels, each, prepared), position * seconds, seconds)
+        explanation = Explanation(
+            job.given, picture.pixels, self._session, answer.maps[0], prepared.geometry, answer.targets[0],
+            answer.predictions[:TOP], self._settings.render, {"total": time.perf_counter() - started},
+            dict(job.outputs),
+        )  # fmt: skip
+        return Outcome(job, [explanation], notes=picture.notes)
+
+    def _drawn(self, pixels: Pixels, each: _Shown, prepared: Prepared) -> Pixels:
+        geometry = prepared.geometry.for_source((pixels.shape[0], pixels.shape[1]))
+        grayscale = SaliencyMap(each.values, geometry, self._settings.render.normalize).bytes()
+        return drawn(pixels, grayscale, each.text, self._settings, blank=not each.values.any())
+
+    def _maps(self, prepared: Prepared, answer: Answer) -> Iterator[_Shown]:
+        session, target, aim = self._session, answer.targets[0], answer.maps[0].aim
+        batch = collate([prepared])
+        layer = session.explainer.layers[0].name
+        if self._sweep == "channels":
+            for each in channel_maps(session.explainer, batch, aim, self._count):
+                yield _Shown(f"{layer} · channel {each.channel} · {each.share:.1%}", each.values)
+            return
+        if self._sweep == "classes":
+            top = answer.predictions[: self._count]
+            found = session.explainer(batch, lambda logits: [each.index for each in top])[0]
+            for each_class, class_map in zip(top, found.maps, strict=True):
+                yield _Shown(f"{each_class.label} · {each_class.probability:.1%}", class_map.values)
+            return
+        if self._sweep == "methods":
+            explainer = Explainer(session.network.module, layer, method=quick(), tokens=session.settings.reshape)
+            for class_map in explainer(batch, aim)[0].maps:
+                yield _Shown(f"{class_map.method} · {target.label}{_blank(class_map)}", class_map.values)
+            return
+        channels, tokens = session.preset.channels, session.settings.reshape
+        layers = blocks(watch(session.network.module, prepared.geometry.input, channels, tokens))
+        modules, methods = [each.module for each in layers], session.settings.methods
+        explainer = Explainer(session.network.module, modules, method=methods, tokens=tokens)
+        for class_map in explainer(batch, aim)[0].maps:
+            yield _Shown(f"{class_map.layer} · {target.label}{_blank(class_map)}", class_map.values)
+
+
+def _blank(class_map: ClassMap) -> str:
+    return " · blank" if class_map.blank else ""

@@ -1,0 +1,83 @@
+"""The layers of a network, to choose a target from; no trained weights are needed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gradcam_cli.cam.layers.select import Candidate, candidates, find_layer
+from gradcam_cli.cam.layers.trace import CannotRunError, Watched, watch
+from gradcam_cli.models.load import Network, Outline, load_model, outline
+from gradcam_cli.models.preprocess import plan_geometry
+from gradcam_cli.pipeline.session import USUAL_PICTURE
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from gradcam_cli.records import Preset, Size
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What there is to choose from.
+
+    Attributes:
+        model: the network's name.
+        preset: how it takes its pictures.
+        input: (h, w) of the network's input, for a picture of the usual shape.
+        layers: parents before children.
+        auto: name of the layer that ``--layer auto`` takes.
+    """
+
+    model: str
+    preset: Preset
+    input: Size
+    layers: list[Candidate]
+    auto: str
+
+
+def list_layers(
+    spec: str,
+    input_size: int | None = None,
+    weights: Path | None = None,
+    arguments: Mapping[str, object] | None = None,
+) -> Listing:
+    """List a network's layers.
+
+    Args:
+        spec: its name.
+        weights: a checkpoint, whose network it is; by default none are needed.
+        input_size: side of the input in pixels, instead of the network's own.
+        arguments: what code of the user's own is called with.
+
+    Raises:
+        UsageError: there is no such network, or it takes no such arguments.
+        ModelError: it cannot be made, or cannot be run on that size, or the checkpoint not be used.
+    """
+    network: Outline | Network
+    if weights is None:
+        network = outline(spec, arguments=arguments)
+    else:
+        network = load_model(spec, weights=weights, arguments=arguments)
+    name = network.name if isinstance(network, Network) else spec
+    watched = _watched(network, input_size)
+    try:
+        auto = find_layer(network.module, watched).name
+    except (NotImplementedError, RuntimeError):  # whether tokens reach the score takes values to see
+        if isinstance(network, Network):
+            raise
+        network = outline(spec, filled=True, arguments=arguments)
+        watched = _watched(network, input_size)
+        auto = find_layer(network.module, watched).name
+    return Listing(name, network.preset, watched.input_size, candidates(network.module, watched), auto)
+
+
+def _watched(network: Outline | Network, input_size: int | None) -> Watched:
+    preset = network.preset
+    if input_size is not None:
+        return watch(network.module, (input_size, input_size), preset.channels)
+    try:
+        return watch(network.module, plan_geometry(USUAL_PICTURE, preset, "whole").input, preset.channels)
+    except CannotRunError:
+        return watch(network.module, (preset.crop, preset.crop), preset.channels)

@@ -1,0 +1,1 @@
+"""Inputs → jobs, decided before torch is imported: what to read, what to write, what exists already."""

@@ -1,0 +1,283 @@
+"""What was typed → the inputs: files, directories, patterns, lists and standard input, each input once.
+
+No file's content is read, but a list's. Whether an input is a picture, the reader finds out.
+"""
+
+from __future__ import annotations
+
+import codecs
+import errno
+import fnmatch
+import os
+import stat
+import sys
+from contextlib import nullcontext, suppress
+from itertools import takewhile
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from gradcam_cli.errors import InputError, UsageError
+from gradcam_cli.files import read_at_most
+from gradcam_cli.plan.output_names import natural_key
+from gradcam_cli.text import explain_os_error, printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+_SHOWN = 3  # of a long list of names, in a message
+_MAGIC = frozenset("*?[")
+_MISSING = (errno.ENOENT, errno.ENOTDIR, errno.EINVAL)  # EINVAL: Windows, asked for a name with a *
+_LIST = "give --from-file a file with one path a line"
+
+MOST_BYTES = 256 << 20
+"""Of a list: a million long paths."""
+
+
+class Found(NamedTuple):
+    """An input: its path (None: standard input), its folder below a directory input, its inode if known."""
+
+    path: str | None
+    folder: str = ""
+    inode: int = 0
+
+
+Key = tuple[str, str]
+"""Real directory and name: the same for every way of writing one path."""
+
+
+class Search:
+    """Collects inputs, each once, and those that cannot be used.
+
+    Args:
+        suffixes: lower-case, with their dot: what is taken from directories and patterns.
+        recursive: whether directories' subfolders are searched too.
+        output: `identity` of the output directory, which a search passes over.
+
+    Attributes:
+        found: the inputs in their order, by `key`.
+        failed: inputs that cannot be used, as (what was given, why).
+    """
+
+    def __init__(self, suffixes: frozenset[str], recursive: bool, output: tuple[int, int] | None) -> None:
+        self.found: dict[Key, Found] = {}
+        self.failed: list[tuple[str, InputError]] = []
+        self._suffixes = suffixes
+        self._kinds = f"give files of the kinds {' '.join(sorted(suffixes))}"
+        self._recursive = recursive
+        self._output = output
+        self._real: dict[str, str] = {}
+
+    def add(self, argument: str, *, literal: bool) -> None:
+        """Add what ``argument`` stands for; a ``literal`` one is no pattern and never standard input."""
+        if argument == "-" and not literal:
+            self.found.setdefault(("", "-"), Found(None))
+            return
+        try:
+            status = os.stat(argument)
+        except (OSError, ValueError) as error:  # ValueError: a NUL, or what the file system's encoding lacks
+            if os.path.islink(argument):
+                self._add_file(argument)  # it leads nowhere, and the reader says so
+            elif isinstance(error, OSError) and error.errno not in _MISSING:
+                what, hint = explain_os_error(error)
+                self._fail(argument, f"cannot be reached: {what}", hint or "check its name and permissions")
+            elif not literal and not _MAGIC.isdisjoint(argument):
+                self._add_pattern(argument)
+            else:
+                self._fail(argument, "there is no such file", "check the path for typing errors")
+            return
+        if stat.S_ISDIR(status.st_mode):
+            self._add_folder(argument)
+        else:
+            self._add_file(argument, inode=status.st_ino)
+
+    def _fail(self, path: str, message: str, hint: str) -> None:
+        self.failed.append((path, InputError(f"{printable(path)}: {message}", hint)))
+
+    def _add_file(self, path: str, folder: str = "", inode: int = 0) -> None:
+        self.found.setdefault(self.key(path), Found(path, folder, inode))
+
+    def key(self, path: str) -> Key:
+        """Return what all ways of writing ``path`` share."""
+        parent, name = os.path.split(path)
+        real = self._real.get(parent)
+        if real is None:
+            real = self._real[parent] = os.path.realpath(parent)
+        return real, name
+
+    def _wanted(self, name: str) -> bool:
+        return os.path.splitext(name)[1].lower() in self._suffixes
+
+    def _add_folder(self, root: str) -> None:
+        """Add a directory's files, and with ``recursive`` those below it, links to directories last.
+
+        Every directory is visited once, so that links in a circle end, and under its own name if it has one here;
+        a link to a directory above ``root`` would lead out of what was asked for.
+        """
+        seen = {identity(str(path)) for path in (Path(root).resolve(), *Path(root).resolve().parents)}
+        stack, answered, deeper = [""], False, False
+        links: list[str] = []
+        while stack or links:
+            folder = stack.pop() if stack else links.pop(0)
+            path = os.path.join(root, folder) if folder else root
+            if folder:
+                folder_identity = identity(path)
+                if folder_identity in seen or folder_identity == self._output:
+                    continue
+                seen.add(folder_identity)
+            try:
+                entries = _list(path)
+            except OSError as error:
+                what, hint = explain_os_error(error)
+                self._fail(path, f"cannot be listed: {what}", hint or "check its permissions")
+                answered = True
+                continue
+            below: list[str] = []
+            for entry in entries:
+                if entry.name.startswith("."):
+                    continue
+                if _is_folder(entry):
+                    (links if entry.is_symlink() else below).append(os.path.join(folder, entry.name))
+                elif self._wanted(entry.name) and _is_file(entry):
+                    self._add_file(entry.path, folder, _inode(entry))
+                    answered = True
+            deeper = deeper or bool(below or links)
+            if not self._recursive:
+                break
+            stack.extend(reversed(below))
+        if not answered:
+            more = "; search its subfolders with --recursive" if deeper and not self._recursive else ""
+            self._fail(root, "holds nothing to work on", self._kinds + more)
+
+    def _add_pattern(self, pattern: str) -> None:
+        """Add what a shell would have put in the pattern's place, less the files that are clearly something else."""
+        drive, rest = os.path.splitdrive(pattern)
+        rest = rest.replace(os.altsep, os.sep) if os.altsep else rest
+        split = [piece for piece in rest.split(os.sep) if piece]
+        pieces = [piece for before, piece in zip(["", *split], split, strict=False) if not before == piece == "**"]
+        suffix = os.path.splitext(rest)[1]
+        named = bool(suffix) and _MAGIC.isdisjoint(suffix)  # '*.dat' means just those
+        matched = False
+        for path in self._matches(drive + (os.sep if rest.startswith(os.sep) else ""), pieces):
+            if os.path.isdir(path):
+                if "**" not in pieces:
+                    self._add_folder(path)
+                    matched = True
+            elif named or self._wanted(path):
+                self._add_file(path)
+                matched = True
+        if not matched:
+            self._fail(pattern, "matches nothing", self._kinds)
+
+    def _matches(self, base: str, pieces: list[str]) -> Iterator[str]:
+        """Yield the paths below ``base`` that match. ``**`` follows no link, so it ends.
+
+        A directory that is reached in several ways, by links or ``..``, is listed once for each rest of the pattern:
+        otherwise the ways would multiply with each piece.
+        """
+        seen: set[tuple[object, ...]] = set()
+        stack = [iter([(base, pieces)])]  # folders may be deeper than Python lets functions call themselves
+        while stack:
+            following = next(stack[-1], None)
+            if following is None:
+                stack.pop()
+                continue
+            base, pieces = following
+            plain = list(takewhile(_MAGIC.isdisjoint, pieces))
+            base, rest = os.path.join(base, *plain), pieces[len(plain) :]
+            if plain and not os.path.lexists(base):
+                continue
+            if not rest:
+                yield base
+                continue
+            state = identity(base or os.curdir) or base, *rest
+            if state not in seen:
+                seen.add(state)
+                stack.append(self._steps(base, *rest))
+
+    def _steps(self, base: str, piece: str, *rest: str) -> Iterator[tuple[str, list[str]]]:
+        """Yield where a pattern's first piece leads from ``base``, and what is left of the pattern there."""
+        if piece == "**":
+            yield base, list(rest) or ["*"]
+        entries: list[os.DirEntry[str]] = []
+        with suppress(OSError):
+            entries = _list(base or os.curdir)
+        for entry in entries:
+            path = os.path.join(base, entry.name)
+            if entry.name.startswith(".") and not piece.startswith("."):
+                continue
+            if piece == "**":
+                if entry.is_dir(follow_symlinks=False) and identity(path) != self._output:
+                    yield path, [piece, *rest]
+            elif fnmatch.fnmatch(entry.name, piece) and (not rest or _is_folder(entry)):
+                yield path, list(rest)
+
+
+def identity(path: str) -> tuple[int, int] | None:
+    """Return what all names of a file or directory share, its device and inode; None when it cannot be reached."""
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _list(path: str) -> list[os.DirEntry[str]]:
+    with os.scandir(path) as entries:
+        return sorted(entries, key=lambda entry: natural_key(entry.name))
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether it is a directory or a link to one. The entry's own answer raises for a link to itself."""
+    return os.path.isdir(entry.path) if entry.is_symlink() else entry.is_dir()
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    """Whether it is a file, or a link that leads nowhere, which is a missing picture rather than no picture."""
+    if entry.is_symlink():
+        return os.path.isfile(entry.path) or not os.path.exists(entry.path)
+    return entry.is_file()
+
+
+def _inode(entry: os.DirEntry[str]) -> int:
+    """Return the file's inode: known from listing the directory, asked for only where the entry is a link."""
+    if not entry.is_symlink():
+        return entry.inode()
+    found = identity(entry.path)
+    return found[1] if found else 0
+
+
+def read_list(source: str) -> list[str]:
+    """Return the entries of the list in a file, or with ``-`` on standard input.
+
+    UTF-16 is what Windows PowerShell writes; NUL ends the entries of ``find -print0``.
+
+    Raises:
+        UsageError: it cannot be read.
+    """
+    try:
+        with nullcontext(sys.stdin.buffer) if source == "-" else open(source, "rb") as stream:
+            data = read_at_most(stream, MOST_BYTES)
+    except (OSError, ValueError) as error:
+        reason = explain_os_error(error)[0] if isinstance(error, OSError) else str(error)
+        raise UsageError(f"{printable(source)}: the list cannot be read: {reason}", _LIST) from error
+    if data is None:
+        raise UsageError(f"{printable(source)}: the list is larger than {MOST_BYTES >> 20} MiB", _LIST)
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        text = data.decode("utf-16", "replace")
+    else:
+        text = data.removeprefix(codecs.BOM_UTF8).decode("utf-8", "surrogateescape")
+    lines = text.split("\0") if "\0" in text else [line.removesuffix("\r") for line in text.split("\n")]
+    return [line for line in lines if line.strip()]
+
+
+def nothing_left(failed: Sequence[tuple[str, InputError]]) -> UsageError:
+    """Return the error for a command none of whose inputs can be used, given those that failed."""
+    if not failed:
+        return UsageError("the list of inputs is empty", _LIST)
+    return UsageError(some([error.message for _, error in failed]), failed[0][1].hint)
+
+
+def some(items: Sequence[str]) -> str:
+    """Return the first few of ``items``, and how many there are besides."""
+    more = f"; and {len(items) - _SHOWN} more" if len(items) > _SHOWN else ""
+    return "; ".join(items[:_SHOWN]) + more

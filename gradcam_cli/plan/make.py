@@ -1,0 +1,214 @@
+"""What to do, decided before the first picture is opened and before torch is loaded: inputs → jobs.
+
+Nothing heavy is imported here and no file's content is read. What the plan cannot know is whether an input is a
+picture: the reader finds out, and a bad one costs that input alone.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import tempfile
+import unicodedata
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from gradcam_cli.errors import UsageError
+from gradcam_cli.media.atomic import remove_abandoned
+from gradcam_cli.plan.inputs import Search, identity, nothing_left, read_list, some
+from gradcam_cli.plan.output_names import OutputOptions, build_jobs, called, clashes, fold
+from gradcam_cli.text import explain_os_error, printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+    from gradcam_cli.errors import InputError
+    from gradcam_cli.records import Job
+
+__all__ = ["OutputOptions", "Plan", "make_plan"]
+
+_USUAL = (".jpg", ".mp4", ".gif")
+_RENAME = "rename one, or write them to different directories with -o"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is to be done.
+
+    Attributes:
+        jobs: in the order of the inputs, a directory's in natural order.
+        skipped: how many inputs have all of their results already.
+        search: what was found, and what cannot be used.
+        options: about the outputs.
+    """
+
+    jobs: list[Job]
+    skipped: int
+    search: Search
+    options: OutputOptions
+
+    @property
+    def failed(self) -> list[tuple[str, InputError]]:
+        """Inputs that cannot be used, as (what was given, why). The others are not concerned."""
+        return self.search.failed
+
+    def with_parts(self, parts: tuple[str, ...]) -> Plan:
+        """Return the plan for other parts of the results' names; raises as ``make_plan``."""
+        return _planned(self.search, replace(self.options, parts=parts))
+
+
+def make_plan(
+    inputs: Sequence[str],
+    *,
+    suffixes: frozenset[str],
+    options: OutputOptions,
+    from_file: str | None = None,
+    recursive: bool = False,
+) -> Plan:
+    """Return the jobs that the inputs ask for, create the output directory and remove what killed runs left in it.
+
+    Args:
+        inputs: files, directories, patterns (``*.jpg``, ``**/cat.*``) and ``-`` for standard input.
+        suffixes: lower-case, with their dot: what is taken from directories and patterns. A file that is named
+            is taken whatever its suffix.
+        options: about the outputs.
+        from_file: file that lists inputs, one a line or ended by NUL; ``-`` for standard input.
+        recursive: whether directories' subfolders are searched too.
+
+    Raises:
+        UsageError: nothing can be used, two inputs would write one file, an input would be overwritten, or an
+            output cannot be written (or exists, when the policy is to refuse). No directory is left behind then.
+    """
+    if not inputs and from_file is None:
+        example = next((suffix for suffix in _USUAL if suffix in suffixes), "")
+        raise UsageError("no input was given", f"name a file or a directory, as in: cat{example} holiday/")
+    if from_file == "-" and "-" in inputs:
+        raise UsageError("standard input cannot be both the list of inputs and an input", "save one of them in a file")
+    search = Search(suffixes, recursive, identity(str(options.directory)))
+    for argument in inputs:
+        search.add(argument, literal=False)
+    for line in read_list(from_file) if from_file is not None else ():
+        search.add(line, literal=True)
+    if not search.found:
+        raise nothing_left(search.failed)
+    return _planned(search, options)
+
+
+def _planned(search: Search, options: OutputOptions) -> Plan:
+    jobs = build_jobs(((item.path, item.folder) for item in search.found.values()), options)
+    if not options.kinds:
+        return Plan(jobs, 0, search, options)
+    _check_clashes(jobs, options)
+    for folder in {job.stem.parent for job in jobs}:
+        remove_abandoned(folder)
+    jobs, skipped = _check_existing(jobs, search, options)
+    if jobs:
+        _prepare(jobs, options.directory)
+    return Plan(jobs, skipped, search, options)
+
+
+def _check_clashes(jobs: Iterable[Job], options: OutputOptions) -> None:
+    shared = clashes((str(path), job) for job in jobs for path in job.outputs.values())
+    if shared:
+        hint = "tell them apart with --name-from path" if options.name_from == "stem" else _RENAME
+        raise UsageError(f"the results would have the same name: {some(shared)}", hint)
+
+
+def _check_existing(jobs: list[Job], search: Search, options: OutputOptions) -> tuple[list[Job], int]:
+    """Return the jobs that remain to be done, and how many do not, by what is on disk and the policy."""
+    if not os.path.lexists(options.directory):
+        return jobs, 0
+    inodes = {item.inode: item.path for item in search.found.values() if item.inode and item.path is not None}
+    remaining: list[Job] = []
+    existing: list[Path] = []
+    for job in jobs:
+        before = len(existing)
+        for path in job.outputs.values():
+            try:
+                status = os.lstat(path)
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                raise _unwritable(path, explain_os_error(error)[0]) from error
+            if stat.S_ISDIR(status.st_mode):
+                raise _unwritable(path, "it is a directory")
+            if search.key(str(path)) in search.found or _same_file(path, status, inodes):
+                raise UsageError(
+                    f"{printable(path)}: a result of {called(job)} would overwrite this input",
+                    "choose another directory with -o",
+                )
+            existing.append(path)
+        if options.policy != "skip" or len(existing) - before < len(job.outputs):
+            remaining.append(job)
+    if existing and options.policy == "refuse":
+        names = [f"'{printable(path)}'" for path in existing]
+        raise UsageError(
+            f"results exist already: {some(names)}",
+            "keep them and do the others with --skip-existing, or leave out --no-overwrite to replace them",
+        )
+    return remaining, len(jobs) - len(remaining)
+
+
+def _same_file(path: Path, status: os.stat_result, inodes: dict[int, str]) -> bool:
+    """Whether ``path`` is another name (a link of either kind) of an input."""
+    try:
+        if stat.S_ISLNK(status.st_mode):
+            status = os.stat(path)
+        return status.st_ino in inodes and os.path.samefile(inodes[status.st_ino], path)
+    except OSError:  # a link that leads nowhere
+        return False
+
+
+def _prepare(jobs: Sequence[Job], directory: Path) -> None:
+    """Create the output directory, the one sure sign that it can be; it goes again if the plan fails."""
+    created = [path for path in (directory, *directory.parents) if not os.path.lexists(path)]
+    try:
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise _unwritable(directory, explain_os_error(error)[0]) from error
+        for folder in sorted({job.stem.parent for job in jobs} | {directory}):
+            while not os.path.lexists(folder):
+                folder = folder.parent
+            if not os.path.isdir(folder):
+                raise _unwritable(folder, "it is a file")
+            if linked := _link_between(directory, folder):
+                raise UsageError(
+                    f"{printable(linked)}: is a symbolic link, and results are not written through one",
+                    "remove the link, or choose another directory for the results with -o",
+                )
+            if not os.access(folder, os.W_OK | os.X_OK):
+                raise _unwritable(folder, "permission denied, or the file system is read-only")
+        shared = clashes((fold(str(job.stem)), job) for job in jobs)
+        if shared and _ignores_case(directory):
+            raise UsageError(f"the output directory does not tell these names apart: {some(shared)}", _RENAME)
+    except UsageError:
+        for path in created:
+            with suppress(OSError):
+                path.rmdir()
+        raise
+
+
+def _link_between(directory: Path, folder: Path) -> Path | None:
+    """Return what leads out of the output directory on the way to a folder in it; that itself may be a link."""
+    below = (each for each in (folder, *folder.parents) if each != directory and each.is_relative_to(directory))
+    return next((each for each in below if each.is_symlink()), None)
+
+
+def _unwritable(path: Path, reason: str) -> UsageError:
+    return UsageError(
+        f"{printable(path)}: cannot be written: {reason}", "choose another directory for the results with -o"
+    )
+
+
+def _ignores_case(directory: Path) -> bool:
+    """Whether names that differ in case or composition only are one name there; so assumed if it cannot be tried."""
+    try:
+        with tempfile.NamedTemporaryFile(prefix=".gradcam-\u00e9-", dir=directory) as probe:
+            parent, name = os.path.split(probe.name)
+            others = name.upper(), unicodedata.normalize("NFD", name)
+            return any(os.path.lexists(os.path.join(parent, other)) for other in others)
+    except (OSError, UnicodeError):
+        return True

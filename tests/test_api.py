@@ -1,0 +1,151 @@
+"""The Python API does what the command does."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import gradcam_cli
+from gradcam_cli.cli.main import run
+from gradcam_cli.errors import GradcamError, InputError
+from gradcam_cli.media.image.read import read_picture
+from gradcam_cli.models.preprocess import collate
+from gradcam_cli.pipeline.session import Session
+from gradcam_cli.pipeline.settings import ModelSettings
+
+
+@pytest.fixture
+def path(tmp_path, photo):
+    path = tmp_path / "picture.png"
+    Image.fromarray(photo).save(path)
+    return path
+
+
+def test_explain_equals_the_command(path, tmp_path):
+    explanation = gradcam_cli.explain(path, model="tiny", target="cat", colormap="turbo", alpha=0.3)
+    out = tmp_path / "out"
+    assert (
+        run(
+            [
+                "image",
+                "-q",
+                "-m",
+                "tiny",
+                "-t",
+                "cat",
+                "--colormap",
+                "turbo",
+                "--alpha",
+                "0.3",
+                "-o",
+                str(out),
+                str(path),
+            ]
+        )
+        == 0
+    )
+    for kind in ("grayscale", "heatmap", "overlay"):
+        with Image.open(out / f"picture_{kind}.png") as picture:
+            mode = "L" if kind == "grayscale" else "RGB"
+            np.testing.assert_array_equal(getattr(explanation, kind), np.asarray(picture.convert(mode)))
+    assert explanation.map.shape == explanation.pixels.shape[:2]
+    assert explanation.target.label == "cat"
+    assert len(explanation.predictions) == 5
+
+
+def test_a_loaded_network_is_made_ready_once(path, monkeypatch):
+    made = []
+    ready = Session.__init__
+    monkeypatch.setattr(Session, "__init__", lambda self, *args: made.append(1) or ready(self, *args))
+    network = gradcam_cli.load_model("tiny")
+    first = gradcam_cli.explain(path, model=network, target="cat").map
+    other = gradcam_cli.explain(path, model=network, target="dog")
+    assert (other.target.label, len(made)) == ("dog", 1)
+    np.testing.assert_array_equal(gradcam_cli.explain(path, model=network, target="cat").map, first)
+    assert not np.array_equal(other.map, first)
+    gradcam_cli.explain(path, model=network, target="cat", layer="stage2")
+    assert len(made) == 2
+
+
+def test_a_network_that_was_changed_is_made_ready_anew(path):
+    """The copies that run in its place share its tensors, but not what was folded of them."""
+    network = gradcam_cli.load_model("tiny")
+    before = gradcam_cli.explain(path, model=network, target="cat").predictions
+    with torch.no_grad():
+        for parameter in network.module.parameters():
+            parameter.mul_(0.7)
+    after = gradcam_cli.explain(path, model=network, target="cat").predictions
+    with torch.no_grad():
+        prepared = Session(ModelSettings(model="tiny")).prepare(read_picture(path, "it").pixels)
+        truth = torch.softmax(network.module(collate([prepared]))[0], 0)
+    assert after != before
+    assert [each.probability for each in after] == pytest.approx([float(truth[each.index]) for each in after], abs=1e-4)
+
+
+def test_pixels_bytes_and_paths_are_the_same(path, photo):
+    network = gradcam_cli.load_model("tiny")
+    buffer = io.BytesIO()
+    Image.fromarray(photo).save(buffer, "PNG")
+    maps = [
+        gradcam_cli.explain(source, model=network, target=3).map
+        for source in (path, str(path), photo, buffer.getvalue())
+    ]
+    for other in maps[1:]:
+        np.testing.assert_array_equal(maps[0], other)
+
+
+@pytest.mark.parametrize(
+    "bad", [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3), np.float32), np.zeros((0, 4, 3), np.uint8)]
+)
+def test_pixels_of_another_kind_are_refused(bad):
+    with pytest.raises(InputError, match=r"uint8 RGB|picture is"):
+        gradcam_cli.explain(bad, model="tiny")
+
+
+def test_errors_are_gradcams(path):
+    for options in (
+        {"model": "resnet55"},
+        {"model": "tiny", "layer": "nowhere"},
+        {"model": "tiny", "target": "unicorn"},
+    ):
+        with pytest.raises(GradcamError) as caught:
+            gradcam_cli.explain(path, **options)
+        assert caught.value.message
+        assert caught.value.hint
+
+
+def test_explainer_and_load_model_are_public():
+    network = gradcam_cli.load_model("tiny")
+    results = gradcam_cli.Explainer(network.module, input_size=(32, 32))(torch.zeros(2, 3, 32, 32), 0)
+    assert [result.maps[0].values.shape for result in results] == [(8, 8), (8, 8)]
+    assert gradcam_cli.__version__
+    with pytest.raises(AttributeError):
+        _ = gradcam_cli.nothing
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"fit": "nope"}, {"normalize": "nope"}, {"method": "nope"}, {"alpha": float("nan")}, {"alpha": 7},
+        {"input_size": -5}, {"input_size": 64.5}, {"target": None}, {"target": -1}, {"target": 2.5},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_wrong_choices_are_told(path, wrong):
+    with pytest.raises(GradcamError) as caught:
+        gradcam_cli.explain(path, model="tiny", **wrong)
+    assert caught.value.hint
+
+
+def test_a_class_may_be_a_numpy_integer(path):
+    assert gradcam_cli.explain(path, model="tiny", target=np.int64(3)).target.index == 3
+
+
+@pytest.mark.parametrize("late", [{"weights": "w.pth"}, {"labels": "l.txt"}, {"device": "cpu"}], ids=str)
+def test_a_loaded_network_takes_no_other_weights(path, late):
+    with pytest.raises(GradcamError, match="too late"):
+        gradcam_cli.explain(path, model=gradcam_cli.load_model("tiny"), **late)
