@@ -12,7 +12,7 @@ import numpy as np
 from gradcam_cli.cam.targets import parse_target
 from gradcam_cli.errors import InputError, UsageError
 from gradcam_cli.pipeline.explanation import TOP, Explanation
-from gradcam_cli.pipeline.images.loading import bring, read_for
+from gradcam_cli.pipeline.images.loading import prepare_picture, read_picture_for
 from gradcam_cli.pipeline.session import Session
 from gradcam_cli.pipeline.settings import ModelSettings, RenderSettings
 from gradcam_cli.records import Picture
@@ -113,11 +113,11 @@ def explain(
         raise UsageError(f"a longest side of {max_size} pixels is not possible", "give a whole number from 1 on")
     session = Session(settings) if loaded is None else _session(settings, loaded)
     name, read = _read(picture, session, max_pixels, max_size)
-    shown, prepared = bring(session, read, max_size)
-    answer = session.ask_one(prepared)
+    shown, prepared = prepare_picture(session, read, max_size)
+    result = session.explain_one(prepared)
     return Explanation(
-        name, shown.pixels, session, answer.maps[0], prepared.geometry, answer.targets[0], answer.predictions[:TOP],
-        render, {"explain": answer.seconds},
+        name, shown.pixels, session, result.maps[0], prepared.geometry, result.targets[0], result.predictions[:TOP],
+        render, {"explain": result.seconds},
     )  # fmt: skip
 
 
@@ -155,6 +155,6 @@ def _read(
             )
         return "array", Picture(np.ascontiguousarray(picture), (), (picture.shape[0], picture.shape[1]))
     if isinstance(picture, bytes):
-        return "bytes", read_for(session, picture, "the picture", max_pixels, max_size)
+        return "bytes", read_picture_for(session, picture, "the picture", max_pixels, max_size)
     path = Path(picture)
-    return str(path), read_for(session, path, str(path), max_pixels, max_size)
+    return str(path), read_picture_for(session, path, str(path), max_pixels, max_size)

@@ -73,13 +73,13 @@ class Captured:
             for layout, activation in zip(self.layouts, self.activations, strict=True)
         ]
 
-    def scores(self, shares: torch.Tensor) -> torch.Tensor:
+    def scores(self, class_weights: torch.Tensor) -> torch.Tensor:
         """Return a weighted sum of each picture's logits, (N,), attached to the graph.
 
         Args:
-            shares: of every class, (N, K); of a network with one logit (N, 2).
+            class_weights: of every class, (N, K); of a network with one logit (N, 2).
         """
-        return (sides(self.logits) * shares.to(self.logits)).sum(1)
+        return (two_class_logits(self.logits) * class_weights.to(self.logits)).sum(1)
 
     def gradients(self, scores: torch.Tensor) -> list[torch.Tensor]:
         """Differentiate one score a picture, (N,), with respect to every target layer.
@@ -108,7 +108,7 @@ class Captured:
         return zeros if product is None else self.layouts[layer].feature_maps(product).float() / scale
 
 
-def sides(logits: torch.Tensor) -> torch.Tensor:
+def two_class_logits(logits: torch.Tensor) -> torch.Tensor:
     """Return a logit for every class: a network with one logit y, (N, 1), has two sides, -y and y."""
     return torch.cat([-logits, logits], dim=1) if logits.shape[1] == 1 else logits
 

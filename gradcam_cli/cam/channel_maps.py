@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import torch
 
 from gradcam_cli.cam.capture import capture, recording
-from gradcam_cli.cam.context import Question
-from gradcam_cli.cam.targets import Aim
+from gradcam_cli.cam.context import BatchContext
+from gradcam_cli.cam.targets import Target
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,7 +34,7 @@ class ChannelMap:
 
 
 @recording()
-def channel_maps(explainer: Explainer, picture: torch.Tensor, target: int | Aim, count: int) -> list[ChannelMap]:
+def channel_maps(explainer: Explainer, picture: torch.Tensor, target: int | Target, count: int) -> list[ChannelMap]:
     """Return the feature maps of the explainer's first layer that speak most for a class, the strongest first.
 
     Args:
@@ -50,8 +50,8 @@ def channel_maps(explainer: Explainer, picture: torch.Tensor, target: int | Aim,
     with explainer.running() as (network, layers):
         captured = capture(network, layers[:1], picture.to(some.device, some.dtype), explainer.tokens)
     maps = captured.feature_maps[0][0]
-    aim = target if isinstance(target, Aim) else Aim(target)
-    gradient = Question(captured, [aim], explainer.patience).at(0).gradients[0]
+    target = target if isinstance(target, Target) else Target(target)
+    gradient = BatchContext(captured, [target], explainer.budget).at(0).gradients[0]
     contributions = (gradient.mean(dim=(1, 2)) * maps.sum(dim=(1, 2))).clamp(min=0)
     total = float(contributions.sum())
     if not total > 0:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from gradcam_cli.cam.capture import capture, differentiated, logits_of, sides
-from gradcam_cli.cam.execution.batch_invariant import versions_of_one, weighted_sums
-from gradcam_cli.cam.execution.partial_forward import Tail, one_of
+from gradcam_cli.cam.capture import capture, differentiated, logits_of, two_class_logits
+from gradcam_cli.cam.execution.batch_invariant import perturbations_of_one, weighted_sums
+from gradcam_cli.cam.execution.partial_forward import PartialForward, sample_of
 from gradcam_cli.cam.function_modes import Guided
 from gradcam_cli.cam.pca import first_component
 
@@ -19,30 +19,30 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from gradcam_cli.cam.capture import Captured
-    from gradcam_cli.cam.targets import Aim
+    from gradcam_cli.cam.targets import Target
     from gradcam_cli.records import Activation
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class Budget:
     """How long methods that run the network many times may take.
 
     Attributes:
-        budget: seconds for one picture, for methods that may leave feature maps out; None lets them choose.
+        seconds: for one picture, for methods that may leave feature maps out; None lets them choose.
         progress: told (passes done, passes in all) for a batch.
     """
 
-    budget: float | None = None
+    seconds: float | None = None
     progress: Callable[[int, int], None] | None = None
 
 
-class Question:
-    """One aim for each picture of a captured batch. All layers' gradients come from one backward pass.
+class BatchContext:
+    """One target for each picture of a captured batch. All layers' gradients come from one backward pass.
 
     Args:
         captured: what the forward pass left behind.
-        aims: what is asked of each picture.
-        patience: for methods that run the network many times.
+        targets: what is asked of each picture.
+        budget: for methods that run the network many times.
         activation: what makes the logits probabilities.
         eigen: whether the first principal component of what feature maps add to a map stands for their sum.
     """
@@ -50,34 +50,34 @@ class Question:
     def __init__(
         self,
         captured: Captured,
-        aims: Sequence[Aim],
-        patience: Patience | None = None,
+        targets: Sequence[Target],
+        budget: Budget | None = None,
         activation: Activation = "auto",
         *,
         eigen: bool = False,
     ) -> None:
         self.captured = captured
         self.activation = activation
-        self.aims = aims
-        self.patience = patience or Patience()
+        self.targets = targets
+        self.budget = budget or Budget()
         self.eigen = eigen
-        self.shares = torch.zeros_like(sides(captured.logits.detach()), dtype=torch.float32)
-        for row, aim in zip(self.shares, aims, strict=True):
-            row[aim.index] = -1 if aim.negated else 1
-            if aim.against is not None:
-                row[aim.against] = -row[aim.index]
+        self.class_weights = torch.zeros_like(two_class_logits(captured.logits.detach()), dtype=torch.float32)
+        for row, target in zip(self.class_weights, targets, strict=True):
+            row[target.index] = -1 if target.negated else 1
+            if target.against is not None:
+                row[target.against] = -row[target.index]
 
     @cached_property
     def gradients(self) -> list[torch.Tensor]:
         """Per target layer ∂logit/∂activation, float32 (N, C, h, w)."""
-        return self.captured.gradients(self.captured.scores(self.shares))
+        return self.captured.gradients(self.captured.scores(self.class_weights))
 
     def input_gradients(self, pictures: torch.Tensor) -> torch.Tensor:
         """Run the network on pictures in the batch's place and return ∂y/∂picture, float32 (N, 3, H, W)."""
         leaf = pictures.detach().requires_grad_(True)
         # The network gets a copy, which it may change in place.
         found = capture(self.captured.network, [], leaf.clone())
-        return differentiated(found.scores(self.shares), [leaf])[0]
+        return differentiated(found.scores(self.class_weights), [leaf])[0]
 
     @cached_property
     def guided_gradients(self) -> torch.Tensor:
@@ -85,38 +85,38 @@ class Question:
         with Guided():
             return self.input_gradients(self.captured.batch)
 
-    def at(self, layer: int) -> Evidence:
+    def at(self, layer: int) -> LayerContext:
         """Return what is known at one of the target layers, by its position."""
-        return Evidence(self, layer)
+        return LayerContext(self, layer)
 
 
-class Evidence:
-    """What is known about a batch at one layer, for one aim a picture.
+class LayerContext:
+    """What is known about a batch at one layer, for one target a picture.
 
     Args:
-        question: the aim for each picture.
+        batch_context: the target of each picture.
         layer: position among the target layers.
     """
 
-    def __init__(self, question: Question, layer: int) -> None:
-        self._question = question
+    def __init__(self, batch_context: BatchContext, layer: int) -> None:
+        self._batch = batch_context
         self._layer = layer
-        self._captured = question.captured
+        self._captured = batch_context.captured
 
     @property
-    def aims(self) -> Sequence[Aim]:
+    def targets(self) -> Sequence[Target]:
         """What is explained of each picture."""
-        return self._question.aims
+        return self._batch.targets
 
     @property
-    def shares(self) -> torch.Tensor:
+    def class_weights(self) -> torch.Tensor:
         """Each logit's share in the explained score, float32 (N, K): 1 for the class, -1 for one it is held against."""
-        return self._question.shares
+        return self._batch.class_weights
 
     @property
     def logits(self) -> torch.Tensor:
         """A logit for every class, float32 (N, K), detached; of a network with one logit (N, 2)."""
-        return sides(self._captured.logits.detach()).float()
+        return two_class_logits(self._captured.logits.detach()).float()
 
     @property
     def activations(self) -> torch.Tensor:
@@ -126,16 +126,16 @@ class Evidence:
     @property
     def gradients(self) -> torch.Tensor:
         """∂y/∂A of the explained score y, float32 (N, C, h, w)."""
-        return self._question.gradients[self._layer]
+        return self._batch.gradients[self._layer]
 
-    def gradients_of(self, shares: torch.Tensor) -> torch.Tensor:
-        """Return ∂/∂A of another weighted sum of the logits: ``shares`` (N, K) → float32 (N, C, h, w)."""
-        return self._captured.gradients(self._captured.scores(shares))[self._layer]
+    def gradients_of(self, class_weights: torch.Tensor) -> torch.Tensor:
+        """Return ∂/∂A of another weighted sum of the logits: ``class_weights`` (N, K) → float32 (N, C, h, w)."""
+        return self._captured.gradients(self._captured.scores(class_weights))[self._layer]
 
     @cached_property
     def curvature(self) -> torch.Tensor:
         """H·A, the Hessian of the explained score times the activation, float32 (N, C, h, w)."""
-        return self._captured.curvature(self._captured.scores(self.shares), self._layer)
+        return self._captured.curvature(self._captured.scores(self.class_weights), self._layer)
 
     @property
     def pictures(self) -> torch.Tensor:
@@ -144,23 +144,23 @@ class Evidence:
 
     def input_gradients(self, pictures: torch.Tensor) -> torch.Tensor:
         """Return ∂y/∂picture at pictures in the batch's place, (N, 3, H, W) → float32 (N, 3, H, W)."""
-        return self._question.input_gradients(pictures)
+        return self._batch.input_gradients(pictures)
 
     @property
     def guided_gradients(self) -> torch.Tensor:
         """∂y/∂picture of the batch with negative gradients cut at every ReLU, float32 (N, 3, H, W)."""
-        return self._question.guided_gradients
+        return self._batch.guided_gradients
 
-    def on(self, pictures: torch.Tensor) -> Evidence:
+    def on(self, pictures: torch.Tensor) -> LayerContext:
         """Ask the same of pictures in the batch's place, (N, 3, H, W): one forward pass, what is known at the layer."""
         captured = self._captured
         found = capture(captured.network, [captured.layers[self._layer]], pictures, captured.tokens)
-        asked = self._question
-        return Question(found, self.aims, asked.patience, asked.activation, eigen=asked.eigen).at(0)
+        same = self._batch
+        return BatchContext(found, self.targets, same.budget, same.activation, eigen=same.eigen).at(0)
 
     def weighed(self, weights: torch.Tensor) -> torch.Tensor:
         """Return Σ_k α_k A_k of the layer's feature maps: weights (N, C) → (N, h, w)."""
-        if self._question.eigen:
+        if self._batch.eigen:
             return self.summed(weights[:, :, None, None] * self.activations)
         return weighted_sums(weights, self.activations)
 
@@ -170,52 +170,52 @@ class Evidence:
         Smoothed, their first principal component stands for the sum, which leaves out what few feature maps see: what
         pytorch-grad-cam calls ``eigen_smooth``, with the sign fixed and nothing centred.
         """
-        return first_component(parts).to(parts.device) if self._question.eigen else parts.sum(dim=1)
+        return first_component(parts).to(parts.device) if self._batch.eigen else parts.sum(dim=1)
 
     @torch.no_grad()
     def run(self, pictures: torch.Tensor) -> torch.Tensor:
         """Run the network on versions of one picture, (B, 3, H, W), and return the logits, float32 (B, K)."""
-        with versions_of_one():
+        with perturbations_of_one():
             return logits_of(self._captured.network(pictures)).float()
 
     def score(self, logits: torch.Tensor, picture: int) -> torch.Tensor:
         """Return a picture's explained score for the network's logits in each row, (B, K) → (B,)."""
-        return sides(logits) @ self.shares[picture].to(logits)
+        return two_class_logits(logits) @ self.class_weights[picture].to(logits)
 
     def probability(self, logits: torch.Tensor, picture: int) -> torch.Tensor:
         """Return the probability of a picture's class in each row, (B, K) → (B,).
 
         Held against another class, it is that of the two; negated, that of all others.
         """
-        aim = self.aims[picture]
+        target = self.targets[picture]
         single = logits.shape[1] == 1
         if single:
             logits = torch.cat([torch.zeros_like(logits), logits], dim=1)
-        if aim.against is not None:
-            return torch.sigmoid(logits[:, aim.index] - logits[:, aim.against])
-        each_alone = self._question.activation == "sigmoid" and not single
-        found = (torch.sigmoid(logits) if each_alone else torch.softmax(logits, dim=1))[:, aim.index]
-        return 1 - found if aim.negated else found
+        if target.against is not None:
+            return torch.sigmoid(logits[:, target.index] - logits[:, target.against])
+        each_alone = self._batch.activation == "sigmoid" and not single
+        found = (torch.sigmoid(logits) if each_alone else torch.softmax(logits, dim=1))[:, target.index]
+        return 1 - found if target.negated else found
 
     @torch.no_grad()
-    def tail(self, picture: int) -> Tail:
+    def partial_forward(self, picture: int) -> PartialForward:
         """Return the part of the network behind the layer, for one picture of the batch."""
         captured, one = self._captured, slice(picture, picture + 1)
         recorded = None
         if captured.noted:
             noted = captured.noted[self._layer]()
-            recorded = one_of(noted, picture, len(captured.batch)), captured.logits[one].detach()
-        return Tail(captured.network, captured.layers[self._layer], captured.batch[one], recorded)
+            recorded = sample_of(noted, picture, len(captured.batch)), captured.logits[one].detach()
+        return PartialForward(captured.network, captured.layers[self._layer], captured.batch[one], recorded)
 
     @property
     def budget(self) -> float | None:
         """Seconds for one picture, for methods that may leave feature maps out."""
-        return self._question.patience.budget
+        return self._batch.budget.seconds
 
-    def told(self, done: int, total: int) -> None:
+    def report_progress(self, done: int, total: int) -> None:
         """Tell how many of a method's passes over the batch are done."""
-        if self._question.patience.progress is not None:
-            self._question.patience.progress(done, total)
+        if self._batch.budget.progress is not None:
+            self._batch.budget.progress(done, total)
 
     @property
     def memory(self) -> dict[Any, Any]:

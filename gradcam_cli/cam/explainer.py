@@ -12,16 +12,16 @@ import numpy as np
 import torch
 
 from gradcam_cli.cam.capture import Captured, capture, recording, undisturbed
-from gradcam_cli.cam.context import Patience, Question
-from gradcam_cli.cam.execution.batch_invariant import alike
-from gradcam_cli.cam.execution.partial_forward import recording_of
+from gradcam_cli.cam.context import BatchContext, Budget
+from gradcam_cli.cam.execution.batch_invariant import make_batch_invariant
+from gradcam_cli.cam.execution.partial_forward import record_outputs
 from gradcam_cli.cam.execution.replica import Replicas, fold, lay_out, replica
 from gradcam_cli.cam.fuse import fuse
 from gradcam_cli.cam.layers.select import TargetLayer, every_layer, find_layer, layer_named
-from gradcam_cli.cam.layers.trace import watch
+from gradcam_cli.cam.layers.trace import trace_network
 from gradcam_cli.cam.maps import ClassMap, Raw, raw_maps
 from gradcam_cli.cam.methods.registry import METHODS
-from gradcam_cli.cam.targets import Aim
+from gradcam_cli.cam.targets import Target
 from gradcam_cli.errors import ModelError
 
 if TYPE_CHECKING:
@@ -30,26 +30,28 @@ if TYPE_CHECKING:
     from torch import nn
 
     from gradcam_cli.cam.augmentation import Augmentation
-    from gradcam_cli.cam.layers.trace import Watched
+    from gradcam_cli.cam.layers.trace import Trace
     from gradcam_cli.cam.targets import Logits
     from gradcam_cli.records import Activation, Fusion
 
-    Wish = int | Aim
+    TargetLike = int | Target
     """A class by its index, or more than that."""
 
-    Choose = Callable[[Logits], Sequence[Wish]]
+    Choose = Callable[[Logits], Sequence[TargetLike]]
     """A picture's logits (K,) → what to explain."""
 
+    Targets = Choose | Sequence[TargetLike] | TargetLike | None
 
-MOST_CONCURRENT = 4
+
+MAX_CONCURRENT = 4
 """Each thread that explains has a batch's activations in memory."""
 
-MOST_AT_ONCE = 8
+MAX_AT_ONCE = 8
 """Pictures in one forward pass on a CPU: those of more are no longer in its caches when the next layer wants them."""
 
 
 @dataclass(frozen=True, slots=True)
-class Explained:
+class Attribution:
     """One picture's logits, float64 (K,), and its maps: for each layer, for each class, for each method.
 
     Fused maps stand for all layers: then for each class, for each method.
@@ -91,7 +93,7 @@ class Explainer:
             ``auto``, which is sigmoid for one logit.
         optimize: whether copies run in the network's place, with batch norms folded into the convolutions in front of
             them: faster, the same maps up to rounding. The network's weights must not change meanwhile.
-        patience: how long methods that run the network many times may take, and who is told how far they are.
+        budget: how long methods that run the network many times may take, and who is told how far they are.
         augmentation: makes versions of the pictures, for whose classes the pictures' own are taken; their maps are
             averaged. None explains the pictures alone.
         eigen_smooth: whether the first principal component of what feature maps add to a map stands for their sum.
@@ -118,7 +120,7 @@ class Explainer:
         tokens: tuple[int, int] | None = None,
         activation: Activation = "auto",
         optimize: bool = False,
-        patience: Patience | None = None,
+        budget: Budget | None = None,
         augmentation: Augmentation | None = None,
         eigen_smooth: bool = False,
     ) -> None:
@@ -128,37 +130,35 @@ class Explainer:
         self.tokens = tokens
         self.channels = channels
         self.activation: Activation = activation
-        self.patience = patience or Patience()
+        self.budget = budget or Budget()
         self.augmentation = augmentation
         self.eigen_smooth = eigen_smooth
         self.methods = [method] if isinstance(method, str) else list(method)
         # The copy is watched, not the network, so that a module it does not run as its own is never folded.
         template = _replica_or_none(network) if optimize else None
-        watched = None
+        trace = None
         found = {"auto", "all"} & {each for each in wanted if isinstance(each, str)}
         if template is not None or found or any(METHODS[name].needs for name in self.methods):
-            watched = watch(template or network, input_size, channels, tokens)
+            trace = trace_network(template or network, input_size, channels, tokens)
         self.layers: list[TargetLayer] = []
         for each in wanted:
-            self.layers += self._resolve(each, watched, template)
-        if watched is not None:
+            self.layers += self._resolve(each, trace, template)
+        if trace is not None:
             for target in self.layers:
                 for name in self.methods:
-                    METHODS[name].check(watched, target.name)
+                    METHODS[name].check(trace, target.name)
         self._replicas, self._optimized_for_cpu = None, False
-        if template is not None and watched is not None:
-            fold(template, watched.normalised, keep=[target.name for target in self.layers])
+        if template is not None and trace is not None:
+            fold(template, trace.normalised, keep=[target.name for target in self.layers])
             lay_out(template)
-            alike(template)
+            make_batch_invariant(template)
             self._replicas = Replicas(template)
             self._optimized_for_cpu = all(parameter.device.type == "cpu" for parameter in template.parameters())
 
-    def _resolve(
-        self, layer: str | nn.Module, watched: Watched | None, template: nn.Module | None
-    ) -> list[TargetLayer]:
+    def _resolve(self, layer: str | nn.Module, trace: Trace | None, template: nn.Module | None) -> list[TargetLayer]:
         if layer in ("auto", "all"):
-            assert watched is not None
-            found = every_layer(watched) if layer == "all" else [find_layer(template or self.network, watched)]
+            assert trace is not None
+            found = every_layer(trace) if layer == "all" else [find_layer(template or self.network, trace)]
             return [TargetLayer(each.name, self.network.get_submodule(each.name), each.reason) for each in found]
         if isinstance(layer, str):
             return [layer_named(self.network, layer)]
@@ -172,7 +172,7 @@ class Explainer:
     @property
     def concurrency(self) -> int:
         """How many threads had best explain at once: several with few cores do more than one with all."""
-        return min(MOST_CONCURRENT, torch.get_num_threads()) if self._optimized_for_cpu else 1
+        return min(MAX_CONCURRENT, torch.get_num_threads()) if self._optimized_for_cpu else 1
 
     @property
     def takes_many_passes(self) -> bool:
@@ -203,14 +203,14 @@ class Explainer:
                 yield copied, [copied.get_submodule(layer.name) for layer in self.layers]
 
     @recording()
-    def __call__(self, batch: torch.Tensor, targets: Choose | Sequence[Wish] | Wish | None = None) -> list[Explained]:
+    def __call__(self, batch: torch.Tensor, targets: Targets = None) -> list[Attribution]:
         """Explain a batch.
 
         Args:
             batch: normalised pictures (N, C, H, W); brought to the network's dtype and device.
             targets: one class for all, one class a picture, a function from a picture's logits to its classes, or
                 None for each picture's top class. A network with one logit has the classes 0 and 1. Instead of a
-                class's index an ``Aim`` may hold it against another or negate it.
+                class's index a ``Target`` may hold it against another or negate it.
 
         Returns:
             One entry a picture, in the batch's order.
@@ -218,18 +218,18 @@ class Explainer:
         Raises:
             ModelError: a target layer has no grid, or the network gives no class scores.
         """
-        at_once = MOST_AT_ONCE if self._optimized_for_cpu else max(len(batch), 1)
+        at_once = MAX_AT_ONCE if self._optimized_for_cpu else max(len(batch), 1)
         return [
             explained
             for first in range(0, len(batch), at_once)
-            for explained in self._explain(batch[first : first + at_once], _share(targets, first, at_once))
+            for explained in self._explain(batch[first : first + at_once], _targets_for(targets, first, at_once))
         ]
 
-    def _explain(self, batch: torch.Tensor, targets: Choose | Sequence[Wish] | Wish | None) -> list[Explained]:
+    def _explain(self, batch: torch.Tensor, targets: Targets) -> list[Attribution]:
         some = next(self.network.parameters(), batch)
         dtype = some.dtype if some.is_floating_point() else batch.dtype
         with self.running() as (network, modules):
-            note = recording_of if any(METHODS[name].reruns for name in self.methods) else None
+            note = record_outputs if any(METHODS[name].reruns for name in self.methods) else None
             captured = capture(network, modules, batch.to(some.device, dtype), self.tokens, note)
             for layer, layout in zip(self.layers, captured.layouts, strict=True):
                 if not layout.has_grid:
@@ -238,19 +238,19 @@ class Explainer:
                     )
             return self._explained(captured, targets)
 
-    def _explained(self, captured: Captured, targets: Choose | Sequence[Wish] | Wish | None) -> list[Explained]:
+    def _explained(self, captured: Captured, targets: Targets) -> list[Attribution]:
         logits: Logits = captured.logits.detach().cpu().double().numpy()
-        aims = [_aims_of(targets, position, row) for position, row in enumerate(logits)]
-        # A picture with fewer aims than others repeats its last; what that gives is not kept.
-        turns = range(max(len(each) for each in aims))
-        chosen = [[each[min(turn, len(each) - 1)] for each in aims] for turn in turns]
+        resolved = [_resolved(targets, position, row) for position, row in enumerate(logits)]
+        # A picture with fewer targets than others repeats its last; what that gives is not kept.
+        turns = range(max(len(each) for each in resolved))
+        chosen = [[each[min(turn, len(each) - 1)] for each in resolved] for turn in turns]
         raws = self._raw_maps(captured, chosen)
         if self.augmentation is not None:
             self._average(raws, captured, chosen, self.augmentation)
-        results = [Explained(row, []) for row in logits]
+        results = [Attribution(row, []) for row in logits]
         for (position, turn, name), raw in raws.items():
             for picture, class_map in enumerate(raw.judged(self.layers[position].name, name, chosen[turn])):
-                if turn < len(aims[picture]):
+                if turn < len(resolved[picture]):
                     results[picture].maps.append(class_map)
         if self.fusion is not None:
             for result in results:
@@ -258,23 +258,23 @@ class Explainer:
                 result.maps[:] = [fuse(result.maps[k::each_layers], self.fusion) for k in range(each_layers)]
         return results
 
-    def _raw_maps(self, captured: Captured, chosen: Sequence[Sequence[Aim]]) -> dict[tuple[int, int, str], Raw]:
+    def _raw_maps(self, captured: Captured, chosen: Sequence[Sequence[Target]]) -> dict[tuple[int, int, str], Raw]:
         """Return the maps by layer's position, turn and method."""
-        questions = [
-            Question(captured, each, self.patience, self.activation, eigen=self.eigen_smooth) for each in chosen
+        contexts = [
+            BatchContext(captured, each, self.budget, self.activation, eigen=self.eigen_smooth) for each in chosen
         ]
         raws: dict[tuple[int, int, str], Raw] = {}
-        for key in product(range(len(self.layers)), range(len(questions)), self.methods):
+        for key in product(range(len(self.layers)), range(len(contexts)), self.methods):
             position, turn, name = key
             known = None if METHODS[name].layered else raws.get((0, turn, name))  # what is the same at every layer
-            raws[key] = known or raw_maps(name, questions[turn].at(position))
+            raws[key] = known or raw_maps(name, contexts[turn].at(position))
         return raws
 
     def _average(
         self,
         raws: dict[tuple[int, int, str], Raw],
         captured: Captured,
-        chosen: Sequence[Sequence[Aim]],
+        chosen: Sequence[Sequence[Target]],
         augmentation: Augmentation,
     ) -> None:
         """Replace maps by their mean over versions of the pictures, of which ``captured`` saw the first."""
@@ -287,26 +287,24 @@ class Explainer:
             raws[key] = Raw.mean([each[key] for each in found])
 
 
-def _share(
-    targets: Choose | Sequence[Wish] | Wish | None, first: int, count: int
-) -> Choose | Sequence[Wish] | Wish | None:
+def _targets_for(targets: Targets, first: int, count: int) -> Targets:
     """Return what is asked of ``count`` pictures of a batch from the ``first`` on."""
-    if targets is None or isinstance(targets, (int, Aim)) or callable(targets):
+    if targets is None or isinstance(targets, (int, Target)) or callable(targets):
         return targets
     return targets[first : first + count]
 
 
-def _aims_of(targets: Choose | Sequence[Wish] | Wish | None, position: int, row: Logits) -> list[Aim]:
-    wishes: Sequence[Wish]
+def _resolved(targets: Targets, position: int, row: Logits) -> list[Target]:
+    wanted: Sequence[TargetLike]
     if targets is None:
-        wishes = _top(row)
-    elif isinstance(targets, (int, Aim)):
-        wishes = [targets]
+        wanted = _top(row)
+    elif isinstance(targets, (int, Target)):
+        wanted = [targets]
     else:
-        wishes = list(targets(row)) if callable(targets) else [targets[position]]
-    aims = [wish if isinstance(wish, Aim) else Aim(int(wish)) for wish in wishes]
+        wanted = list(targets(row)) if callable(targets) else [targets[position]]
+    resolved = [each if isinstance(each, Target) else Target(int(each)) for each in wanted]
     count = max(len(row), 2)  # one logit has two sides
-    named = [index for aim in aims for index in (aim.index, aim.against) if index is not None]
-    if not aims or not all(0 <= index < count for index in named):
+    named = [index for each in resolved for index in (each.index, each.against) if index is not None]
+    if not resolved or not all(0 <= index < count for index in named):
         raise ModelError(f"the classes {named} are not the network's", f"give indices from 0 to {count - 1}")
-    return aims
+    return resolved

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from gradcam_cli.cam.context import Evidence
-    from gradcam_cli.cam.targets import Aim
+    from gradcam_cli.cam.context import LayerContext
+    from gradcam_cli.cam.targets import Target
 
 FLAT = 1e-6
 """A map whose values differ by less than this share of the largest is float32 rounding on a constant."""
@@ -28,7 +28,7 @@ class ClassMap:
     Attributes:
         layer: the target layer's dotted name, of a fused map all of them, joined by ``+``; ``input`` for methods that
             look at no layer.
-        aim: what is explained.
+        target: what is explained.
         method: a key of ``cam.methods.registry.METHODS``.
         values: float32 (h, w), as fine as the layer's grid or as the input, rectified where the method says so, not
             scaled; zeros where ``blank``.
@@ -38,17 +38,12 @@ class ClassMap:
     """
 
     layer: str
-    aim: Aim
+    target: Target
     method: str
     values: npt.NDArray[np.float32]
     low: float
     high: float
     blank: str | None
-
-    @property
-    def target(self) -> int:
-        """Index of the explained class."""
-        return self.aim.index
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,24 +68,24 @@ class Raw:
         values = sum(each.values for each in several) / np.float32(len(several))
         return Raw(np.asarray(values, np.float32), np.logical_and.reduce([each.dead for each in several]))
 
-    def judged(self, layer: str, method: str, aims: Sequence[Aim]) -> list[ClassMap]:
+    def judged(self, layer: str, method: str, targets: Sequence[Target]) -> list[ClassMap]:
         """Return a map for each picture, rectified where the method says so, blank ones with the reason."""
         entry = METHODS[method]
         maps = []
-        for raw, aim, is_dead in zip(self.values, aims, self.dead, strict=True):
+        for raw, target, is_dead in zip(self.values, targets, self.dead, strict=True):
             blank = blank_reason(raw, gradient_is_zero=bool(is_dead), rectified=entry.rectified, layered=entry.layered)
             values = np.zeros_like(raw) if blank else np.maximum(raw, 0) if entry.rectified else raw
-            maps.append(ClassMap(entry.place(layer), aim, method, values, float(raw.min()), float(raw.max()), blank))
+            maps.append(ClassMap(entry.place(layer), target, method, values, float(raw.min()), float(raw.max()), blank))
         return maps
 
 
-def raw_maps(method: str, evidence: Evidence) -> Raw:
+def raw_maps(method: str, context: LayerContext) -> Raw:
     """Return what a method makes of the evidence."""
     entry = METHODS[method]
-    values = entry.load()(evidence).cpu().numpy()
+    values = entry.load()(context).cpu().numpy()
     if not entry.gradient:
         return Raw(values, np.zeros(len(values), np.bool_))
-    steepest = evidence.gradients.abs().amax((1, 2, 3))  # `any` takes four times as long
+    steepest = context.gradients.abs().amax((1, 2, 3))  # `any` takes four times as long
     return Raw(values, (steepest == 0).cpu().numpy())
 
 

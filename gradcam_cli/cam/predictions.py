@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, overload
 
-from gradcam_cli.cam.targets import Aim, Target
+from gradcam_cli.cam.targets import Target, TargetSpec
 from gradcam_cli.errors import ModelError
 from gradcam_cli.records import Activation, Prediction
 
@@ -111,12 +111,12 @@ class Ranking(Sequence[Prediction]):
         """Return the prediction for the class ``index``."""
         return Prediction(index, label_of(index, self.labels), self.chances[index])
 
-    def told(self, aim: Aim) -> Prediction:
+    def for_target(self, target: Target) -> Prediction:
         """Return the prediction for an aim's class, its label saying what is compared or negated."""
-        plain = self.of(aim.index)
-        if aim.against is not None:
-            return replace(plain, label=f"{plain.label} vs {label_of(aim.against, self.labels)}")
-        return replace(plain, label=f"not {plain.label}") if aim.negated else plain
+        plain = self.of(target.index)
+        if target.against is not None:
+            return replace(plain, label=f"{plain.label} vs {label_of(target.against, self.labels)}")
+        return replace(plain, label=f"not {plain.label}") if target.negated else plain
 
 
 def predictions(
@@ -126,33 +126,33 @@ def predictions(
     return Ranking(probabilities(logits, activation), labels)
 
 
-def resolve(targets: Sequence[Target], ranked: Ranking, labels: Sequence[str] | None) -> list[Aim]:
-    """Return what each of ``targets`` asks for.
+def resolve(specs: Sequence[TargetSpec], ranked: Ranking, labels: Sequence[str] | None) -> list[Target]:
+    """Return what each of ``specs`` asks for.
 
     Args:
-        targets: wishes.
+        specs: wishes.
         ranked: the picture's classes, the most probable first.
         labels: the network's.
 
     Raises:
         ModelError: a label, an index or a rank that the network does not have.
     """
-    aims = []
-    for target in targets:
-        against = None if target.against is None else _index_of(target.against, ranked, labels)
-        index = _index_of(target, ranked, labels)
+    targets = []
+    for spec in specs:
+        against = None if spec.against is None else _index_of(spec.against, ranked, labels)
+        index = _index_of(spec, ranked, labels)
         if index == against:
-            raise ModelError(f"'{target.name}' compares a class with itself", "name two different classes")
-        aims.append(Aim(index, against, target.negated))
-    return aims
+            raise ModelError(f"'{spec.name}' compares a class with itself", "name two different classes")
+        targets.append(Target(index, against, spec.negated))
+    return targets
 
 
-def _index_of(target: Target, ranked: Ranking, labels: Sequence[str] | None) -> int:
-    if target.label is not None:
-        return class_named(target.label, labels)
-    if max(target.index or 0, (target.rank or 1) - 1) >= len(ranked):
+def _index_of(spec: TargetSpec, ranked: Ranking, labels: Sequence[str] | None) -> int:
+    if spec.label is not None:
+        return class_named(spec.label, labels)
+    if max(spec.index or 0, (spec.rank or 1) - 1) >= len(ranked):
         raise ModelError(
-            f"there is no class '{replace(target, against=None, negated=False).name}': the network has {len(ranked)}",
+            f"there is no class '{replace(spec, against=None, negated=False).name}': the network has {len(ranked)}",
             f"give an index up to {len(ranked) - 1}, or top:{len(ranked)} at most",
         )
-    return ranked[target.rank - 1].index if target.rank else target.index or 0
+    return ranked[spec.rank - 1].index if spec.rank else spec.index or 0

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class TargetSpec:
     """One wish: the class at ``rank`` (1 is the most probable), the class with an ``index``, or with a ``label``.
 
     Attributes:
@@ -34,7 +34,7 @@ class Target:
     rank: int | None = None
     index: int | None = None
     label: str | None = None
-    against: Target | None = None
+    against: TargetSpec | None = None
     negated: bool = False
 
     @property
@@ -47,7 +47,7 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
-class Aim:
+class Target:
     """What is explained: the logit of class ``index``, less that of ``against``; its negative where ``negated``.
 
     A network with one logit y has the classes 0 and 1, with the logits -y and y.
@@ -58,13 +58,13 @@ class Aim:
     negated: bool = False
 
 
-TOP = Target(rank=1)
+TOP = TargetSpec(rank=1)
 
-MOST_RANKS = 10_000
+MAX_RANKS = 10_000
 """What ``top:N`` can ask for."""
 
 
-def parse_target(text: str) -> list[Target]:
+def parse_target(text: str) -> list[TargetSpec]:
     """Read ``top``, ``top:3`` (three wishes), a class index, a label, ``A vs B`` or ``not:A`` of these.
 
     Raises:
@@ -79,23 +79,23 @@ def parse_target(text: str) -> list[Target]:
     return _plain(text)
 
 
-def _single(text: str) -> Target:
+def _single(text: str) -> TargetSpec:
     targets = _plain(text)
     if len(targets) > 1:
         raise UsageError(f"'{text.strip()}' is more than one class", "give one class on each side of vs, or after not:")
     return targets[0]
 
 
-def _plain(text: str) -> list[Target]:
+def _plain(text: str) -> list[TargetSpec]:
     stripped = text.strip()
     head, _, count = stripped.partition(":")
     ranks, index = whole_number(count or "1"), whole_number(stripped)
-    if head.lower() == "top" and ranks is not None and 0 < ranks <= MOST_RANKS:
-        return [Target(rank=rank) for rank in range(1, ranks + 1)]
+    if head.lower() == "top" and ranks is not None and 0 < ranks <= MAX_RANKS:
+        return [TargetSpec(rank=rank) for rank in range(1, ranks + 1)]
     if index is not None and index >= 0:
-        return [Target(index=index)]
+        return [TargetSpec(index=index)]
     if not stripped or head.lower() == "top" or stripped.lstrip("-").isdecimal():
         raise UsageError(
             f"--target {quoted(text)} is not a target", "give top, top:3, an index from 0, a label, 'A vs B' or not:A"
         )
-    return [Target(label=stripped)]
+    return [TargetSpec(label=stripped)]

@@ -13,7 +13,7 @@ from gradcam_cli.text import explain_os_error, printable
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from rich.console import Console
+    import rich.console
     from rich.progress import Progress, TaskID
     from rich.text import Text
 
@@ -59,7 +59,7 @@ def print_result(line: str) -> None:
         ) from error
 
 
-class Voice:
+class Console:
     """Speaks on stderr as loudly as the user wants.
 
     Args:
@@ -74,40 +74,40 @@ class Voice:
         self._steps: TaskID | None = None
 
     @property
-    def _console(self) -> Console:
-        from rich.console import Console
+    def _rich(self) -> rich.console.Console:
+        import rich.console
 
         if self._progress is not None:
             return self._progress.console
-        return Console(stderr=True, highlight=False, soft_wrap=True)
+        return rich.console.Console(stderr=True, highlight=False, soft_wrap=True)
 
-    def say(self, text: str, style: str | None = None) -> None:
+    def info(self, text: str, style: str | None = None) -> None:
         """Write a line, unless quiet."""
         if not self.quiet:
-            self._console.print(printable(text), style=style, markup=False)
+            self._rich.print(printable(text), style=style, markup=False)
 
-    def explain(self, text: str) -> None:
+    def debug(self, text: str) -> None:
         """Write a line that gives reasons, if they are wanted."""
         if self.verbose:
-            self.say(text, "dim")
+            self.info(text, "dim")
 
-    def warn(self, text: str) -> None:
+    def warning(self, text: str) -> None:
         """Write a warning, unless quiet."""
-        self.say(f"warning: {text}", "yellow")
+        self.info(f"warning: {text}", "yellow")
 
     def error(self, error: GradcamError) -> None:
         """Write an error, quiet or not."""
         if self._progress is None:
             print_error(error.message, error.hint)
             return
-        self._console.print(f"error: {printable(error.message)}", style="red", markup=False)
+        self._rich.print(f"error: {printable(error.message)}", style="red", markup=False)
         if error.hint:
-            self._console.print(f"  hint: {printable(error.hint)}", markup=False)
+            self._rich.print(f"  hint: {printable(error.hint)}", markup=False)
 
     def result(self, line: str) -> None:
         """Write a line of results to stdout; where that is a terminal with a bar on it, above the bar."""
         if self._progress is not None and sys.stdout.isatty():
-            self._console.print(printable(line), markup=False)
+            self._rich.print(printable(line), markup=False)
         else:
             print_result(line)
 
@@ -120,9 +120,9 @@ class Voice:
 
         explained = {explanation.target.index: explanation.target for explanation in explanations}
         shown = list(explanations[0].predictions)
-        told = {prediction.index for prediction in shown}
-        shown += [target for index, target in explained.items() if index not in told]
-        console = self._console
+        listed = {prediction.index for prediction in shown}
+        shown += [target for index, target in explained.items() if index not in listed]
+        console = self._rich
         bar, mark = ("━", "◂ explained") if console.encoding.lower().startswith("utf") else ("-", "< explained")
         table = Table(box=box.SIMPLE_HEAD if bar == "━" else box.ASCII2, show_edge=False, pad_edge=False)
         table.add_column("class", max_width=48, overflow="ellipsis", no_wrap=True)
@@ -138,7 +138,7 @@ class Voice:
     def lines(self, explanations: Sequence[Explanation | ClipExplanation]) -> None:
         """Show each explained class in one line, for one picture of many."""
         for target in {explanation.target.index: explanation.target for explanation in explanations}.values():
-            self.say(f"{explanations[0].input}: {target.label} {target.probability:.1%}")
+            self.info(f"{explanations[0].input}: {target.label} {target.probability:.1%}")
 
     @contextlib.contextmanager
     def progress(self, total: int, what: str) -> Iterator[Callable[[], None]]:
@@ -152,7 +152,7 @@ class Voice:
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
         columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-        with Progress(*columns, console=self._console, transient=True) as progress:
+        with Progress(*columns, console=self._rich, transient=True) as progress:
             task = progress.add_task(what, total=total, visible=total > 1)
             self._progress, self._steps = progress, progress.add_task("forward passes", total=None, visible=False)
             try:
@@ -175,7 +175,7 @@ class Voice:
 
         speed = TextColumn("{task.fields[speed]}")
         columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), speed, TimeRemainingColumn()
-        with Progress(*columns, console=self._console, transient=True) as progress:
+        with Progress(*columns, console=self._rich, transient=True) as progress:
             task = progress.add_task("", total=None, speed="")
             self._progress = progress
 
@@ -199,15 +199,15 @@ class Voice:
         from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
         columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn()
-        progress = Progress(*columns, console=self._console, transient=True)
+        progress = Progress(*columns, console=self._rich, transient=True)
         task = progress.add_task("downloading weights", total=None)
 
-        def report(done: int, total: int) -> None:
+        def runner(done: int, total: int) -> None:
             progress.start()
             progress.update(task, completed=done, total=total or None)
 
         try:
-            yield report
+            yield runner
         finally:
             progress.stop()
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
-    from gradcam_cli.cli.console import Voice
+    from gradcam_cli.cli.console import Console
     from gradcam_cli.pipeline.clips.explanation import ClipExplanation
     from gradcam_cli.pipeline.clips.run import ClipOutcome
     from gradcam_cli.pipeline.explanation import Explanation
@@ -27,21 +27,21 @@ if TYPE_CHECKING:
     """Makes the run over jobs with a loaded network."""
 
 
-SAID = 6
+MAX_LISTED_LAYERS = 6
 """Layers that are named one by one; of more the first and the last."""
 
 
-class Report:
+class CommandRunner:
     """Does the plan's work, says what comes of it, and knows the exit code."""
 
-    def __init__(self, voice: Voice, plan: Plan, *, as_json: bool) -> None:
-        self._voice = voice
+    def __init__(self, console: Console, plan: Plan, *, as_json: bool) -> None:
+        self._console = console
         self._plan = plan
         self._as_json = as_json
         self._done = 0
         self._failed: list[str] = []
 
-    def work(self, model: ModelSettings, outcomes: Outcomes, *, fail_fast: bool, bar: bool = True) -> int:
+    def run(self, model: ModelSettings, outcomes: Outcomes, *, fail_fast: bool, bar: bool = True) -> int:
         """Do the work and return the exit code.
 
         Args:
@@ -67,10 +67,10 @@ class Report:
         from gradcam_cli.pipeline.session import Session
 
         collect_from_now()
-        with self._voice.download() as progress:
+        with self._console.download() as progress:
             session = Session(model, progress=progress)
-        session.follow(self._voice.steps, self._voice.warn)
-        self._introduce(session)
+        session.follow(self._console.steps, self._console.warning)
+        self._announce(session)
         return session
 
     def _explain(self, model: ModelSettings, outcomes: Outcomes, *, bar: bool) -> None:
@@ -79,23 +79,23 @@ class Report:
         if self._plan.options.parts == model.parts != session.settings.parts:  # what layers are called is known now
             self._plan = self._plan.with_parts(session.settings.parts)
         jobs = self._plan.jobs
-        with self._voice.progress(len(jobs) if bar else 0, "explaining") as advance:
+        with self._console.progress(len(jobs) if bar else 0, "explaining") as advance:
             for outcome in outcomes(session, jobs):
-                self._tell(outcome)
+                self._report(outcome)
                 advance()
 
-    def _introduce(self, session: Session) -> None:
+    def _announce(self, session: Session) -> None:
         for note in session.notes:
-            self._voice.say(f"note: {note}")
+            self._console.info(f"note: {note}")
         layers = session.explainer.layers
         names = ", ".join(layer.name for layer in layers)
-        if len(layers) > SAID:
+        if len(layers) > MAX_LISTED_LAYERS:
             names = f"{layers[0].name} to {layers[-1].name} ({len(layers)})"
-        self._voice.say(f"model {session.network.name} ({session.network.weights.source}), layer {names}")
+        self._console.info(f"model {session.network.name} ({session.network.weights.source}), layer {names}")
         for layer in layers:
-            self._voice.explain(f"layer {layer.name}: {layer.reason}")
+            self._console.debug(f"layer {layer.name}: {layer.reason}")
 
-    def _tell(self, outcome: AnyOutcome) -> None:
+    def _report(self, outcome: AnyOutcome) -> None:
         if outcome.error is not None:
             self._fail(outcome.job.given, outcome.error)
             return
@@ -103,35 +103,37 @@ class Report:
 
         self._done += 1
         for note in outcome.notes:
-            self._voice.say(f"note: {outcome.job.name}: {note}")
+            self._console.info(f"note: {outcome.job.name}: {note}")
         if len(self._plan.jobs) == 1:
-            self._voice.table(outcome.explanations)
+            self._console.table(outcome.explanations)
         else:
-            self._voice.lines(outcome.explanations)
+            self._console.lines(outcome.explanations)
         for explanation in outcome.explanations:
             self._warn_of_blank(outcome.job.name, explanation, several=len(outcome.explanations) > 1)
             if self._as_json:
-                self._voice.result(as_json(explanation.record()))
+                self._console.result(as_json(explanation.record()))
         if not self._as_json:
             self._print_paths(dict.fromkeys(path for each in outcome.explanations for path in each.files.values()))
 
     def _warn_of_blank(self, name: str, explanation: Explanation | ClipExplanation, *, several: bool) -> None:
         if explanation.blank:
             where = f" at {explanation.layer} by {explanation.method}" if several else ""
-            self._voice.warn(f"{name}: the map for {explanation.target.label}{where} is blank: {explanation.blank}")
+            self._console.warning(
+                f"{name}: the map for {explanation.target.label}{where} is blank: {explanation.blank}"
+            )
 
     def _print_paths(self, paths: Any) -> None:  # noqa: ANN401
         path: Path
         for path in paths:
-            self._voice.result(str(path))
+            self._console.result(str(path))
 
     def _fail(self, given: str, error: GradcamError) -> None:
         self._failed.append(given)
-        self._voice.error(error)
+        self._console.error(error)
         if self._as_json:
             from gradcam_cli.pipeline.explanation import as_json
 
-            self._voice.result(as_json({"input": given, "error": {"message": error.message, "hint": error.hint}}))
+            self._console.result(as_json({"input": given, "error": {"message": error.message, "hint": error.hint}}))
 
     def _sum_up(self, seconds: float) -> None:
         total = len(self._plan.jobs) + self._plan.skipped + len(self._plan.failed)
@@ -142,4 +144,4 @@ class Report:
             parts.append(f"{self._plan.skipped} skipped, their files exist")
         if self._failed:
             parts.append(f"{len(self._failed)} failed")
-        self._voice.say(", ".join(parts))
+        self._console.info(", ".join(parts))

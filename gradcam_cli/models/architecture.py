@@ -85,7 +85,7 @@ class Architecture:
         own_key: maps a checkpoint's key to the network's own, or to None when the network does without it.
         ready: returns the network with the weights that it brings along, and their file if there is one, where these
             are no file for ``build`` to be filled from; told of a download.
-        hollow: whether ``build`` may be called where parameters get no memory.
+        on_meta: whether ``build`` may be called where parameters get no memory.
     """
 
     name: str
@@ -95,11 +95,11 @@ class Architecture:
     recipes: tuple[Recipe, ...]
     own_key: Callable[[str], str | None] = same_key
     ready: Callable[[Progress | None], tuple[Fitted, Path | None]] | None = None
-    hollow: bool = True
+    on_meta: bool = True
 
 
 @dataclass(frozen=True)
-class Entry:
+class ModelEntry:
     """A network as a listing shows it; None is what is not known.
 
     Attributes:

@@ -11,13 +11,13 @@ from gradcam_cli.models.names import TIMM, close_to, is_timm, require_timm
 from gradcam_cli.text import quoted
 
 if TYPE_CHECKING:
-    from gradcam_cli.models.architecture import Entry
+    from gradcam_cli.models.architecture import ModelEntry
 
 SOURCES = ("gradcam_cli.models.sources.tiny", "gradcam_cli.models.sources.torchvision")
 """Modules with ``entries(wanted)``, besides timm's, whose networks are too many to be listed unasked."""
 
 
-def find(pattern: str = "") -> list[Entry]:
+def find(pattern: str = "") -> list[ModelEntry]:
     """List networks.
 
     Args:
@@ -38,7 +38,7 @@ def find(pattern: str = "") -> list[Entry]:
         asked.append(name)
         return fnmatchcase(name, glob)
 
-    found: list[Entry] = [entry for source in sources for entry in import_module(source).entries(wanted)]
+    found: list[ModelEntry] = [entry for source in sources for entry in import_module(source).entries(wanted)]
     if not found:
         bases = list(dict.fromkeys(name.partition(".")[0] for name in asked))  # timm's have the weights' tag behind
         close = close_to(rest.strip("*?"), bases, TIMM if is_timm(pattern) else "")

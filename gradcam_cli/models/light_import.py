@@ -14,7 +14,7 @@ from typing import Any
 _COMPILER, _UTILITIES = "torch._dynamo", "torch._dynamo.utils"
 
 
-def import_lightly(name: str) -> Any:  # noqa: ANN401 (torchvision has no types)
+def import_without_compiler(name: str) -> Any:  # noqa: ANN401 (torchvision has no types)
     """Import a module, with a stand-in for torch's compiler as long as that lasts; the compiler itself stays usable.
 
     A module that wants more of it than the stand-in has is imported as usual.

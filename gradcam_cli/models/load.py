@@ -13,7 +13,7 @@ import torch
 
 from gradcam_cli.errors import ModelError
 from gradcam_cli.models import names
-from gradcam_cli.models.checkpoints.fit import fit, hollow
+from gradcam_cli.models.checkpoints.fit import fit, on_meta
 from gradcam_cli.models.checkpoints.identify import identify
 from gradcam_cli.models.checkpoints.read import read_checkpoint, read_state_dict
 from gradcam_cli.models.code_spec import is_code
@@ -184,7 +184,7 @@ def outline(spec: str, *, filled: bool = False, arguments: Mapping[str, object] 
     def build() -> nn.Module:
         return architecture.build(num_classes=architecture.num_classes, **recipe.options)
 
-    module = build() if filled or not architecture.hollow else hollow(build).to("meta")
+    module = build() if filled or not architecture.on_meta else on_meta(build).to("meta")
     return Outline(module.eval(), recipe.preset)
 
 
@@ -249,7 +249,7 @@ def _from_checkpoint(name: str, weights: Path | str, arguments: Mapping[str, obj
     architecture = describe(name, arguments)
     fitted = fit(architecture, _likeliest_first(architecture.recipes, path), checkpoint.tensors, path)
     network = _network(architecture, fitted, Weights(printable(weights), path))
-    said = checkpoint.sayings.class_names
+    said = checkpoint.metadata.class_names
     if said is not None:
         own = labels_in(said, network.sides)
         network.labels = own or network.labels

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-LONGEST = 4
+MAX_ASPECT = 4
 """A whole picture's long side is at most this many times the preset's resize size; longer strips are squeezed."""
 
 LUMA = (0.299, 0.587, 0.114)
@@ -125,7 +125,7 @@ def plan_geometry(source: Size, preset: Preset, fit: Fit) -> Geometry:
         return Geometry(fit, source, resized, offset, square)
 
     def rounded(side: int) -> int:
-        bounded = min(side * scale, LONGEST * preset.resize)
+        bounded = min(side * scale, MAX_ASPECT * preset.resize)
         return max(preset.multiple, round(bounded / preset.multiple) * preset.multiple)
 
     whole = (rounded(height), rounded(width))

@@ -22,7 +22,7 @@ Result = TypeVar("Result")
 
 
 @contextmanager
-def cores_shared(threads: int) -> Iterator[None]:
+def sharing_cores(threads: int) -> Iterator[None]:
     """Let the threads that run the network share the cores; OpenCV's own, which spin between calls, would disturb."""
     before = cv2.getNumThreads()
     cv2.setNumThreads(1)
@@ -54,7 +54,7 @@ def batches(
         yield batch
 
 
-class Caller(Executor):
+class InlineExecutor(Executor):
     """Has whoever hands in work do it at once, where signals reach it; what is returned is done."""
 
     def submit(self, work: Callable[..., Result], /, *arguments: Any, **named: Any) -> Future[Result]:  # noqa: ANN401
@@ -67,8 +67,8 @@ class Caller(Executor):
         return future
 
 
-class Step:
-    """One step of a line: what is done with each item, for a `Crew` to do.
+class Stage:
+    """One step of a line: what is done with each item, for a `StageScheduler` to do.
 
     Args:
         work: called with an item; returns what it makes of it for the steps behind: pairs of step and item.
@@ -79,18 +79,18 @@ class Step:
 
     def __init__(
         self,
-        work: Callable[[Any], Iterable[tuple[Step, object]]],
+        work: Callable[[Any], Iterable[tuple[Stage, object]]],
         room: int,
         *,
         at_once: int = 1,
-        feeds: Sequence[Step] = (),
+        feeds: Sequence[Stage] = (),
     ) -> None:
         self.work = work
         self.at_once = at_once
         self._room = room
         self._feeds = feeds
         self._waiting: deque[object] = deque()
-        self._made: dict[int, list[tuple[Step, object]]] = {}  # by those who were quicker than the one before
+        self._made: dict[int, list[tuple[Stage, object]]] = {}  # by those who were quicker than the one before
         self._begun = self._handed_on = 0
         self._busy = 0
         self._closed = False
@@ -120,25 +120,25 @@ class Step:
         ahead = self._busy + len(self._made)
         if not self._waiting or self._busy == self.at_once or ahead >= 2 * self.at_once:
             return None
-        if not all(step.has_room for step in self._feeds):
+        if not all(stage.has_room for stage in self._feeds):
             return None
         self._busy += 1
         self._begun += 1
         return self._begun - 1, self._waiting.popleft()
 
-    def finish(self, number: int, made: list[tuple[Step, object]] | None) -> None:
+    def finish(self, number: int, made: list[tuple[Stage, object]] | None) -> None:
         """Hand on what was made of an item, when its turn has come; None is never handed on, nor what is behind it."""
         self._busy -= 1
         if made is None:
             return
         self._made[number] = made
         while self._handed_on in self._made:
-            for step, item in self._made.pop(self._handed_on):
-                step.put(item)
+            for stage, item in self._made.pop(self._handed_on):
+                stage.put(item)
             self._handed_on += 1
 
 
-class Crew:
+class StageScheduler:
     """As many threads as cores, which do the steps of a line together.
 
     Each takes what is furthest along, and nobody waits for a core. A thread for each step would be put aside by others
@@ -146,7 +146,7 @@ class Crew:
 
     Args:
         source: iterated over by one thread at a time, as long as the first step has room.
-        steps: in the order of the way. The first is handed the source's items.
+        stages: in the order of the way. The first is handed the source's items.
         spare: done while there is nothing else to do; what waits there when all else is done is left.
         is_spare: whether an item of the source's is for that step, not for the first.
         threads: how many there are; None is as many as cores.
@@ -155,14 +155,14 @@ class Crew:
     def __init__(
         self,
         source: Iterable[object],
-        steps: Sequence[Step],
-        spare: Step | None = None,
+        stages: Sequence[Stage],
+        spare: Stage | None = None,
         is_spare: Callable[[Any], bool] = lambda item: False,
         *,
         threads: int | None = None,
     ) -> None:
         self._source = iter(source)
-        self._steps = steps
+        self._stages = stages
         self._spare = spare
         self._is_spare = is_spare
         self._threads = threads or max(2, cores())  # two with one core: one may wait for another device
@@ -182,7 +182,7 @@ class Crew:
         Raises:
             Exception: the first that the source or a step has raised.
         """
-        most = 1 + sum(step.at_once for step in self._steps)
+        most = 1 + sum(stage.at_once for stage in self._stages)
         threads = [
             threading.Thread(target=self._work, name=f"crew {k}", daemon=True) for k in range(min(most, self._threads))
         ]
@@ -225,10 +225,10 @@ class Crew:
                 self._change.wait()
 
     def _task(self) -> Callable[[], None] | None:
-        for step in reversed(self._steps):
-            if (taken := step.take()) is not None:
-                return partial(self._do, step, *taken)
-        if not self._read and not self._reading and self._steps[0].has_room:
+        for stage in reversed(self._stages):
+            if (taken := stage.take()) is not None:
+                return partial(self._do, stage, *taken)
+        if not self._read and not self._reading and self._stages[0].has_room:
             self._reading = True
             return self._read_one
         if self._spare is not None and not self._is_over() and (taken := self._spare.take()) is not None:
@@ -236,7 +236,7 @@ class Crew:
         return None
 
     def _is_over(self) -> bool:
-        return self._read and not self._reading and all(step.idle for step in self._steps)
+        return self._read and not self._reading and all(stage.idle for stage in self._stages)
 
     def _read_one(self) -> None:
         error: BaseException | None = None
@@ -247,29 +247,29 @@ class Crew:
         with self._change:
             self._reading = False
             if error is None:
-                step = self._spare if self._spare is not None and self._is_spare(item) else self._steps[0]
-                step.put(item)
+                stage = self._spare if self._spare is not None and self._is_spare(item) else self._stages[0]
+                stage.put(item)
             else:
                 self._end(0, None if isinstance(error, StopIteration) else error)
             self._change.notify_all()
 
-    def _do(self, step: Step, number: int, item: object) -> None:
+    def _do(self, stage: Stage, number: int, item: object) -> None:
         made, error = None, None
         try:
-            made = list(step.work(item))
+            made = list(stage.work(item))
         except BaseException as caught:
             error = caught
         with self._change:
             if error is not None:
-                self._end(self._steps.index(step) + 1 if step is not self._spare else 1, error)
-            step.finish(number, made)
+                self._end(self._stages.index(stage) + 1 if stage is not self._spare else 1, error)
+            stage.finish(number, made)
             self._change.notify_all()
 
     def _end(self, count: int, error: BaseException | None = None) -> None:
         """Read no more, and begin nothing more of the first ``count`` steps; what is behind them goes on."""
         self._error = self._error or error
         self._read = True
-        for step in self._steps[:count]:
-            step.close()
+        for stage in self._stages[:count]:
+            stage.close()
         if count and self._spare is not None:
             self._spare.close()

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     Pixels = npt.NDArray[np.uint8]
 
 
-def told_as(prediction: Prediction) -> str:
+def format_prediction(prediction: Prediction) -> str:
     """Return what a caption says: ``tabby  81%``."""
     return f"{prediction.label}  {prediction.probability:.0%}"
 

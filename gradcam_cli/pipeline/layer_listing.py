@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gradcam_cli.cam.layers.select import Candidate, candidates, find_layer
-from gradcam_cli.cam.layers.trace import CannotRunError, Watched, watch
+from gradcam_cli.cam.layers.trace import CannotRunError, Trace, trace_network
 from gradcam_cli.models.load import Network, Outline, load_model, outline
 from gradcam_cli.models.preprocess import plan_geometry
 from gradcam_cli.pipeline.session import USUAL_PICTURE
@@ -61,23 +61,23 @@ def list_layers(
     else:
         network = load_model(spec, weights=weights, arguments=arguments)
     name = network.name if isinstance(network, Network) else spec
-    watched = _watched(network, input_size)
+    trace = _traced(network, input_size)
     try:
-        auto = find_layer(network.module, watched).name
+        auto = find_layer(network.module, trace).name
     except (NotImplementedError, RuntimeError):  # whether tokens reach the score takes values to see
         if isinstance(network, Network):
             raise
         network = outline(spec, filled=True, arguments=arguments)
-        watched = _watched(network, input_size)
-        auto = find_layer(network.module, watched).name
-    return Listing(name, network.preset, watched.input_size, candidates(network.module, watched), auto)
+        trace = _traced(network, input_size)
+        auto = find_layer(network.module, trace).name
+    return Listing(name, network.preset, trace.input_size, candidates(network.module, trace), auto)
 
 
-def _watched(network: Outline | Network, input_size: int | None) -> Watched:
+def _traced(network: Outline | Network, input_size: int | None) -> Trace:
     preset = network.preset
     if input_size is not None:
-        return watch(network.module, (input_size, input_size), preset.channels)
+        return trace_network(network.module, (input_size, input_size), preset.channels)
     try:
-        return watch(network.module, plan_geometry(USUAL_PICTURE, preset, "whole").input, preset.channels)
+        return trace_network(network.module, plan_geometry(USUAL_PICTURE, preset, "whole").input, preset.channels)
     except CannotRunError:
-        return watch(network.module, (preset.crop, preset.crop), preset.channels)
+        return trace_network(network.module, (preset.crop, preset.crop), preset.channels)

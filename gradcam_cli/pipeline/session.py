@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from gradcam_cli.cam.augmentation import Augmentation
-from gradcam_cli.cam.context import Patience
+from gradcam_cli.cam.context import Budget
 from gradcam_cli.cam.explainer import Explainer
-from gradcam_cli.cam.layers.trace import CannotRunError, watch
+from gradcam_cli.cam.layers.trace import CannotRunError, trace_network
 from gradcam_cli.cam.predictions import Ranking, class_named, predictions, resolve
 from gradcam_cli.errors import GradcamError, InputError, ModelError
 from gradcam_cli.models.device import lower_precision, out_of_memory
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from gradcam_cli.cam.maps import ClassMap
-    from gradcam_cli.cam.targets import Aim, Logits
+    from gradcam_cli.cam.targets import Logits, Target
     from gradcam_cli.pipeline.settings import ModelSettings
     from gradcam_cli.records import Geometry, Prediction, Preset, Size
 
@@ -47,7 +47,7 @@ class Resizable(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Explained:
     """What the network says to one picture.
 
     Attributes:
@@ -111,11 +111,11 @@ class Session:
         usual = plan_geometry(USUAL_PICTURE, self.preset, self.fit).input
         try:
             if not settings.optimize:
-                watch(network.module, usual, self.preset.channels, settings.reshape)
+                trace_network(network.module, usual, self.preset.channels, settings.reshape)
             return Explainer(
                 network.module, settings.layers, method=settings.methods, fusion=settings.fusion, input_size=usual,
                 channels=self.preset.channels, tokens=settings.reshape, activation=settings.activation,
-                optimize=settings.optimize, patience=Patience(settings.budget), eigen_smooth=settings.eigen_smooth,
+                optimize=settings.optimize, budget=Budget(settings.budget), eigen_smooth=settings.eigen_smooth,
                 augmentation=self._augmentation() if settings.augment_smooth else None,
             )  # fmt: skip
         except CannotRunError:
@@ -137,7 +137,7 @@ class Session:
             warn: of what a user should know.
         """
         self.warn = warn
-        self.explainer.patience = Patience(self.settings.budget, progress)
+        self.explainer.budget = Budget(self.settings.budget, progress)
 
     def _preset(self) -> Preset:
         wanted = self.settings
@@ -163,7 +163,7 @@ class Session:
         geometry = self.geometry(frame.size)
         return Prepared(to_tensor(frame.rgb(geometry.resized), geometry, self.preset), geometry)
 
-    def resolve(self, ranked: Ranking) -> tuple[Aim, ...]:
+    def resolve(self, ranked: Ranking) -> tuple[Target, ...]:
         """Return what the settings' targets ask for among ``ranked``, the most probable first."""
         return tuple(resolve(self.settings.targets, ranked, self.network.labels))
 
@@ -180,17 +180,19 @@ class Session:
         single.settings = replace(self.settings, layers=layers, methods=(method,), fusion=single.explainer.fusion)
         return single
 
-    def of_maps(self, aims: Sequence[Aim]) -> list[Aim]:
-        """Return what each map of a picture is for when ``aims`` are explained: as ``Answer.maps`` are ordered."""
+    def of_maps(self, targets: Sequence[Target]) -> list[Target]:
+        """Return each map's target when ``targets`` are explained, in the order of ``Explained.maps``."""
         layers = 1 if self.settings.fusion else len(self.explainer.layers)
-        return [aim for _ in range(layers) for aim in aims for _ in self.settings.methods]
+        return [target for _ in range(layers) for target in targets for _ in self.settings.methods]
 
-    def ask(self, pictures: Sequence[Prepared], aims: Sequence[Aim] | None = None) -> list[Answer | InputError]:
+    def explain_batch(
+        self, pictures: Sequence[Prepared], targets: Sequence[Target] | None = None
+    ) -> list[Explained | InputError]:
         """Explain pictures of one input size in one forward pass, or in several where memory is short.
 
         Args:
             pictures: prepared.
-            aims: what to explain, instead of the settings' targets.
+            targets: what to explain, instead of the settings' targets.
 
         Returns:
             One entry a picture, in order; an error where the network's scores are not finite.
@@ -202,41 +204,45 @@ class Session:
         most = min(len(pictures), self._most)
         try:
             return [
-                answer
+                result
                 for start in range(0, len(pictures), most)
-                for answer in self._ask(pictures[start : start + most], aims)
+                for result in self._explain_batch(pictures[start : start + most], targets)
             ]
         except _FullMemoryError:
             if most == 1:
                 raise
             self._most = most // 2
             self.warn(f"memory is short: {most} pictures at once are too many, going on with {self._most}")
-            return self.ask(pictures, aims)
+            return self.explain_batch(pictures, targets)
 
-    def ask_one(self, picture: Prepared, name: str | None = None, aims: Sequence[Aim] | None = None) -> Answer:
+    def explain_one(
+        self, picture: Prepared, name: str | None = None, targets: Sequence[Target] | None = None
+    ) -> Explained:
         """Explain one picture.
 
         Args:
             picture: prepared.
             name: how an error calls it.
-            aims: what to explain, instead of the settings' targets.
+            targets: what to explain, instead of the settings' targets.
 
         Raises:
             InputError: the network's scores are not finite.
-            ModelError: as ``ask``.
+            ModelError: as ``explain_batch``.
         """
-        answer = self.ask([picture], aims)[0]
-        if isinstance(answer, InputError):
-            raise answer if name is None else InputError(f"{name}: {answer.message}", answer.hint)
-        return answer
+        result = self.explain_batch([picture], targets)[0]
+        if isinstance(result, InputError):
+            raise result if name is None else InputError(f"{name}: {result.message}", result.hint)
+        return result
 
-    def _ask(self, pictures: Sequence[Prepared], aims: Sequence[Aim] | None) -> list[Answer | InputError]:
+    def _explain_batch(
+        self, pictures: Sequence[Prepared], targets: Sequence[Target] | None
+    ) -> list[Explained | InputError]:
         started = time.perf_counter()
         ranked: list[Ranking] = []
 
-        def choose(logits: Logits) -> Sequence[Aim]:
+        def choose(logits: Logits) -> Sequence[Target]:
             ranked.append(predictions(logits, self.network.labels, self.settings.activation))
-            return aims or self.resolve(ranked[-1])
+            return targets or self.resolve(ranked[-1])
 
         at_once = 1 if self.network.one_by_one else len(pictures)
         try:
@@ -261,10 +267,12 @@ class Session:
                 "try another --fit, --input-size or a smaller --batch-size",
             ) from error
         seconds = (time.perf_counter() - started) / len(pictures)
-        answers: list[Answer | InputError] = []
+        results: list[Explained | InputError] = []
         for classes, result in zip(ranked, explained, strict=True):
             if np.isfinite(result.logits).all():
-                answers.append(Answer(classes, result.maps, [classes.told(each.aim) for each in result.maps], seconds))
+                results.append(
+                    Explained(classes, result.maps, [classes.for_target(each.target) for each in result.maps], seconds)
+                )
             else:
-                answers.append(InputError("the network gives non-finite scores (NaN or infinity)", "check its weights"))
-        return answers
+                results.append(InputError("the network gives non-finite scores (NaN or infinity)", "check its weights"))
+        return results

@@ -7,7 +7,7 @@ from itertools import product
 from typing import TYPE_CHECKING, Literal
 
 from gradcam_cli.cam.methods.registry import METHODS
-from gradcam_cli.cam.targets import TOP, Target
+from gradcam_cli.cam.targets import TOP, TargetSpec
 from gradcam_cli.errors import UsageError
 from gradcam_cli.models.names import check_arguments
 from gradcam_cli.records import ACTIVATIONS, FITS, NORMALIZATIONS, PICTURE_QUALITY, PRECISIONS, VIDEO_QUALITY
@@ -84,7 +84,7 @@ class ModelSettings:
     weights: Path | None = None
     labels: Path | None = None
     layers: tuple[str, ...] = ("auto",)
-    targets: tuple[Target, ...] = (TOP,)
+    targets: tuple[TargetSpec, ...] = (TOP,)
     methods: tuple[str, ...] = ("gradcam",)
     fusion: Fusion | None = None
     fit: Fit = "whole"

@@ -29,7 +29,7 @@ _MAGIC = frozenset("*?[")
 _MISSING = (errno.ENOENT, errno.ENOTDIR, errno.EINVAL)  # EINVAL: Windows, asked for a name with a *
 _LIST = "give --from-file a file with one path a line"
 
-MOST_BYTES = 256 << 20
+MAX_BYTES = 256 << 20
 """Of a list: a million long paths."""
 
 
@@ -256,12 +256,12 @@ def read_list(source: str) -> list[str]:
     """
     try:
         with nullcontext(sys.stdin.buffer) if source == "-" else open(source, "rb") as stream:
-            data = read_at_most(stream, MOST_BYTES)
+            data = read_at_most(stream, MAX_BYTES)
     except (OSError, ValueError) as error:
         reason = explain_os_error(error)[0] if isinstance(error, OSError) else str(error)
         raise UsageError(f"{printable(source)}: the list cannot be read: {reason}", _LIST) from error
     if data is None:
-        raise UsageError(f"{printable(source)}: the list is larger than {MOST_BYTES >> 20} MiB", _LIST)
+        raise UsageError(f"{printable(source)}: the list is larger than {MAX_BYTES >> 20} MiB", _LIST)
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         text = data.decode("utf-16", "replace")
     else:

@@ -16,7 +16,7 @@ import torch
 import torchvision
 
 from gradcam_cli.cam.capture import capture, recording
-from gradcam_cli.cam.context import Patience
+from gradcam_cli.cam.context import Budget
 from gradcam_cli.cam.explainer import Explainer
 from gradcam_cli.cli.tuning import hold_memory
 
@@ -80,8 +80,8 @@ def main() -> None:
             for label, call in calls.items():
                 spent = min(seconds(call) for _ in range(5 if label in QUICK else 1))
                 took[label] = min(spent, took.get(label, spent))
-        patience = Patience(budget=took["scorecam"] / 12)
-        hurried = Explainer(net, method="faster-scorecam", optimize=True, patience=patience)
+        budget = Budget(seconds=took["scorecam"] / 12)
+        hurried = Explainer(net, method="faster-scorecam", optimize=True, budget=budget)
         took["faster-scorecam, --budget a twelfth"] = seconds(partial(hurried, picture, 1))
         bare = took.pop("bare") / 16
         print(f"{name}, {layer}: {maps} feature maps, bare forward {bare * 1e3:.1f} ms a picture")

@@ -123,16 +123,16 @@ def baseline(network: str, weights: Path | None, size: tuple[int, int]) -> tuple
     session = Session(ModelSettings(model=network, weights=weights))
     height, width = size
     prepared = session.prepare(np.zeros((height // 8, width // 8, 3), np.uint8))  # the same input, no large picture
-    session.ask([prepared] * BATCH_SIZE)
+    session.explain_batch([prepared] * BATCH_SIZE)
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10, prepared.tensor.nbytes
 
 
 def queues(count: int, decoded: int, seen: int, files: int) -> int:
     """Bytes that a run holds beyond the network and a batch, at most; see the formula above."""
-    from gradcam_cli.pipeline.images.run import MOST_BYTES, READERS, WINDOW, WRITERS
+    from gradcam_cli.pipeline.images.run import MAX_BYTES, READERS, WINDOW, WRITERS
 
     window = min(count, WINDOW * BATCH_SIZE)
-    held = min(window * decoded, MOST_BYTES) + window * seen
+    held = min(window * decoded, MAX_BYTES) + window * seen
     return held + READERS * decoded * 4 // 3 + WRITERS * (decoded * 7 // 3 + files)
 
 

@@ -19,7 +19,7 @@ from PIL import Image
 
 from gradcam_cli.media.image.read import read_picture
 from gradcam_cli.models.preprocess import prepare
-from gradcam_cli.pipeline.images.run import Run
+from gradcam_cli.pipeline.images.run import ImageRun
 from gradcam_cli.pipeline.session import Session
 from gradcam_cli.pipeline.settings import ModelSettings, RenderSettings, RunSettings
 from gradcam_cli.plan.make import OutputOptions, make_plan
@@ -62,7 +62,7 @@ def pipeline(folder: Path, out: Path, session: Session, batch_size: int, picture
     options = OutputOptions(out, render.kinds, render.format)
     plan = make_plan([str(folder)], suffixes=frozenset({".jpg"}), options=options)
     started = time.perf_counter()
-    outcomes = list(Run(plan.jobs, session, RunSettings(batch_size, render=render)))
+    outcomes = list(ImageRun(plan.jobs, session, RunSettings(batch_size, render=render)))
     seconds = time.perf_counter() - started
     assert not [outcome.error for outcome in outcomes if outcome.error]
     return seconds

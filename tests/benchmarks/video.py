@@ -38,7 +38,7 @@ from gradcam_cli.media.video.read import VideoReader
 from gradcam_cli.pipeline.clips.run import ClipRun
 from gradcam_cli.pipeline.clips.sources import open_clip
 from gradcam_cli.pipeline.clips.survey import survey
-from gradcam_cli.pipeline.concurrency import cores_shared
+from gradcam_cli.pipeline.concurrency import sharing_cores
 from gradcam_cli.pipeline.session import Session
 from gradcam_cli.pipeline.settings import ClipSettings, ModelSettings
 from gradcam_cli.records import Job
@@ -120,25 +120,29 @@ def later_stages(
         new = [session.prepare_frame(frame) for frame in frames if frame.time not in known]
     size = settings.batch_size
     with cpu("forward, CAM", spent):
-        asked = [answer for k in range(0, len(new), size) for answer in session.ask(new[k : k + size], found.aims)]
-    rest = iter(asked)
-    answers = [known[frame.time] if frame.time in known else next(rest) for frame in frames]
+        explained = [
+            result
+            for k in range(0, len(new), size)
+            for result in session.explain_batch(new[k : k + size], found.targets)
+        ]
+    rest = iter(explained)
+    results = [known[frame.time] if frame.time in known else next(rest) for frame in frames]
     with cpu("upsample", spent):
         maps = [
-            SaliencyMap(answer.maps[0].values, session.geometry(frame.size), scale=found.tracks[0].scale).bytes()
-            for answer, frame in zip(answers, frames, strict=True)
+            SaliencyMap(result.maps[0].values, session.geometry(frame.size), scale=found.tracks[0].scale).bytes()
+            for result, frame in zip(results, frames, strict=True)
         ]
     for kind, sink in sinks.items():
         with cpu(kind, spent):
-            for frame, grayscale, answer in zip(frames, maps, answers, strict=True):
-                sink.write(sink.draw(frame, grayscale, answer.targets[0]))
+            for frame, grayscale, result in zip(frames, maps, results, strict=True):
+                sink.write(sink.draw(frame, grayscale, result.targets[0]))
 
 
 def session_for(network: str, input_size: int, scratch: Path) -> Session:
     """Return the network with the weights in ``scratch``, warmed up."""
     model = ModelSettings(model=network, weights=scratch / "weights.pth", input_size=input_size, fit="stretch")
     session = Session(model)
-    session.ask_one(session.prepare(np.zeros((input_size, input_size, 3), np.uint8)))
+    session.explain_one(session.prepare(np.zeros((input_size, input_size, 3), np.uint8)))
     return session
 
 
@@ -154,7 +158,7 @@ def one_of_several(
     """Work of one process: all stages, one after another, with one thread for the network; twice, to warm up."""
     hold_memory()
     session = session_for(network, input_size, scratch)
-    with tempfile.TemporaryDirectory() as own, cores_shared(session.explainer.concurrency):
+    with tempfile.TemporaryDirectory() as own, sharing_cores(session.explainer.concurrency):
         stages(path, session, settings, kinds, Path(own))
         together.wait()
         stages(path, session, settings, kinds, Path(own))
@@ -219,7 +223,7 @@ def ours(
     found = []
     with tempfile.TemporaryDirectory() as own:
         for _ in range(TURNS + 1):
-            with cores_shared(session.explainer.concurrency):
+            with sharing_cores(session.explainer.concurrency):
                 spent = stages(path, session, settings, kinds, Path(own))
             found.append((spent, pipeline(path, session, settings, kinds, Path(own))))
     return found[1:]

@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn import functional as F
 from torchvision.models.squeezenet import Fire
 
-from gradcam_cli.cam.execution.batch_invariant import alike
+from gradcam_cli.cam.execution.batch_invariant import make_batch_invariant
 
 AT_ONCE = 32
 """Pictures in one forward pass."""
@@ -40,7 +40,7 @@ class SqueezeNetOracle:
         for module in (*self._net.modules(), *self._gates.modules()):
             if isinstance(module, nn.ReLU):
                 module.inplace = False
-        alike(self._gates)  # a gate that rounding decides is to be decided as the engine does
+        make_batch_invariant(self._gates)  # a gate that rounding decides is to be decided as the engine does
         self._layer = layer
         self._look_at(torch.as_tensor(picture).to(gates).numpy())
 

@@ -10,7 +10,7 @@ from torch import nn
 from gradcam_cli.cam.channel_maps import channel_maps
 from gradcam_cli.cam.explainer import Explainer
 from gradcam_cli.cam.layers.select import blocks
-from gradcam_cli.cam.layers.trace import watch
+from gradcam_cli.cam.layers.trace import trace_network
 from tests.cam.layers.test_select import crop_of, on_meta, small_vit
 
 
@@ -57,7 +57,7 @@ def test_nothing_speaks_for_the_class(batch):
 )
 def test_blocks_from_first_to_last(name, some, count):
     side = crop_of(name)
-    names = [layer.name for layer in blocks(watch(on_meta(name), (side, side)))]
+    names = [layer.name for layer in blocks(trace_network(on_meta(name), (side, side)))]
     assert [each for each in names if each in some] == some
     assert count is None or len(names) == count
     assert len(names) == len(set(names))
@@ -65,7 +65,7 @@ def test_blocks_from_first_to_last(name, some, count):
 
 
 def test_blocks_of_a_vision_transformer():
-    names = [layer.name for layer in blocks(watch(small_vit(), (48, 48)))]
+    names = [layer.name for layer in blocks(trace_network(small_vit(), (48, 48)))]
     assert [name for name in names if "encoder_layer" in name] == [
         f"encoder.layers.encoder_layer_{k}" for k in range(3)
     ]

@@ -11,14 +11,14 @@ import torchvision
 from gradcam_cli.cam.explainer import Explainer
 from gradcam_cli.cam.fuse import fuse
 from gradcam_cli.cam.layers.select import every_layer
-from gradcam_cli.cam.layers.trace import watch
+from gradcam_cli.cam.layers.trace import trace_network
 from gradcam_cli.cam.maps import ClassMap
-from gradcam_cli.cam.targets import Aim
+from gradcam_cli.cam.targets import Target
 
 
 def made(values: np.ndarray, layer: str = "a", method: str = "gradcam", blank: str | None = None) -> ClassMap:
     values = np.asarray(values, np.float32)
-    return ClassMap(layer, Aim(1), method, values, float(values.min()), float(values.max()), blank)
+    return ClassMap(layer, Target(1), method, values, float(values.min()), float(values.max()), blank)
 
 
 def upsampled(values: np.ndarray, side: int) -> np.ndarray:
@@ -32,7 +32,7 @@ def test_maps_count_alike_on_the_finest_grid(how, combine):
     fine, coarse = rng.random((8, 8)).astype(np.float32), 900 * rng.random((4, 4)).astype(np.float32)
     fused = fuse([made(fine, "a"), made(coarse, "b")], how)
     expected = combine([fine / fine.max(), upsampled(coarse / coarse.max(), 8)], axis=0)
-    assert (fused.layer, fused.method, fused.target, fused.blank) == ("a+b", "gradcam", 1, None)
+    assert (fused.layer, fused.method, fused.target.index, fused.blank) == ("a+b", "gradcam", 1, None)
     np.testing.assert_allclose(fused.values, expected, atol=1e-6)
     assert (fused.low, fused.high) == pytest.approx((expected.min(), expected.max()), abs=1e-6)
 
@@ -65,7 +65,7 @@ def test_the_explainer_fuses_each_class_and_method_on_its_own(small_net, batch):
     apart = Explainer(small_net, layers, method=methods)(batch, lambda logits: [3, 1])
     fused = Explainer(small_net, layers, method=methods, fusion="max")(batch, lambda logits: [3, 1])
     for single, together in zip(apart, fused, strict=True):
-        assert [(each.target, each.method) for each in together.maps] == [
+        assert [(each.target.index, each.method) for each in together.maps] == [
             (target, method) for target in (3, 1) for method in methods
         ]
         for position, each in enumerate(together.maps):
@@ -88,7 +88,7 @@ def test_all_layers_are_those_with_a_grid_each_output_once(small_net, batch):
 def test_an_output_that_several_modules_return_is_named_after_the_block():
     with torch.device("meta"):
         net = torchvision.models.resnet18()
-    names = [layer.name for layer in every_layer(watch(net.eval(), (224, 224)))]
+    names = [layer.name for layer in every_layer(trace_network(net.eval(), (224, 224)))]
     assert len(names) == len(set(names))
     assert {"conv1", "maxpool", "layer1.0", "layer4.1"} <= set(names)
     assert not {"layer1", "layer4", "layer1.0.bn2", "avgpool", "fc"} & set(names)

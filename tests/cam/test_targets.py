@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gradcam_cli.cam.predictions import Ranking, activation_for, predictions, probabilities, resolve
-from gradcam_cli.cam.targets import Aim, Target, parse_target
+from gradcam_cli.cam.targets import Target, TargetSpec, parse_target
 from gradcam_cli.errors import ModelError, UsageError
 
 LABELS = ("tabby", "tiger cat", "lynx", "tench, Tinca tinca")
@@ -13,24 +13,24 @@ RANKED = Ranking([0.2, 0.4, 0.3, 0.1], LABELS)
 
 
 @pytest.mark.parametrize(
-    ("text", "names", "aims"),
+    ("text", "names", "targets"),
     [
-        ("top", ["top1"], [Aim(1)]),
-        ("TOP:2", ["top1", "top2"], [Aim(1), Aim(2)]),
-        ("3", ["3"], [Aim(3)]),
-        ("Lynx", ["Lynx"], [Aim(2)]),
-        ("tinca tinca", ["tinca tinca"], [Aim(3)]),
-        ("tabby vs lynx", ["tabby vs lynx"], [Aim(0, against=2)]),
-        (" tabby  VS. 3 ", ["tabby vs 3"], [Aim(0, against=3)]),
-        ("top vs lynx", ["top1 vs lynx"], [Aim(1, against=2)]),
-        ("not:tabby", ["not tabby"], [Aim(0, negated=True)]),
-        ("NOT: top", ["not top1"], [Aim(1, negated=True)]),
+        ("top", ["top1"], [Target(1)]),
+        ("TOP:2", ["top1", "top2"], [Target(1), Target(2)]),
+        ("3", ["3"], [Target(3)]),
+        ("Lynx", ["Lynx"], [Target(2)]),
+        ("tinca tinca", ["tinca tinca"], [Target(3)]),
+        ("tabby vs lynx", ["tabby vs lynx"], [Target(0, against=2)]),
+        (" tabby  VS. 3 ", ["tabby vs 3"], [Target(0, against=3)]),
+        ("top vs lynx", ["top1 vs lynx"], [Target(1, against=2)]),
+        ("not:tabby", ["not tabby"], [Target(0, negated=True)]),
+        ("NOT: top", ["not top1"], [Target(1, negated=True)]),
     ],
 )
-def test_what_is_asked_for(text, names, aims):
-    targets = parse_target(text)
-    assert [target.name for target in targets] == names
-    assert resolve(targets, RANKED, LABELS) == aims
+def test_what_is_asked_for(text, names, targets):
+    specs = parse_target(text)
+    assert [spec.name for spec in specs] == names
+    assert resolve(specs, RANKED, LABELS) == targets
 
 
 @pytest.mark.parametrize(
@@ -67,14 +67,14 @@ def test_ranks_go_by_probability_and_ties_by_index():
     assert len(tied) == 4
 
 
-def test_what_is_told_of_an_aim():
-    assert RANKED.told(Aim(0)).label == "tabby"
-    assert RANKED.told(Aim(0, against=2)).label == "tabby vs lynx"
-    assert RANKED.told(Aim(2, negated=True)) == RANKED.of(2).__class__(2, "not lynx", 0.3)
+def test_the_label_says_what_is_compared_or_negated():
+    assert RANKED.for_target(Target(0)).label == "tabby"
+    assert RANKED.for_target(Target(0, against=2)).label == "tabby vs lynx"
+    assert RANKED.for_target(Target(2, negated=True)) == RANKED.of(2).__class__(2, "not lynx", 0.3)
 
 
 def test_a_target_is_named_before_anything_is_known():
-    assert Target(index=281).name == "281"
+    assert TargetSpec(index=281).name == "281"
 
 
 def test_sigmoid_gives_each_class_its_own_probability():

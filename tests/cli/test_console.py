@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import sys
 
-from gradcam_cli.cli.console import Voice
+from gradcam_cli.cli.console import Console
 
 
 def test_results_stand_on_lines_of_their_own_beside_a_bar(capsys, monkeypatch):
     monkeypatch.setenv("TERM", "xterm")
     for stream in (sys.stdout, sys.stderr):
         monkeypatch.setattr(stream, "isatty", lambda: True)
-    voice = Voice(quiet=False, verbose=False)
-    with voice.progress(3, "working") as advance:
+    console = Console(quiet=False, verbose=False)
+    with console.progress(3, "working") as advance:
         for name in ("a.png", "b.png"):
-            voice.result(name)
+            console.result(name)
             advance()
     screen = capsys.readouterr()
     assert screen.out == ""

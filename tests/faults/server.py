@@ -59,10 +59,10 @@ def _start(request: dict[str, Any]) -> int:
                          (2, os.open(request["err"], flags))):  # fmt: skip
         os.dup2(file, number)
         os.close(file)
-    listen = entry._listen
+    find_metadata = entry._listen
 
     def listen_and_tell() -> None:
-        listen()
+        find_metadata()
         os.close(tell)
 
     entry._listen = listen_and_tell

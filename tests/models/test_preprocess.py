@@ -9,7 +9,7 @@ import torchvision
 from PIL import Image
 
 from gradcam_cli.errors import UsageError
-from gradcam_cli.models.preprocess import LONGEST, adapted, collate, for_channels, plan_geometry, prepare, to_tensor
+from gradcam_cli.models.preprocess import MAX_ASPECT, adapted, collate, for_channels, plan_geometry, prepare, to_tensor
 from gradcam_cli.records import FITS, Preset
 
 PRESET = Preset()
@@ -51,8 +51,8 @@ def test_crop_against_pillow(photo):
         ((1080, 1920), (256, 448)),
         ((256, 256), (256, 256)),
         ((1, 1), (256, 256)),
-        ((20, 20000), (256, LONGEST * 256)),
-        ((3000, 1), (LONGEST * 256, 256)),
+        ((20, 20000), (256, MAX_ASPECT * 256)),
+        ((3000, 1), (MAX_ASPECT * 256, 256)),
     ],
 )
 def test_whole_keeps_the_aspect_within_bounds(source, expected):

@@ -10,7 +10,7 @@ import time
 import pytest
 
 from gradcam_cli.pipeline import concurrency as threads
-from gradcam_cli.pipeline.concurrency import Caller, Crew, Step, batches
+from gradcam_cli.pipeline.concurrency import InlineExecutor, Stage, StageScheduler, batches
 
 
 @pytest.fixture(autouse=True)
@@ -18,7 +18,7 @@ def _four_cores(monkeypatch):
     monkeypatch.setattr(threads, "cores", lambda: 4)
 
 
-def line(work, kept: list, *, room: int = 2, at_once: int = 1, delay: float = 0.0) -> list[Step]:
+def line(work, kept: list, *, room: int = 2, at_once: int = 1, delay: float = 0.0) -> list[Stage]:
     """Make a step that does some work, and one that keeps what comes out of it."""
 
     def keep(item):
@@ -26,8 +26,8 @@ def line(work, kept: list, *, room: int = 2, at_once: int = 1, delay: float = 0.
         kept.append(item)
         return ()
 
-    keeping = Step(keep, room)
-    return [Step(lambda item: [(keeping, work(item))], room, at_once=at_once, feeds=[keeping]), keeping]
+    keeping = Stage(keep, room)
+    return [Stage(lambda item: [(keeping, work(item))], room, at_once=at_once, feeds=[keeping]), keeping]
 
 
 def test_everything_comes_out_in_order_however_long_it_takes():
@@ -39,7 +39,7 @@ def test_everything_comes_out_in_order_however_long_it_takes():
         return k * k
 
     kept: list[int] = []
-    Crew(range(200), line(work, kept, at_once=3)).run()
+    StageScheduler(range(200), line(work, kept, at_once=3)).run()
     assert kept == [k * k for k in range(200)]
 
 
@@ -57,7 +57,7 @@ def test_several_are_worked_on_at_once_and_no_more_than_allowed():
         return k
 
     kept: list[int] = []
-    Crew(range(30), line(work, kept, at_once=3)).run()
+    StageScheduler(range(30), line(work, kept, at_once=3)).run()
     assert most == 3
     assert kept == list(range(30))
 
@@ -73,7 +73,7 @@ def test_what_is_under_way_is_bounded():
             most = max(most, read - len(kept))
             yield k
 
-    Crew(source(), line(lambda k: k, kept, room=2, at_once=2, delay=0.002)).run()
+    StageScheduler(source(), line(lambda k: k, kept, room=2, at_once=2, delay=0.002)).run()
     assert kept == list(range(60))
     assert most <= 2 + 4 + 2 + 1 + 1  # they wait, are worked on or wait for their turn, wait again, are kept, are read
 
@@ -81,12 +81,12 @@ def test_what_is_under_way_is_bounded():
 def test_one_item_may_become_many_for_several_steps():
     kept: dict[str, list[int]] = {"a": [], "b": []}
 
-    def keeping(name: str) -> Step:
-        return Step(lambda item: kept[name].append(item) or (), 1)
+    def keeping(name: str) -> Stage:
+        return Stage(lambda item: kept[name].append(item) or (), 1)
 
     a, b = keeping("a"), keeping("b")
-    first = Step(lambda k: [*[(a, k)] * k, (b, -k)], 1, feeds=[a, b])
-    Crew(range(5), [first, a, b]).run()
+    first = Stage(lambda k: [*[(a, k)] * k, (b, -k)], 1, feeds=[a, b])
+    StageScheduler(range(5), [first, a, b]).run()
     assert kept == {"a": [1, 2, 2, 3, 3, 3, 4, 4, 4, 4], "b": [0, -1, -2, -3, -4]}
 
 
@@ -99,7 +99,7 @@ def test_after_a_failure_what_was_before_it_is_finished():
 
     kept: list[int] = []
     with pytest.raises(ValueError, match="five"):
-        Crew(range(50), line(work, kept, at_once=3, delay=0.002)).run()
+        StageScheduler(range(50), line(work, kept, at_once=3, delay=0.002)).run()
     assert kept == [0, 1, 2, 3, 4]
 
 
@@ -110,7 +110,7 @@ def test_what_the_source_raises_comes_out_behind_what_it_gave():
 
     kept: list[list[int]] = []
     with pytest.raises(OSError, match="gone"):
-        Crew(batches(source(), 3), line(lambda batch: batch, kept)).run()
+        StageScheduler(batches(source(), 3), line(lambda batch: batch, kept)).run()
     assert kept == [[0, 1, 2], [3, 4, 5], [6]]
 
 
@@ -126,9 +126,9 @@ def test_a_failure_at_the_end_stops_all():
     def full(item):
         raise OSError("full")
 
-    last = Step(full, 1)
+    last = Stage(full, 1)
     with pytest.raises(OSError, match="full"):
-        Crew(source(), [Step(lambda k: [(last, k)], 1, feeds=[last]), last]).run()
+        StageScheduler(source(), [Stage(lambda k: [(last, k)], 1, feeds=[last]), last]).run()
     assert read < 20
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("crew") and thread.is_alive()]
 
@@ -145,7 +145,7 @@ def test_when_whoever_waits_is_interrupted_what_is_under_way_is_finished():
             read += 1
             yield k
 
-    crew = Crew(source(), line(lambda k: k, kept, delay=0.001))
+    crew = StageScheduler(source(), line(lambda k: k, kept, delay=0.001))
     waits, wait = [], crew._wait
 
     def interrupted():
@@ -172,9 +172,9 @@ def test_what_is_spare_is_done_while_there_is_nothing_else():
         time.sleep(0.002)
         return ()
 
-    sparing = Step(spare, 1)
-    keeping = Step(lambda k: kept.append((k, len(spared))) or (), 1)
-    sorting = Step(lambda k: [(keeping if k % 10 == 9 else sparing, k)], 1, feeds=[keeping])
+    sparing = Stage(spare, 1)
+    keeping = Stage(lambda k: kept.append((k, len(spared))) or (), 1)
+    sorting = Stage(lambda k: [(keeping if k % 10 == 9 else sparing, k)], 1, feeds=[keeping])
 
     def source():
         for k in range(10):
@@ -182,7 +182,7 @@ def test_what_is_spare_is_done_while_there_is_nothing_else():
             yield k
         yield from range(10, 1000)
 
-    Crew(source(), [sorting, keeping], sparing).run()
+    StageScheduler(source(), [sorting, keeping], sparing).run()
     assert [k for k, _ in kept] == list(range(9, 1000, 10))
     assert kept[0][1] >= 3
     assert spared == sorted(spared)
@@ -193,9 +193,9 @@ def test_a_failure_of_what_is_spare_comes_out():
     def fail(k):
         raise OSError("gone")
 
-    sparing = Step(fail, 1)
+    sparing = Stage(fail, 1)
     kept = []
-    keeping = Step(lambda k: kept.append(k) or (), 1)
+    keeping = Stage(lambda k: kept.append(k) or (), 1)
 
     def source():
         for k in range(100):
@@ -203,22 +203,22 @@ def test_a_failure_of_what_is_spare_comes_out():
             yield k
 
     with pytest.raises(OSError, match="gone"):
-        Crew(
-            source(), [Step(lambda k: [(sparing if k < 50 else keeping, k)], 1, feeds=[keeping]), keeping], sparing
+        StageScheduler(
+            source(), [Stage(lambda k: [(sparing if k < 50 else keeping, k)], 1, feeds=[keeping]), keeping], sparing
         ).run()
     assert not kept
 
 
 def test_nothing_at_all():
     kept: list[int] = []
-    Crew((), line(lambda k: k, kept)).run()
+    StageScheduler((), line(lambda k: k, kept)).run()
     assert kept == []
 
 
 def test_the_caller_does_the_work():
-    assert Caller().submit(threading.get_ident).result() == threading.get_ident()
+    assert InlineExecutor().submit(threading.get_ident).result() == threading.get_ident()
     with pytest.raises(ZeroDivisionError):
-        Caller().submit(lambda: 1 // 0).result()
+        InlineExecutor().submit(lambda: 1 // 0).result()
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="processes cannot be bound to cores here")

@@ -21,7 +21,7 @@ def full(text: str) -> Exception:
 def test_batches_are_halved_until_they_fit(photo, monkeypatch, error):
     session = Session(ModelSettings(model="tiny"))
     prepared = [session.prepare(photo)] * 7
-    expected = session.ask(prepared)
+    expected = session.explain_batch(prepared)
     explain, sizes, told = session.explainer, [], []
     session.follow(lambda done, total: None, told.append)
 
@@ -32,13 +32,13 @@ def test_batches_are_halved_until_they_fit(photo, monkeypatch, error):
         return explain(batch, targets)
 
     monkeypatch.setattr(session, "explainer", short)
-    answers = session.ask(prepared)
+    results = session.explain_batch(prepared)
     assert sizes == [7, 3, 1, 1, 1, 1, 1, 1, 1]
-    assert [answer.maps[0].high for answer in answers] == pytest.approx([a.maps[0].high for a in expected], rel=1e-5)
+    assert [result.maps[0].high for result in results] == pytest.approx([a.maps[0].high for a in expected], rel=1e-5)
     assert len(told) == 2
     assert all("memory is short" in line for line in told)
     sizes.clear()
-    session.ask(prepared)
+    session.explain_batch(prepared)
     assert max(sizes) == 1, "what did not fit is not tried again"
 
 
@@ -50,7 +50,7 @@ def test_one_picture_that_does_not_fit_is_an_error_that_names_the_size(photo, mo
 
     monkeypatch.setattr(session, "explainer", never)
     with pytest.raises(ModelError, match="one picture of 64×64"):
-        session.ask([session.prepare(photo)])
+        session.explain_batch([session.prepare(photo)])
 
 
 @pytest.mark.parametrize(("precision", "deviation"), [("bfloat16", 5e-2), ("float16", 1e-2)])
@@ -59,6 +59,6 @@ def test_lower_precision_gives_about_the_same_map(photo, precision, deviation):
     for each in ("float32", precision):
         session = Session(ModelSettings(model="tiny", precision=each))
         assert next(session.network.module.parameters()).dtype == getattr(torch, each)
-        maps.append(session.ask([session.prepare(photo)])[0].maps[0].values)
+        maps.append(session.explain_batch([session.prepare(photo)])[0].maps[0].values)
     assert maps[1].dtype == np.float32
     assert 0 < np.abs(maps[1] - maps[0]).max() <= deviation * maps[0].max()

@@ -17,18 +17,18 @@ from torch import nn
 from torch.nn import functional as F
 
 from gradcam_cli.cam.execution import token_linear
-from gradcam_cli.cam.execution.prepacked_conv import Packed
+from gradcam_cli.cam.execution.prepacked_conv import Prepacked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from torch import Tensor
 
-MOST_WEIGHTS = 4_000_000
+MAX_WEIGHTS = 4_000_000
 """Of a linear layer that is run a picture at a time: larger ones would be read from memory over and over."""
 
 
-def alike(network: nn.Module) -> None:
+def make_batch_invariant(network: nn.Module) -> None:
     """Have convolutions and linear layers round the same whatever the batch and the threads, in place.
 
     Left alone is what runs elsewhere than on a processor with oneDNN, in another precision than float32, or in
@@ -46,7 +46,7 @@ def alike(network: nn.Module) -> None:
         if weight.device.type != "cpu" or weight.dtype != torch.float32:
             continue
         if type(module) is nn.Conv2d and module.padding_mode == "zeros" and not isinstance(module.padding, str):
-            module.packed = Packed()  # type: ignore[assignment]
+            module.packed = Prepacked()  # type: ignore[assignment]
             module.forward = MethodType(_convolved, module)  # type: ignore[method-assign]
         elif type(module) is nn.Linear:
             module.forward = MethodType(_linear, module)  # type: ignore[method-assign]
@@ -70,7 +70,7 @@ def _linear(module: nn.Linear, x: Tensor) -> Tensor:
     """Score pictures one by one: as fast, since a head's weights fit into the processor's cache. Tokens go at once."""
     if x.ndim == 3:
         return token_linear.linear(x, module.weight, module.bias)
-    if x.ndim != 2 or len(x) < 2 or module.weight.numel() > MOST_WEIGHTS or getattr(_here, "versions", False):
+    if x.ndim != 2 or len(x) < 2 or module.weight.numel() > MAX_WEIGHTS or getattr(_here, "versions", False):
         return F.linear(x, module.weight, module.bias)
     return torch.cat([F.linear(each, module.weight, module.bias) for each in x[:, None]])
 
@@ -79,7 +79,7 @@ _here = threading.local()
 
 
 @contextlib.contextmanager
-def versions_of_one() -> Iterator[None]:
+def perturbations_of_one() -> Iterator[None]:
     """While a batch is many versions of one picture, which no other picture changes, let it be scored as a whole."""
     before = getattr(_here, "versions", False)
     _here.versions = True

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from gradcam_cli.cam.capture import logits_of
-from gradcam_cli.cam.execution.batch_invariant import versions_of_one
+from gradcam_cli.cam.execution.batch_invariant import perturbations_of_one
 from gradcam_cli.cam.layers.layout import first_tensor, with_replaced
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ SAME = 1e-3
 """Deviation, relative to the largest logit, up to which a shortened run counts as the same."""
 
 
-class Tail:
+class PartialForward:
     """What a network does behind a layer, for one picture.
 
     Of the modules that run before the layer, the outermost give what they gave when the picture was first run, so that
@@ -45,7 +45,7 @@ class Tail:
     ) -> None:
         self._network, self._layer, self._picture = network, layer, picture
         if recorded is None:
-            with recording_of(network, layer) as noted:
+            with record_outputs(network, layer) as noted:
                 logits = logits_of(network(picture))
             recorded = noted(), logits
         (self._given, self._output), logits = recorded
@@ -72,7 +72,7 @@ class Tail:
             for module, earlier in given.items():
                 then = (lambda: replaced) if module is self._layer else None
                 stack.enter_context(_answering(module, [_repeated(each, count) for each in earlier], then))
-            stack.enter_context(versions_of_one())
+            stack.enter_context(perturbations_of_one())
             return logits_of(self._network(self._picture.expand(count, -1, -1, -1)))
 
 
@@ -85,7 +85,7 @@ def beside(network: nn.Module, layer: nn.Module) -> Iterator[nn.Module]:
 
 
 @contextlib.contextmanager
-def recording_of(network: nn.Module, layer: nn.Module) -> Iterator[Callable[[], Recorded]]:
+def record_outputs(network: nn.Module, layer: nn.Module) -> Iterator[Callable[[], Recorded]]:
     """Note, while the network runs once, what the outermost modules before the layer give, call by call, and the layer.
 
     Yields what returns it afterwards.
@@ -113,7 +113,7 @@ def recording_of(network: nn.Module, layer: nn.Module) -> Iterator[Callable[[], 
             handle.remove()
 
 
-def one_of(recorded: Recorded, picture: int, count: int) -> Recorded:
+def sample_of(recorded: Recorded, picture: int, count: int) -> Recorded:
     """Return what was noted of one picture in a batch of so many; what is no batch stays as it is."""
 
     def single(tensor: torch.Tensor) -> torch.Tensor:

@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 
-MOST_PICTURES = 4
+MAX_PICTURES = 4
 """At once: with more of them the order is a few hundredths of the time, not worth having the weights twice."""
 
 _Case: TypeAlias = "tuple[torch.Size, torch.dtype, int]"
 """Shape, dtype, threads."""
 
 
-class Packed:
+class Prepacked:
     """One convolution's weights, packed; all copies of a network have the same.
 
     Neither they nor the bias may change once packed.
@@ -32,7 +32,7 @@ class Packed:
         self._last: _Case | None = None
         self._packed: tuple[_Case, tuple[Any, ...]] | None = None
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> Packed:
+    def __deepcopy__(self, memo: dict[int, Any]) -> Prepacked:
         """Return itself: a copy of the network may be run by another thread, which packs nothing anew."""
         return self
 
@@ -48,7 +48,7 @@ class Packed:
         again, self._last = case == self._last, case
         if packed is not None and packed[0] == case:
             return _run(x, packed[1])
-        if again and self._able and x.dtype == torch.float32 and x.shape[0] <= MOST_PICTURES:
+        if again and self._able and x.dtype == torch.float32 and x.shape[0] <= MAX_PICTURES:
             return self._pack(module, x, case)
         return None
 

@@ -41,7 +41,7 @@ def fold(network: nn.Module, normalised: Iterable[tuple[str, str]], keep: Iterab
 
     Args:
         network: a ``replica``.
-        normalised: names of (convolution, batch norm), from ``watch``.
+        normalised: names of (convolution, batch norm), from ``trace_network``.
         keep: names of modules whose output must stay what it is.
     """
     kept = set(keep)

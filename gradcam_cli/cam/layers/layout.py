@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from gradcam_cli.records import Size
 
-MOST_PREFIX_TOKENS = 16
+MAX_PREFIX_TOKENS = 16
 """Class, distillation and register tokens together; published networks have up to nine."""
 
 
@@ -63,7 +63,7 @@ def token_grid(length: int, input_size: Size) -> tuple[Size, int] | None:
         ((h, w), prefix tokens), the fewest prefix tokens that fit; None when nothing fits.
     """
     aspect = input_size[0] / input_size[1]
-    for prefix in range(min(MOST_PREFIX_TOKENS, length - 1) + 1):
+    for prefix in range(min(MAX_PREFIX_TOKENS, length - 1) + 1):
         count = length - prefix
         height = max(1, round(math.sqrt(count * aspect)))
         width = count // height

@@ -15,7 +15,7 @@ from gradcam_cli.errors import ModelError
 from gradcam_cli.text import whole_number
 
 if TYPE_CHECKING:
-    from gradcam_cli.cam.layers.trace import Call, Watched
+    from gradcam_cli.cam.layers.trace import ModuleCall, Trace
     from gradcam_cli.records import Size
 
 _LATEST_TOKEN_LAYERS = 24
@@ -31,19 +31,19 @@ class TargetLayer:
     reason: str = "asked for"
 
 
-def _is_score_map(calls: list[Call], call: Call, classes: int) -> bool:
+def _is_score_map(calls: list[ModuleCall], call: ModuleCall, classes: int) -> bool:
     """Whether the layer's feature maps are the classes' scores already: as many as classes, nothing learned behind."""
     return call.layout is not None and call.layout.channels == classes and not _learned_behind(calls, call)
 
 
-def _learned_behind(calls: list[Call], call: Call) -> list[nn.Module]:
+def _learned_behind(calls: list[ModuleCall], call: ModuleCall) -> list[nn.Module]:
     """Return the modules with parameters of their own that ran behind ``call`` and give no grid: the classifier."""
     behind = calls[calls.index(call) + 1 :]
     flat = [later.module for later in behind if later.layout is None or not later.layout.has_grid]
     return [module for module in flat if any(True for _ in module.parameters(recurse=False))]
 
 
-def find_layer(network: nn.Module, watched: Watched) -> TargetLayer:
+def find_layer(network: nn.Module, trace: Trace) -> TargetLayer:
     """Find the last layer that still has a grid: the feature maps that the classifier sees.
 
     Passed over are layers that make no features (pooling, dropout, rearrangement) and maps of class scores. Where the
@@ -53,12 +53,12 @@ def find_layer(network: nn.Module, watched: Watched) -> TargetLayer:
 
     Args:
         network: maps (N, C, H, W) to class scores.
-        watched: what ``watch`` saw of it.
+        trace: what ``trace_network`` saw of it.
 
     Raises:
         ModelError: no layer has a grid.
     """
-    calls, classes = watched.calls, watched.classes
+    calls, classes = trace.calls, trace.classes
     gridded = [call for call in calls if call.layout is not None and call.layout.has_grid]
     features = [call for call in gridded if not (call.pooled or call.rearranged)]
     while len(features) > 1 and _is_score_map(calls, features[-1], classes):
@@ -72,32 +72,32 @@ def find_layer(network: nn.Module, watched: Watched) -> TargetLayer:
     if last.layout is not None and (last.layout.prefix or _class_token_behind(calls, last)):
         # Queries, keys and values are what attention compares and adds up, not what the tokens are.
         tokens = [call for call in features if not isinstance(call.module, nn.Linear)] or features
-        shape = (1, watched.channels, *watched.input_size)
+        shape = (1, trace.channels, *trace.input_size)
         return _last_reaching(network, tokens[-_LATEST_TOKEN_LAYERS:], _learned_behind(calls, last), shape)
     chosen = _innermost(features, last)
     return TargetLayer(chosen.name, chosen.module, f"the last layer with a grid, {_size(chosen)}")
 
 
-def _innermost(features: list[Call], call: Call) -> Call:
+def _innermost(features: list[ModuleCall], call: ModuleCall) -> ModuleCall:
     """Return, of the layers that return the same tensor as ``call``, the innermost block."""
     same = [each for each in features if each.output is call.output]
     return next((each for each in reversed(same) if type(each.module) is not nn.Sequential), call)
 
 
-def _class_token_behind(calls: list[Call], call: Call) -> bool:
+def _class_token_behind(calls: list[ModuleCall], call: ModuleCall) -> bool:
     """Whether a token that is alone runs behind ``call``: then the classifier may read nothing of the grid."""
     behind = calls[calls.index(call) + 1 :]
     return any(each.layout is not None and each.layout.kind == "tokens" and not each.layout.has_grid for each in behind)
 
 
-def _size(call: Call) -> str:
+def _size(call: ModuleCall) -> str:
     assert call.layout is not None
     height, width = call.layout.grid
     return f"{call.layout.channels} feature maps of {height}×{width}"
 
 
 def _last_reaching(
-    network: nn.Module, candidates: list[Call], classifier: list[nn.Module], shape: tuple[int, ...]
+    network: nn.Module, candidates: list[ModuleCall], classifier: list[nn.Module], shape: tuple[int, ...]
 ) -> TargetLayer:
     """Return the last candidate from which the grid's tokens, not the class token alone, reach the classifier."""
     some = next(network.parameters())
@@ -137,20 +137,20 @@ def _last_reaching(
     raise ModelError("no layer's patches reach the class score", "name a layer with --layer")
 
 
-def every_layer(watched: Watched) -> list[TargetLayer]:
+def every_layer(trace: Trace) -> list[TargetLayer]:
     """Return every layer that has a grid, in the order in which they end, of those with the same output one.
 
     That one is the innermost block, as with ``find_layer``. A layer that only shows its input under another shape is
     none of its own.
 
     Args:
-        watched: what ``watch`` saw of the network.
+        trace: what ``trace_network`` saw of the network.
 
     Raises:
         ModelError: no layer has a grid.
     """
-    named: dict[int, Call] = {}
-    for call in watched.calls:
+    named: dict[int, ModuleCall] = {}
+    for call in trace.calls:
         if call.layout is None or not call.layout.has_grid or call.rearranged:
             continue
         known = named.get(id(call.output))
@@ -162,20 +162,20 @@ def every_layer(watched: Watched) -> list[TargetLayer]:
     return [TargetLayer(call.name, call.module) for call in last.values()]
 
 
-def blocks(watched: Watched) -> list[TargetLayer]:
+def blocks(trace: Trace) -> list[TargetLayer]:
     """Return a network's blocks that have a grid, in the order in which they run: a view of its depth.
 
     A block is a module of the top level or of a container, not made of repeated blocks itself: a residual block, a
     transformer's encoder layer, a convolution of VGG. Pooling, rearrangement and maps of class scores are left out.
 
     Args:
-        watched: what ``watch`` saw of the network.
+        trace: what ``trace_network`` saw of the network.
 
     Raises:
         ModelError: no layer has a grid.
     """
-    calls, classes = watched.calls, watched.classes
-    taken: dict[str, Call] = {}
+    calls, classes = trace.calls, trace.classes
+    taken: dict[str, ModuleCall] = {}
     for call in sorted(calls, key=lambda call: call.name.count(".")):  # outermost first
         inside = any(call.name.startswith(f"{name}.") for name in taken)
         if call.layout is None or not call.layout.has_grid or call.pooled or call.rearranged or inside:
@@ -218,9 +218,9 @@ class Candidate:
     parameters: int
 
 
-def candidates(network: nn.Module, watched: Watched) -> list[Candidate]:
+def candidates(network: nn.Module, trace: Trace) -> list[Candidate]:
     """Return every layer with a grid, as a tree: in the order of the network's modules, parents before children."""
-    last = {call.name: call.layout for call in watched.calls}
+    last = {call.name: call.layout for call in trace.calls}
     found = []
     for name, module in network.named_modules():
         layout = last.get(name)

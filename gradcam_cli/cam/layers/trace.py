@@ -35,7 +35,7 @@ class CannotRunError(ModelError):
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class ModuleCall:
     """One module's return during the watched run.
 
     Attributes:
@@ -56,7 +56,7 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
-class Watched:
+class Trace:
     """What was seen.
 
     Attributes:
@@ -71,13 +71,13 @@ class Watched:
 
     input_size: Size
     channels: int
-    calls: list[Call]
+    calls: list[ModuleCall]
     classes: int
     normalised: list[tuple[str, str]]
     rectifies: bool
 
 
-def watch(network: nn.Module, input_size: Size, channels: int = 3, tokens: Size | None = None) -> Watched:
+def trace_network(network: nn.Module, input_size: Size, channels: int = 3, tokens: Size | None = None) -> Trace:
     """Run the network once on a blank picture and note what its modules do.
 
     Args:
@@ -91,7 +91,7 @@ def watch(network: nn.Module, input_size: Size, channels: int = 3, tokens: Size 
         ModelError: what it returns is no class scores.
     """
     try:
-        return _watch(network, input_size, channels, tokens)
+        return _trace(network, input_size, channels, tokens)
     except ModelError:
         raise
     except Exception as error:
@@ -104,13 +104,13 @@ def watch(network: nn.Module, input_size: Size, channels: int = 3, tokens: Size 
 
 
 @torch.no_grad()
-def _watch(network: nn.Module, input_size: Size, channels: int, tokens: Size | None) -> Watched:
+def _trace(network: nn.Module, input_size: Size, channels: int, tokens: Size | None) -> Trace:
     """Run the network on the meta device, or for real where it cannot run there."""
     some = next(iter(network.parameters()), torch.empty(0))
     shape = (1, channels, *input_size)
     dtype = some.dtype if some.is_floating_point() else torch.float32
 
-    def run(*, meta: bool) -> Watched:
+    def run(*, meta: bool) -> Trace:
         notes = _Notes(network, input_size, tokens)
         try:
             if meta:
@@ -126,7 +126,7 @@ def _watch(network: nn.Module, input_size: Size, channels: int, tokens: Size | N
         finally:
             notes.remove()
         classes, rectifies = logits_of(output).shape[1], notes.reads.rectifies
-        return Watched(input_size, channels, notes.calls, classes, notes.normalised(), rectifies)
+        return Trace(input_size, channels, notes.calls, classes, notes.normalised(), rectifies)
 
     with undisturbed(network):
         if not _meta_pays(network):
@@ -195,7 +195,7 @@ class _Notes:
     """Hooks that note, in order of completion, what every module returned."""
 
     def __init__(self, network: nn.Module, input_size: Size, tokens: Size | None) -> None:
-        self.calls: list[Call] = []
+        self.calls: list[ModuleCall] = []
         self.reads = _Reads()
         self._input_size, self._tokens = input_size, tokens
         self._pooled: set[int] = set()
@@ -243,7 +243,7 @@ class _Notes:
             rearranged = plain and same and tensor._version == version  # an in-place activation counts the version up
             # The picture is one: an output of several is of windows or patches, each on its own.
             layout = layout_of(tensor.shape, self._input_size, self._tokens) if tensor.shape[0] == 1 else None
-            self.calls.append(Call(name, module, tensor, layout, id(tensor) in self._pooled, rearranged))
+            self.calls.append(ModuleCall(name, module, tensor, layout, id(tensor) in self._pooled, rearranged))
 
         return before, after
 

@@ -9,13 +9,13 @@ import torch
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from gradcam_cli.cam.context import Evidence
+    from gradcam_cli.cam.context import LayerContext
 
 NUMBERS = 1_000_000
 """Activations that are run at once, at most: 4 MB in float32, which caches hold."""
 
 
-def ablationcam(evidence: Evidence) -> Tensor:
+def ablationcam(context: LayerContext) -> Tensor:
     r"""Weigh every feature map by the share of the logit that goes with it.
 
     .. math:: \alpha_k = \frac{y - y_{A_k = 0}}{|y|}
@@ -28,25 +28,25 @@ def ablationcam(evidence: Evidence) -> Tensor:
     Localization", WACV 2020, https://doi.org/10.1109/WACV45572.2020.9093360, equation 3.
     """
     rows = []
-    for picture in range(len(evidence.aims)):
-        whole, lost = _logits(evidence, picture)
-        score = evidence.score(whole, picture).abs().clamp(min=torch.finfo(torch.float32).tiny)
-        rows.append(evidence.score(lost, picture) / score)
-        evidence.told(picture + 1, len(evidence.aims))
+    for picture in range(len(context.targets)):
+        whole, lost = _logits(context, picture)
+        score = context.score(whole, picture).abs().clamp(min=torch.finfo(torch.float32).tiny)
+        rows.append(context.score(lost, picture) / score)
+        context.report_progress(picture + 1, len(context.targets))
     weights = torch.stack(rows)
-    return evidence.weighed(weights.to(evidence.activations))
+    return context.weighed(weights.to(context.activations))
 
 
 @torch.no_grad()
-def _logits(evidence: Evidence, picture: int) -> tuple[Tensor, Tensor]:
+def _logits(context: LayerContext, picture: int) -> tuple[Tensor, Tensor]:
     """Return the logits of one picture of the batch, (1, K), and what they lose without each feature map, (C, K).
 
     They are kept: the classes to come need the same.
     """
     key = ("ablated", picture)
-    if key not in evidence.memory:
-        tail = evidence.tail(picture)
-        whole, dim = tail.activation, evidence.channel_dim
+    if key not in context.memory:
+        partial_forward = context.partial_forward(picture)
+        whole, dim = partial_forward.activation, context.channel_dim
         channels = whole.shape[dim]
         at_once = max(1, min(channels, NUMBERS // whole.numel() - 1))
         found, outputs = [], whole.repeat(at_once + 1, *[1] * (whole.ndim - 1))
@@ -55,13 +55,13 @@ def _logits(evidence: Evidence, picture: int) -> tuple[Tensor, Tensor]:
             for row in range(len(some) - 1):
                 some[row].select(dim - 1, first + row).zero_()
             version = outputs._version
-            logits = tail(some)
+            logits = partial_forward(some)
             if outputs._version != version:  # the network writes into what it is given
                 outputs.copy_(whole)
             for row in range(len(some) - 1):
                 some[row].select(dim - 1, first + row).copy_(whole[0].select(dim - 1, first + row))
             logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
             found.append(logits[-1:] - logits[:-1])
-        evidence.memory[key] = logits[-1:], torch.cat(found)
-    kept: tuple[Tensor, Tensor] = evidence.memory[key]
+        context.memory[key] = logits[-1:], torch.cat(found)
+    kept: tuple[Tensor, Tensor] = context.memory[key]
     return kept

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from gradcam_cli.cam.capture import sides
+from gradcam_cli.cam.capture import two_class_logits
 from gradcam_cli.errors import ModelError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from gradcam_cli.cam.context import Evidence
-    from gradcam_cli.cam.layers.trace import Watched
+    from gradcam_cli.cam.context import LayerContext
+    from gradcam_cli.cam.layers.trace import Trace
 
 RARE = 2.0
 """Standard deviations above its mean from which a place of a feature map stands out."""
@@ -22,7 +22,7 @@ RARE = 2.0
 SEED = 0
 
 
-def fem(evidence: Evidence) -> Tensor:
+def fem(context: LayerContext) -> Tensor:
     r"""Weigh every feature map by the share of its places that stand out.
 
     .. math:: \alpha_k = \frac{1}{hw} \sum_{ij} [A_{kij} > \mu_k + 2 \sigma_k]
@@ -30,19 +30,19 @@ def fem(evidence: Evidence) -> Tensor:
     Source: Fuad et al., "Features Understanding in 3D CNNs for Actions Recognition in Video", IPTA 2020,
     https://hal.science/hal-02963298.
     """
-    maps = evidence.activations
+    maps = context.activations
     threshold = maps.mean(dim=(2, 3), keepdim=True) + RARE * maps.std(dim=(2, 3), keepdim=True, correction=0)
-    return evidence.weighed((maps > threshold).float().mean(dim=(2, 3)))
+    return context.weighed((maps > threshold).float().mean(dim=(2, 3)))
 
 
-def random_weights(evidence: Evidence) -> Tensor:
+def random_weights(context: LayerContext) -> Tensor:
     """Weigh the feature maps by numbers from U(-1, 1), the same for every picture and class; seeded."""
-    count = evidence.activations.shape[1]
+    count = context.activations.shape[1]
     weights = torch.rand(count, generator=torch.Generator().manual_seed(SEED)) * 2 - 1
-    return evidence.weighed(weights.to(evidence.activations.device).expand(len(evidence.aims), count))
+    return context.weighed(weights.to(context.activations.device).expand(len(context.targets), count))
 
 
-def cam(evidence: Evidence) -> Tensor:
+def cam(context: LayerContext) -> Tensor:
     r"""Weigh the feature maps by the class's weights in the linear layer that reads their means.
 
     .. math:: L = \sum_k w_{ck} A_k \qquad\text{for}\qquad y_c = \sum_k w_{ck} \mathrm{mean}(A_k) + b_c
@@ -53,20 +53,20 @@ def cam(evidence: Evidence) -> Tensor:
     Source: Zhou et al., "Learning Deep Features for Discriminative Localization", CVPR 2016,
     https://arxiv.org/abs/1512.04150.
     """
-    head = evidence.linear_head
-    if head is None or head.in_features != evidence.activations.shape[1]:
+    head = context.linear_head
+    if head is None or head.in_features != context.activations.shape[1]:
         raise _other_head()
-    means = evidence.activations.mean(dim=(2, 3)).to(head.weight.dtype)
-    scores = sides(nn.functional.linear(means, head.weight.detach(), head.bias).float())
-    if not torch.allclose(scores, evidence.logits, rtol=1e-2, atol=1e-2 * float(evidence.logits.abs().max())):
+    means = context.activations.mean(dim=(2, 3)).to(head.weight.dtype)
+    scores = two_class_logits(nn.functional.linear(means, head.weight.detach(), head.bias).float())
+    if not torch.allclose(scores, context.logits, rtol=1e-2, atol=1e-2 * float(context.logits.abs().max())):
         raise _other_head()
-    return evidence.weighed(evidence.shares @ sides(head.weight.detach().float().T).T)
+    return context.weighed(context.class_weights @ two_class_logits(head.weight.detach().float().T).T)
 
 
-def needs_linear_head(watched: Watched, layer: str) -> None:
+def needs_linear_head(trace: Trace, layer: str) -> None:
     """Raise ModelError when more than one linear layer is learned behind ``layer``, or anything else."""
-    names = [call.name for call in watched.calls]
-    behind = watched.calls[names.index(layer) + 1 :] if layer in names else []
+    names = [call.name for call in trace.calls]
+    behind = trace.calls[names.index(layer) + 1 :] if layer in names else []
     learned = [call.module for call in behind if any(True for _ in call.module.parameters(recurse=False))]
     if len(learned) != 1 or not isinstance(learned[0], nn.Linear):
         raise _other_head()

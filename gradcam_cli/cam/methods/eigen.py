@@ -11,10 +11,10 @@ from gradcam_cli.cam.pca import agreeing, first_component, points_of
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from gradcam_cli.cam.context import Evidence
+    from gradcam_cli.cam.context import LayerContext
 
 
-def eigencam(evidence: Evidence) -> Tensor:
+def eigencam(context: LayerContext) -> Tensor:
     """Project the activations at every place on their first principal component, uncentred.
 
     A component has no sign of its own: it is turned so that the map agrees with the sum of the feature maps.
@@ -24,18 +24,18 @@ def eigencam(evidence: Evidence) -> Tensor:
     Source: Muhammad and Yeasin, "Eigen-CAM: Class Activation Map using Principal Components", IJCNN 2020,
     https://arxiv.org/abs/2008.00299.
     """
-    return first_component(evidence.activations)
+    return first_component(context.activations)
 
 
-def eigengradcam(evidence: Evidence) -> Tensor:
+def eigengradcam(context: LayerContext) -> Tensor:
     """Do as ``eigencam`` with gradient times activation, which knows the class.
 
     Known from pytorch-grad-cam, which centres and leaves the sign to chance here too.
     """
-    return first_component(evidence.gradients * evidence.activations)
+    return first_component(context.gradients * context.activations)
 
 
-def kpca_cam(evidence: Evidence) -> Tensor:
+def kpca_cam(context: LayerContext) -> Tensor:
     """Project on the first kernel principal component: sigmoid kernel tanh(x·x'/C + 1) of the centred activations.
 
     The sign is fixed as in ``eigencam``. Needs hw × hw numbers a picture, so a deep layer.
@@ -43,7 +43,7 @@ def kpca_cam(evidence: Evidence) -> Tensor:
     Source: Karmani et al., "KPCA-CAM: Visual Explainability of Deep Computer Vision Models using Kernel PCA", 2024,
     https://arxiv.org/abs/2410.00267.
     """
-    maps = evidence.activations
+    maps = context.activations
     points = points_of(maps)
     centred = points - points.mean(dim=1, keepdim=True)
     kernel = torch.tanh(centred @ centred.transpose(1, 2) / maps.shape[1] + 1)

@@ -7,27 +7,27 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from gradcam_cli.cam.context import Evidence
+    from gradcam_cli.cam.context import LayerContext
 
 
-def hirescam(evidence: Evidence) -> Tensor:
+def hirescam(context: LayerContext) -> Tensor:
     r"""Return :math:`\sum_k g_k A_k`, which for one linear layer behind the maps is what the logit is made of.
 
     Source: Draelos and Carin, "Use HiResCAM instead of Grad-CAM for faithful explanations of convolutional neural
     networks", 2020, https://arxiv.org/abs/2011.08891.
     """
-    return evidence.summed(evidence.gradients * evidence.activations)
+    return context.summed(context.gradients * context.activations)
 
 
-def layercam(evidence: Evidence) -> Tensor:
+def layercam(context: LayerContext) -> Tensor:
     r"""Return :math:`\sum_k \mathrm{relu}(g_k) A_k`: what would raise the logit, good in shallow layers too.
 
     Source: Jiang et al., "LayerCAM: Exploring Hierarchical Class Activation Maps for Localization", IEEE Transactions
     on Image Processing 30, 2021, https://doi.org/10.1109/TIP.2021.3089943.
     """
-    return evidence.summed(evidence.gradients.clamp(min=0) * evidence.activations)
+    return context.summed(context.gradients.clamp(min=0) * context.activations)
 
 
-def gradcam_elementwise(evidence: Evidence) -> Tensor:
+def gradcam_elementwise(context: LayerContext) -> Tensor:
     r"""Return :math:`\sum_k \mathrm{relu}(g_k A_k)`; known from pytorch-grad-cam, not from a paper."""
-    return evidence.summed((evidence.gradients * evidence.activations).clamp(min=0))
+    return context.summed((context.gradients * context.activations).clamp(min=0))

@@ -9,7 +9,7 @@ import torch
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from gradcam_cli.cam.context import Evidence
+    from gradcam_cli.cam.context import LayerContext
 
 NEAREST = 3
 """Classes that Finer-CAM compares with."""
@@ -18,7 +18,7 @@ TINY = 1e-6
 """A sum below this share of its parts' size is rounding."""
 
 
-def gradcam(evidence: Evidence) -> Tensor:
+def gradcam(context: LayerContext) -> Tensor:
     r"""Weigh every feature map by the mean of its gradient and add them up.
 
     .. math:: L = \sum_k \alpha_k A_k, \qquad \alpha_k = \frac{1}{hw} \sum_{ij} \frac{\partial y}{\partial A_{kij}}
@@ -31,10 +31,10 @@ def gradcam(evidence: Evidence) -> Tensor:
     Source: Selvaraju et al., "Grad-CAM: Visual Explanations from Deep Networks via Gradient-based Localization",
     ICCV 2017, https://arxiv.org/abs/1610.02391, equations 1 and 2.
     """
-    return evidence.weighed(evidence.gradients.mean(dim=(2, 3)))
+    return context.weighed(context.gradients.mean(dim=(2, 3)))
 
 
-def gradcam_pp(evidence: Evidence) -> Tensor:
+def gradcam_pp(context: LayerContext) -> Tensor:
     r"""Weigh positive gradients by a coefficient that is larger where few places of a map speak for the class.
 
     .. math:: \alpha_k = \sum_{ij} w_{kij} \mathrm{relu}(g_{kij}), \qquad
@@ -46,15 +46,15 @@ def gradcam_pp(evidence: Evidence) -> Tensor:
 
     Source: Chattopadhyay et al., "Grad-CAM++", WACV 2018, https://arxiv.org/abs/1710.11063, equations 10 and 19.
     """
-    gradients = evidence.gradients
-    second = gradients * evidence.activations.sum(dim=(2, 3), keepdim=True)
+    gradients = context.gradients
+    second = gradients * context.activations.sum(dim=(2, 3), keepdim=True)
     denominator = 2 + second
     sound = (gradients > 0) & (denominator.abs() > TINY * (2 + second.abs()))
     coefficients = torch.where(sound, 1 / torch.where(sound, denominator, 1.0), 0.0)
-    return evidence.weighed((coefficients * gradients.clamp(min=0)).sum(dim=(2, 3)))
+    return context.weighed((coefficients * gradients.clamp(min=0)).sum(dim=(2, 3)))
 
 
-def xgradcam(evidence: Evidence) -> Tensor:
+def xgradcam(context: LayerContext) -> Tensor:
     r"""Weigh the gradient at each place by the place's share of its feature map.
 
     .. math:: \alpha_k = \sum_{ij} \frac{A_{kij}}{\sum_{ab} A_{kab}} g_{kij}
@@ -63,14 +63,14 @@ def xgradcam(evidence: Evidence) -> Tensor:
 
     Source: Fu et al., "Axiom-based Grad-CAM", BMVC 2020, https://arxiv.org/abs/2008.02312, equation 8.
     """
-    activations = evidence.activations
+    activations = context.activations
     total = activations.sum(dim=(2, 3))
     sound = total.abs() > TINY * activations.abs().sum(dim=(2, 3))
-    weights = (evidence.gradients * activations).sum(dim=(2, 3)) / torch.where(sound, total, 1.0)
-    return evidence.weighed(torch.where(sound, weights, 0.0))
+    weights = (context.gradients * activations).sum(dim=(2, 3)) / torch.where(sound, total, 1.0)
+    return context.weighed(torch.where(sound, weights, 0.0))
 
 
-def shapleycam(evidence: Evidence) -> Tensor:
+def shapleycam(context: LayerContext) -> Tensor:
     r"""Weigh every feature map by the mean of its gradient, corrected by the curvature along the activation.
 
     .. math:: \alpha_k = \frac{1}{hw} \sum_{ij} \left(g - \tfrac{1}{2} H A\right)_{kij}
@@ -80,10 +80,10 @@ def shapleycam(evidence: Evidence) -> Tensor:
 
     Source: Cai, "CAMs as Shapley Value-based Explainers", 2025, https://arxiv.org/abs/2501.06261.
     """
-    return evidence.weighed((evidence.gradients - evidence.curvature / 2).mean(dim=(2, 3)))
+    return context.weighed((context.gradients - context.curvature / 2).mean(dim=(2, 3)))
 
 
-def finercam(evidence: Evidence) -> Tensor:
+def finercam(context: LayerContext) -> Tensor:
     r"""Do as Grad-CAM for the difference to the classes whose logits are nearest to the explained one's.
 
     .. math:: \alpha_k = \mathrm{mean}\left(\frac{\partial}{\partial A_k}
@@ -96,23 +96,23 @@ def finercam(evidence: Evidence) -> Tensor:
     Source: Zhang et al., "Finer-CAM: Spotting the Difference Reveals Finer Details for Visual Explanation", CVPR 2025,
     https://arxiv.org/abs/2501.11309; comparison strength 1.
     """
-    logits, gradients = evidence.logits, evidence.gradients
+    logits, gradients = context.logits, context.gradients
     compared = torch.zeros_like(logits)
-    for row, shares, own, aim in zip(logits, compared, evidence.shares, evidence.aims, strict=True):
-        distance = (row - row[aim.index]).abs().masked_fill(own != 0, torch.inf)
+    for row, class_weights, own, target in zip(logits, compared, context.class_weights, context.targets, strict=True):
+        distance = (row - row[target.index]).abs().masked_fill(own != 0, torch.inf)
         nearest = distance.argsort(stable=True)[: min(NEAREST, int((own == 0).sum()))]
-        shares[nearest] = own[aim.index] / max(1, len(nearest))
+        class_weights[nearest] = own[target.index] / max(1, len(nearest))
     if compared.any():
-        gradients = gradients - evidence.gradients_of(compared)
-    return evidence.weighed(gradients.mean(dim=(2, 3)))
+        gradients = gradients - context.gradients_of(compared)
+    return context.weighed(gradients.mean(dim=(2, 3)))
 
 
-def guided_weights(evidence: Evidence) -> Tensor:
+def guided_weights(context: LayerContext) -> Tensor:
     r"""Take the mean of gradients that are positive, at places that are active.
 
     .. math:: \alpha_k = \frac{1}{hw} \sum_{ij} [g_{kij} > 0] [A_{kij} > 0] g_{kij}
 
     What Keras tutorials call Grad-CAM with guided gradients; they do not rectify the sum.
     """
-    active = (evidence.activations > 0) * evidence.gradients.clamp(min=0)
-    return evidence.weighed(active.mean(dim=(2, 3)))
+    active = (context.activations > 0) * context.gradients.clamp(min=0)
+    return context.weighed(active.mean(dim=(2, 3)))

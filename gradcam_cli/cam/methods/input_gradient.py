@@ -15,8 +15,8 @@ from gradcam_cli.errors import ModelError
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from gradcam_cli.cam.context import Evidence
-    from gradcam_cli.cam.layers.trace import Watched
+    from gradcam_cli.cam.context import LayerContext
+    from gradcam_cli.cam.layers.trace import Trace
 
 
 def strongest_colour(gradients: Tensor) -> Tensor:
@@ -24,7 +24,7 @@ def strongest_colour(gradients: Tensor) -> Tensor:
     return gradients.abs().amax(dim=1)
 
 
-def gradient(evidence: Evidence) -> Tensor:
+def gradient(context: LayerContext) -> Tensor:
     r"""Show how much the score changes with each pixel.
 
     .. math:: L_{ij} = \max_k \left|\frac{\partial y}{\partial x_{kij}}\right|
@@ -35,10 +35,10 @@ def gradient(evidence: Evidence) -> Tensor:
     Source: Simonyan et al., "Deep Inside Convolutional Networks: Visualising Image Classification Models and Saliency
     Maps", ICLR Workshops 2014, https://arxiv.org/abs/1312.6034, section 3.1.
     """
-    return strongest_colour(evidence.input_gradients(evidence.pictures))
+    return strongest_colour(context.input_gradients(context.pictures))
 
 
-def guided_backprop(evidence: Evidence) -> Tensor:
+def guided_backprop(context: LayerContext) -> Tensor:
     r"""Do as ``gradient``, but send back through every ReLU only what is positive there.
 
     .. math:: L_{ij} = \max_k \left|R^0_{kij}\right|, \qquad
@@ -50,10 +50,10 @@ def guided_backprop(evidence: Evidence) -> Tensor:
     Source: Springenberg et al., "Striving for Simplicity: The All Convolutional Net", ICLR Workshops 2015,
     https://arxiv.org/abs/1412.6806, section 3.4.
     """
-    return strongest_colour(evidence.guided_gradients)
+    return strongest_colour(context.guided_gradients)
 
 
-def guided_gradcam(evidence: Evidence) -> Tensor:
+def guided_gradcam(context: LayerContext) -> Tensor:
     r"""Multiply guided backpropagation by Grad-CAM: details, where they speak for the class.
 
     .. math:: L_{ij} = \max_k \left|R^0_{kij} \cdot \mathrm{up}(\mathrm{relu}(L^{\text{Grad-CAM}}))_{ij}\right|
@@ -66,14 +66,14 @@ def guided_gradcam(evidence: Evidence) -> Tensor:
     Source: Selvaraju et al., "Grad-CAM: Visual Explanations from Deep Networks via Gradient-based Localization",
     ICCV 2017, https://arxiv.org/abs/1610.02391, section 3.1.
     """
-    coarse = gradcam(evidence).clamp(min=0)[:, None]
-    size = evidence.pictures.shape[2:]
+    coarse = gradcam(context).clamp(min=0)[:, None]
+    size = context.pictures.shape[2:]
     return strongest_colour(
-        evidence.guided_gradients * F.interpolate(coarse, size, mode="bilinear", align_corners=False)
+        context.guided_gradients * F.interpolate(coarse, size, mode="bilinear", align_corners=False)
     )
 
 
-def needs_relu(watched: Watched, layer: str) -> None:
+def needs_relu(trace: Trace, layer: str) -> None:
     """Raise ModelError when the network has no ReLU, where guided backpropagation is the plain gradient."""
-    if not watched.rectifies:
+    if not trace.rectifies:
         raise ModelError("guided backpropagation needs ReLUs, and the network has none", "choose --method smoothgrad")

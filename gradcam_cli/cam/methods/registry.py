@@ -19,18 +19,18 @@ if TYPE_CHECKING:
 
     import torch
 
-    from gradcam_cli.cam.context import Evidence
-    from gradcam_cli.cam.layers.trace import Watched
+    from gradcam_cli.cam.context import LayerContext
+    from gradcam_cli.cam.layers.trace import Trace
 
-    Method = Callable[[Evidence], torch.Tensor]
+    Method = Callable[[LayerContext], torch.Tensor]
     """What is known → class activation maps (N, h, w), or maps of the input (N, H, W), not rectified."""
 
-    Check = Callable[[Watched, str], None]
+    Check = Callable[[Trace, str], None]
     """What was seen of a network, the target layer's name; raises ModelError where the method does not suit them."""
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class MethodEntry:
     """A method's place and what is told about it.
 
     Attributes:
@@ -63,10 +63,10 @@ class Entry:
         """Return what the method looks at when it is asked for a layer: that, or ``input``."""
         return layer if self.layered else INPUT
 
-    def check(self, watched: Watched, layer: str) -> None:
+    def check(self, trace: Trace, layer: str) -> None:
         """Raise ModelError when the method cannot explain the network at the layer of that name."""
         if self.needs:
-            cast("Check", _imported(self.needs))(watched, layer)
+            cast("Check", _imported(self.needs))(trace, layer)
 
 
 def _imported(location: str) -> object:
@@ -79,91 +79,97 @@ INPUT = "input"
 
 ARXIV = "https://arxiv.org/abs/"
 
-METHODS: dict[str, Entry] = {
-    "gradcam": Entry("gradcam:gradcam", "feature maps weighed by the mean of their gradient", f"{ARXIV}1610.02391"),
-    "gradcam++": Entry("gradcam:gradcam_pp", "positive gradients, weighed by how alone they are", f"{ARXIV}1710.11063"),
-    "smoothgradcam++": Entry(
+METHODS: dict[str, MethodEntry] = {
+    "gradcam": MethodEntry(
+        "gradcam:gradcam", "feature maps weighed by the mean of their gradient", f"{ARXIV}1610.02391"
+    ),
+    "gradcam++": MethodEntry(
+        "gradcam:gradcam_pp", "positive gradients, weighed by how alone they are", f"{ARXIV}1710.11063"
+    ),
+    "smoothgradcam++": MethodEntry(
         "smoothgrad:smoothgradcam_pp", "Grad-CAM++ averaged over eight noisy copies of the picture",
         f"{ARXIV}1908.01224", gradient=False,
     ),
-    "xgradcam": Entry("gradcam:xgradcam", "gradients weighed by each place's share of its map", f"{ARXIV}2008.02312"),
-    "hirescam": Entry("elementwise:hirescam", "gradient times activation, place by place", f"{ARXIV}2011.08891"),
-    "layercam": Entry(
+    "xgradcam": MethodEntry(
+        "gradcam:xgradcam", "gradients weighed by each place's share of its map", f"{ARXIV}2008.02312"
+    ),
+    "hirescam": MethodEntry("elementwise:hirescam", "gradient times activation, place by place", f"{ARXIV}2011.08891"),
+    "layercam": MethodEntry(
         "elementwise:layercam", "positive gradient times activation, place by place",
         "https://doi.org/10.1109/TIP.2021.3089943",
     ),
-    "gradcam-elementwise": Entry("elementwise:gradcam_elementwise", "positive part of gradient times activation"),
-    "shapleycam": Entry(
+    "gradcam-elementwise": MethodEntry("elementwise:gradcam_elementwise", "positive part of gradient times activation"),
+    "shapleycam": MethodEntry(
         "gradcam:shapleycam", "the gradient's mean less half the curvature along the activation", f"{ARXIV}2501.06261"
     ),
-    "finercam": Entry(
+    "finercam": MethodEntry(
         "gradcam:finercam", "what tells the class from the three that score nearest to it", f"{ARXIV}2501.11309"
     ),
-    "guided-weights": Entry(
+    "guided-weights": MethodEntry(
         "gradcam:guided_weights", "positive gradients at active places only, as Keras tutorials do", rectified=False
     ),
-    "eigencam": Entry(
+    "eigencam": MethodEntry(
         "eigen:eigencam", "first principal component of the activations; knows no class", f"{ARXIV}2008.00299",
         gradient=False,
     ),
-    "eigengradcam": Entry("eigen:eigengradcam", "first principal component of gradient times activation"),
-    "kpca-cam": Entry(
+    "eigengradcam": MethodEntry("eigen:eigengradcam", "first principal component of gradient times activation"),
+    "kpca-cam": MethodEntry(
         "eigen:kpca_cam", "first kernel principal component of the activations; knows no class", f"{ARXIV}2410.00267",
         gradient=False,
     ),
-    "fem": Entry(
+    "fem": MethodEntry(
         "activation:fem", "feature maps weighed by how often they stand out; knows no class",
         "https://hal.science/hal-02963298", gradient=False,
     ),
-    "ablationcam": Entry(
+    "ablationcam": MethodEntry(
         "ablation:ablationcam", "what the score loses without each feature map; some forward passes",
         "https://doi.org/10.1109/WACV45572.2020.9093360", gradient=False, reruns=True,
     ),
-    "scorecam": Entry(
+    "scorecam": MethodEntry(
         "score:scorecam", "the class's probability when only a feature map's places are left; many forward passes",
         f"{ARXIV}1910.01279", gradient=False, slow=True,
     ),
-    "scorecam-paper": Entry(
+    "scorecam-paper": MethodEntry(
         "score:scorecam_paper", "the same with the paper's weights: softmax of what the score gains",
         f"{ARXIV}1910.01279", gradient=False, slow=True,
     ),
-    "scorecam-logits": Entry(
+    "scorecam-logits": MethodEntry(
         "score:scorecam_logits", "the same with other libraries' weights: softmax of the score",
         f"{ARXIV}1910.01279", gradient=False, slow=True,
     ),
-    "faster-scorecam": Entry(
+    "faster-scorecam": MethodEntry(
         "score:faster_scorecam", "Score-CAM with the 64 feature maps that vary most",
         "https://github.com/tabayashi0117/Score-CAM", gradient=False, slow=True,
     ),
-    "sscam": Entry(
+    "sscam": MethodEntry(
         "score:sscam", "Score-CAM over eight noisy copies of each mask", f"{ARXIV}2006.14255", gradient=False, slow=True
     ),
-    "iscam": Entry(
+    "iscam": MethodEntry(
         "score:iscam", "Score-CAM over ten strengths of each mask", f"{ARXIV}2010.03023", gradient=False, slow=True
     ),
-    "gradient": Entry(
+    "gradient": MethodEntry(
         "input_gradient:gradient", "how much the score changes with each pixel of the input", f"{ARXIV}1312.6034",
         gradient=False, rectified=False, layered=False,
     ),
-    "smoothgrad": Entry(
+    "smoothgrad": MethodEntry(
         "smoothgrad:smoothgrad", "the same averaged over sixteen noisy copies of the picture", f"{ARXIV}1706.03825",
         gradient=False, rectified=False, layered=False,
     ),
-    "guided-backprop": Entry(
+    "guided-backprop": MethodEntry(
         "input_gradient:guided_backprop",
         "the input's gradient, positive through every ReLU; knows little of the class",
         f"{ARXIV}1412.6806", gradient=False, rectified=False, layered=False, needs="input_gradient:needs_relu",
     ),
-    "guided-gradcam": Entry(
+    "guided-gradcam": MethodEntry(
         "input_gradient:guided_gradcam",
         "guided backpropagation times Grad-CAM: details where they speak for the class",
         f"{ARXIV}1610.02391", needs="input_gradient:needs_relu",
     ),
-    "cam": Entry(
+    "cam": MethodEntry(
         "activation:cam", "the last linear layer's weights, where only pooling is in front of it",
         f"{ARXIV}1512.04150", gradient=False, needs="activation:needs_linear_head",
     ),
-    "random": Entry(
+    "random": MethodEntry(
         "activation:random_weights", "random weights: the baseline that a method has to beat", gradient=False
     ),
 }  # fmt: skip

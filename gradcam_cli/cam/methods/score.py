@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from gradcam_cli.cam.context import Evidence
+    from gradcam_cli.cam.context import LayerContext
 
 AT_ONCE = 16
 """Masked pictures in one forward pass; a third faster than 32 on processors, whose caches are small."""
@@ -31,7 +31,7 @@ SAMPLES, NOISE = 8, 2.0
 SEED = 0
 
 
-def scorecam(evidence: Evidence) -> Tensor:
+def scorecam(context: LayerContext) -> Tensor:
     r"""Weigh every feature map by the class's probability for the picture masked with it.
 
     .. math:: \alpha_k = \mathrm{softmax}(f(x \circ M_k))_c
@@ -41,27 +41,27 @@ def scorecam(evidence: Evidence) -> Tensor:
     Source: Wang et al., "Score-CAM: Score-Weighted Visual Explanations for Convolutional Neural Networks", CVPR
     Workshops 2020, https://arxiv.org/abs/1910.01279.
     """
-    return _weighed(evidence, lambda logits, picture: evidence.probability(logits, picture))
+    return _weighed(context, lambda logits, picture: context.probability(logits, picture))
 
 
-def scorecam_paper(evidence: Evidence) -> Tensor:
+def scorecam_paper(context: LayerContext) -> Tensor:
     r"""Weigh by the softmax over the feature maps of what the logit gains over a blank picture.
 
     .. math:: \alpha = \mathrm{softmax}_k(f(x \circ M_k)_c - f(0)_c)
 
     Source: https://arxiv.org/abs/1910.01279, algorithm 1.
     """
-    if "blank" not in evidence.memory:
-        evidence.memory["blank"] = evidence.run(torch.zeros_like(evidence.pictures[:1]))
-    blank: Tensor = evidence.memory["blank"]
+    if "blank" not in context.memory:
+        context.memory["blank"] = context.run(torch.zeros_like(context.pictures[:1]))
+    blank: Tensor = context.memory["blank"]
 
     def gained(logits: Tensor, picture: int) -> Tensor:
-        return evidence.score(logits, picture) - evidence.score(blank, picture)
+        return context.score(logits, picture) - context.score(blank, picture)
 
-    return _weighed(evidence, gained, softmax=True)
+    return _weighed(context, gained, softmax=True)
 
 
-def scorecam_logits(evidence: Evidence) -> Tensor:
+def scorecam_logits(context: LayerContext) -> Tensor:
     r"""Weigh by the softmax over the feature maps of the logit, as pytorch-grad-cam and torch-cam do.
 
     .. math:: \alpha = \mathrm{softmax}_k(f(x \circ M_k)_c)
@@ -71,18 +71,18 @@ def scorecam_logits(evidence: Evidence) -> Tensor:
 
     Source: https://arxiv.org/abs/1910.01279.
     """
-    return _weighed(evidence, evidence.score, softmax=True)
+    return _weighed(context, context.score, softmax=True)
 
 
-def faster_scorecam(evidence: Evidence) -> Tensor:
+def faster_scorecam(context: LayerContext) -> Tensor:
     """Do as ``scorecam`` with the 64 feature maps of each picture that vary most, or as many as the budget allows.
 
     Source: https://github.com/tabayashi0117/Score-CAM, "Faster-Score-CAM".
     """
-    return _weighed(evidence, evidence.probability, few=True)
+    return _weighed(context, context.probability, few=True)
 
 
-def iscam(evidence: Evidence) -> Tensor:
+def iscam(context: LayerContext) -> Tensor:
     r"""Weigh by the class's logit, averaged over the mask's strength, softmax over the feature maps.
 
     .. math:: \alpha = \mathrm{softmax}_k\left(\frac{1}{n} \sum_{i=1}^{n} f(x \circ \tfrac{i}{n} M_k)_c\right)
@@ -94,11 +94,11 @@ def iscam(evidence: Evidence) -> Tensor:
     https://arxiv.org/abs/2010.03023.
     """
     return _weighed(
-        evidence, evidence.score, softmax=True, changes=[_weaker(step / STEPS) for step in range(1, STEPS + 1)]
+        context, context.score, softmax=True, changes=[_weaker(step / STEPS) for step in range(1, STEPS + 1)]
     )
 
 
-def sscam(evidence: Evidence) -> Tensor:
+def sscam(context: LayerContext) -> Tensor:
     r"""Weigh by the class's logit, averaged over noisy copies of the mask, softmax over the feature maps.
 
     .. math:: \alpha = \mathrm{softmax}_k\left(\frac{1}{n} \sum_{i=1}^{n} f(x \circ (M_k + \delta_i))_c\right)
@@ -110,9 +110,9 @@ def sscam(evidence: Evidence) -> Tensor:
     https://arxiv.org/abs/2006.14255.
     """
     generator = torch.Generator().manual_seed(SEED)
-    shape = (1, 1, *evidence.pictures.shape[2:])
-    noises = [(torch.randn(shape, generator=generator) * NOISE).to(evidence.pictures) for _ in range(SAMPLES)]
-    return _weighed(evidence, evidence.score, softmax=True, changes=[_noisier(noise) for noise in noises])
+    shape = (1, 1, *context.pictures.shape[2:])
+    noises = [(torch.randn(shape, generator=generator) * NOISE).to(context.pictures) for _ in range(SAMPLES)]
+    return _weighed(context, context.score, softmax=True, changes=[_noisier(noise) for noise in noises])
 
 
 def _unchanged(masks: Tensor) -> Tensor:
@@ -128,7 +128,7 @@ def _noisier(noise: Tensor) -> Callable[[Tensor], Tensor]:
 
 
 def _weighed(
-    evidence: Evidence,
+    context: LayerContext,
     score: Callable[[Tensor, int], Tensor],
     *,
     softmax: bool = False,
@@ -138,15 +138,15 @@ def _weighed(
     """Weigh the feature maps of each picture by what ``score`` makes of the masked pictures' logits.
 
     Args:
-        evidence: of a batch.
+        context: of a batch.
         score: logits (B, K), the picture's position → (B,).
         softmax: whether the scores of all feature maps are brought to a sum of 1.
         few: whether those that vary most are enough.
         changes: versions of the masks whose scores are averaged.
     """
-    maps = evidence.activations
+    maps = context.activations
     weights = torch.zeros(maps.shape[:2], device=maps.device)
-    chosen = [_chosen(planes, few=few, budget=evidence.budget) for planes in maps]
+    chosen = [_chosen(planes, few=few, budget=context.budget) for planes in maps]
     done, total = 0, sum(map(len, chosen)) * len(changes)
     for picture, channels in enumerate(chosen):
         versions = []
@@ -154,17 +154,17 @@ def _weighed(
             logits: list[Tensor] = []
             began = time.monotonic()
             for some in torch.split(channels, AT_ONCE):
-                if few and logits and evidence.budget is not None and time.monotonic() - began > evidence.budget:
+                if few and logits and context.budget is not None and time.monotonic() - began > context.budget:
                     break
-                logits.append(_masked_logits(evidence, picture, some.tolist(), change))
+                logits.append(_masked_logits(context, picture, some.tolist(), change))
                 done += len(some)
-                evidence.told(done, total)
+                context.report_progress(done, total)
             if logits:
                 versions.append(score(torch.cat(logits), picture))
         if versions:
             mean = torch.stack(versions).mean(dim=0)
             weights[picture, channels[: len(mean)]] = torch.softmax(mean, dim=0) if softmax else mean
-    return evidence.weighed(weights)
+    return context.weighed(weights)
 
 
 def _chosen(planes: Tensor, *, few: bool, budget: float | None) -> Tensor:
@@ -177,19 +177,21 @@ def _chosen(planes: Tensor, *, few: bool, budget: float | None) -> Tensor:
 
 
 @torch.no_grad()
-def _masked_logits(evidence: Evidence, picture: int, channels: list[int], change: Callable[[Tensor], Tensor]) -> Tensor:
+def _masked_logits(
+    context: LayerContext, picture: int, channels: list[int], change: Callable[[Tensor], Tensor]
+) -> Tensor:
     """Return the logits of the picture under some of its masks, (len(channels), K).
 
     They are kept for the methods and classes to come, which need the same where the masks are not changed.
     """
-    known: dict[int, Tensor] = evidence.memory.setdefault(("masked", picture), {}) if change is _unchanged else {}
+    known: dict[int, Tensor] = context.memory.setdefault(("masked", picture), {}) if change is _unchanged else {}
     missing = [channel for channel in channels if channel not in known]
     if missing:
-        shown = evidence.pictures[picture]
-        masks = evidence.activations[picture, missing][:, None]
+        shown = context.pictures[picture]
+        masks = context.activations[picture, missing][:, None]
         masks = F.interpolate(masks, shown.shape[1:], mode="bilinear", align_corners=False)
         low, high = masks.amin(dim=(2, 3), keepdim=True), masks.amax(dim=(2, 3), keepdim=True)
         masked = shown * change((masks - low) / (high - low)).to(shown.dtype)
-        logits = evidence.run(masked.contiguous(memory_format=torch.channels_last))
+        logits = context.run(masked.contiguous(memory_format=torch.channels_last))
         known.update(zip(missing, logits, strict=True))
     return torch.stack([known[channel] for channel in channels])

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from gradcam_cli.cam.context import Evidence
+    from gradcam_cli.cam.context import LayerContext
 
 SHARE = 0.15
 """Of the range of a picture's values: SmoothGrad's authors found 10 to 20 % best."""
@@ -29,7 +29,7 @@ FEW_COPIES = 8
 SEED = 0
 
 
-def smoothgrad(evidence: Evidence) -> Tensor:
+def smoothgrad(context: LayerContext) -> Tensor:
     r"""Average the gradient at the pixels over noisy copies of the picture.
 
     .. math:: L_{ij} = \max_k \left|\frac{1}{n} \sum_{m=1}^{n}
@@ -42,13 +42,13 @@ def smoothgrad(evidence: Evidence) -> Tensor:
 
     Source: Smilkov et al., "SmoothGrad: removing noise by adding noise", 2017, https://arxiv.org/abs/1706.03825.
     """
-    total = torch.zeros_like(evidence.pictures, dtype=torch.float32)
-    for pictures in _noisy(evidence, COPIES):
-        total += evidence.input_gradients(pictures)
+    total = torch.zeros_like(context.pictures, dtype=torch.float32)
+    for pictures in _noisy(context, COPIES):
+        total += context.input_gradients(pictures)
     return strongest_colour(total / COPIES)
 
 
-def smoothgradcam_pp(evidence: Evidence) -> Tensor:
+def smoothgradcam_pp(context: LayerContext) -> Tensor:
     r"""Do as Grad-CAM++ with the gradient and its powers averaged over noisy copies of the picture.
 
     .. math:: \alpha_k = \sum_{ij} w_{kij} \mathrm{relu}(D^1_{kij}), \qquad
@@ -61,22 +61,22 @@ def smoothgradcam_pp(evidence: Evidence) -> Tensor:
     Source: Omeiza et al., "Smooth Grad-CAM++: An Enhanced Inference Level Visualization Technique for Deep
     Convolutional Neural Network Models", 2019, https://arxiv.org/abs/1908.01224, section 3.
     """
-    maps = evidence.activations
+    maps = context.activations
     first, second, third = (torch.zeros_like(maps) for _ in range(3))
-    for pictures in _noisy(evidence, FEW_COPIES):
-        gradients = evidence.on(pictures).gradients
+    for pictures in _noisy(context, FEW_COPIES):
+        gradients = context.on(pictures).gradients
         first += gradients / FEW_COPIES
         second += gradients.square() / FEW_COPIES
         third += gradients.pow(3) / FEW_COPIES
     alone, crowd = 2 * second, third * maps.sum(dim=(2, 3), keepdim=True)
     sound = (alone + crowd).abs() > TINY * (alone + crowd.abs())
     coefficients = torch.where(sound, second / torch.where(sound, alone + crowd, 1.0), 0.0)
-    return evidence.weighed((coefficients * first.clamp(min=0)).sum(dim=(2, 3)))
+    return context.weighed((coefficients * first.clamp(min=0)).sum(dim=(2, 3)))
 
 
-def _noisy(evidence: Evidence, copies: int) -> Iterator[Tensor]:
+def _noisy(context: LayerContext, copies: int) -> Iterator[Tensor]:
     """Yield noisy copies of the batch, one at a time, so that memory does not grow with their number."""
-    pictures = evidence.pictures
+    pictures = context.pictures
     # Half precision is too coarse for noise; float64 is kept, where rounding would open other gates.
     plain = pictures.to(torch.promote_types(pictures.dtype, torch.float32))
     spread = SHARE * (plain.amax(dim=(1, 2, 3), keepdim=True) - plain.amin(dim=(1, 2, 3), keepdim=True))
@@ -84,4 +84,4 @@ def _noisy(evidence: Evidence, copies: int) -> Iterator[Tensor]:
     for copy in range(copies):
         noise = torch.randn(pictures.shape[1:], generator=generator).to(plain.device)
         yield (plain + spread * noise).to(pictures.dtype)
-        evidence.told(copy + 1, copies)
+        context.report_progress(copy + 1, copies)

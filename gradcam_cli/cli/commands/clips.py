@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gradcam_cli.cam.methods.registry import METHODS
-from gradcam_cli.cli.console import Voice
+from gradcam_cli.cli.console import Console
 from gradcam_cli.cli.options.network import model_options
 from gradcam_cli.cli.options.settings import model_settings, plan_for, render_settings
 from gradcam_cli.cli.options.shared import (
@@ -24,8 +24,8 @@ from gradcam_cli.cli.options.shared import (
     sweep_options,
     video_options,
 )
-from gradcam_cli.cli.options.types import Checked, Function, SectionCommand, count, option, options
-from gradcam_cli.cli.runner import Report
+from gradcam_cli.cli.options.types import Checked, Function, SectionCommand, count, option, option_group
+from gradcam_cli.cli.runner import CommandRunner
 from gradcam_cli.errors import UsageError
 from gradcam_cli.media.suffixes import ANIMATION_SUFFIXES, PICTURE_SUFFIXES, VIDEO_SUFFIXES
 from gradcam_cli.pipeline.settings import ClipSettings
@@ -62,7 +62,7 @@ Examples:
 
 def frame_limit(usual: int) -> Callable[[Function], Function]:
     """Return the option for how many frames a clip may have, ``usual`` ones unless it is raised."""
-    return options(
+    return option_group(
         "Inputs",
         option(
             "--max-frames", type=Checked("N", count), metavar="N", default=usual, show_default=True,
@@ -86,27 +86,27 @@ def frame_limit(usual: int) -> Callable[[Function], Function]:
 @render_options
 @batch_options(4, "Frames")
 @run_options
-def video(inputs: tuple[str, ...], **chosen: Any) -> int:  # noqa: ANN401
+def video(inputs: tuple[str, ...], **options: Any) -> int:  # noqa: ANN401
     """Explain videos: files, directories or quoted globs.
 
     For each video a grayscale map, a heatmap and an overlay are written as MP4, the sound with them. The explained
     class is the clip's, and so is the scale of the maps, so that nothing flickers.
     """
-    kinds = chosen["save"] + (("overlay.gif",) if chosen["gif"] else ())
+    kinds = options["save"] + (("overlay.gif",) if options["gif"] else ())
     settings = _settings(
-        chosen,
-        fps=chosen["fps"],
-        start=chosen["start"],
-        end=chosen["end"],
-        max_size=chosen["max_size"],
-        codec=chosen["codec"],
-        audio=not chosen["no_audio"],
-        gif_fps=chosen["gif_fps"] or GIF_FPS,
-        gif_width=chosen["gif_width"] or GIF_WIDTH,
+        options,
+        fps=options["fps"],
+        start=options["start"],
+        end=options["end"],
+        max_size=options["max_size"],
+        codec=options["codec"],
+        audio=not options["no_audio"],
+        gif_fps=options["gif_fps"] or GIF_FPS,
+        gif_width=options["gif_width"] or GIF_WIDTH,
     )
     if settings.start is not None and settings.end is not None and settings.start >= settings.end:
         raise UsageError("--start is not before --end", "give a start that is smaller than the end")
-    return _work(inputs, chosen, settings, kinds=kinds, suffixes=VIDEO_SUFFIXES, picture_format="mp4")
+    return _run_clips(inputs, options, settings, kinds=kinds, suffixes=VIDEO_SUFFIXES, picture_format="mp4")
 
 
 @click.command(short_help="Explain animations, or animate a still picture.", cls=SectionCommand, epilog=GIF_EXAMPLES)
@@ -121,90 +121,92 @@ def video(inputs: tuple[str, ...], **chosen: Any) -> int:  # noqa: ANN401
 @render_options
 @batch_options(4, "Frames")
 @run_options
-def gif(inputs: tuple[str, ...], **chosen: Any) -> int:  # noqa: ANN401
+def gif(inputs: tuple[str, ...], **options: Any) -> int:  # noqa: ANN401
     """Explain animations (GIF, WebP, APNG): files, directories or quoted globs.
 
     For each a grayscale map, a heatmap and an overlay are written as GIF, with the source's times and loop count.
     With --sweep, a still picture is animated instead: its strongest feature maps, the layers from first to last, the
     most probable classes, or the methods.
     """
-    sweep = chosen["sweep"]
+    sweep = options["sweep"]
     if sweep is None:
-        settings = _settings(chosen, gif_fps=chosen["gif_fps"], gif_width=chosen["gif_width"])
-        return _work(inputs, chosen, settings, kinds=chosen["save"], suffixes=ANIMATION_SUFFIXES, picture_format="gif")
-    settings = _settings(chosen, gif_width=chosen["gif_width"] or GIF_WIDTH)
-    count = chosen["count"] or (64 if sweep == "channels" else 5)
+        settings = _settings(options, gif_fps=options["gif_fps"], gif_width=options["gif_width"])
+        return _run_clips(
+            inputs, options, settings, kinds=options["save"], suffixes=ANIMATION_SUFFIXES, picture_format="gif"
+        )
+    settings = _settings(options, gif_width=options["gif_width"] or GIF_WIDTH)
+    count = options["count"] or (64 if sweep == "channels" else 5)
 
     def outcomes(session: Session, jobs: Sequence[Job]) -> Iterable[Outcome]:
         from gradcam_cli.pipeline.images.sweep import SweepRun
 
         return SweepRun(jobs, session, settings, sweep, count)
 
-    model = _one_map(chosen)
+    model = _one_map(options)
     if sweep == "layers" and not METHODS[model.methods[0]].layered:
         raise UsageError(f"the method {model.methods[0]} looks at no layer", "choose another --method or --sweep")
     plan = plan_for(
-        inputs, chosen, model, kinds=("overlay",), suffixes=PICTURE_SUFFIXES, picture_format="gif", parts=(sweep,)
+        inputs, options, model, kinds=("overlay",), suffixes=PICTURE_SUFFIXES, picture_format="gif", parts=(sweep,)
     )
-    voice = Voice(quiet=chosen["quiet"], verbose=chosen["verbose"])
-    return Report(voice, plan, as_json=chosen["as_json"]).work(model, outcomes, fail_fast=settings.fail_fast)
+    console = Console(quiet=options["quiet"], verbose=options["verbose"])
+    return CommandRunner(console, plan, as_json=options["as_json"]).run(model, outcomes, fail_fast=settings.fail_fast)
 
 
-def _one_map(chosen: Mapping[str, Any]) -> ModelSettings:
-    model = model_settings(chosen)
+def _one_map(options: Mapping[str, Any]) -> ModelSettings:
+    model = model_settings(options)
     if model.parts:
         raise UsageError("a sweep is made of one class at one layer by one method", "run it once for each")
     return model
 
 
-def _settings(chosen: Mapping[str, Any], **more: Any) -> ClipSettings:  # noqa: ANN401
+def _settings(options: Mapping[str, Any], **more: Any) -> ClipSettings:  # noqa: ANN401
     return ClipSettings(
-        batch_size=chosen["batch_size"],
-        fail_fast=chosen["fail_fast"],
-        max_pixels=chosen["max_pixels"],
-        max_frames=chosen["max_frames"],
-        per_frame_target=chosen["per_frame_target"],
-        normalize_over=chosen["normalize_over"],
-        smooth=chosen["smooth"],
-        caption=chosen["caption"],
-        side_by_side=chosen["side_by_side"],
-        keep_partial=chosen["keep_partial"],
-        stride=chosen["stride"],
-        render=render_settings(chosen),
+        batch_size=options["batch_size"],
+        fail_fast=options["fail_fast"],
+        max_pixels=options["max_pixels"],
+        max_frames=options["max_frames"],
+        per_frame_target=options["per_frame_target"],
+        normalize_over=options["normalize_over"],
+        smooth=options["smooth"],
+        caption=options["caption"],
+        side_by_side=options["side_by_side"],
+        keep_partial=options["keep_partial"],
+        stride=options["stride"],
+        render=render_settings(options),
         **more,
     )
 
 
-def _work(
+def _run_clips(
     inputs: Sequence[str],
-    chosen: Mapping[str, Any],
+    options: Mapping[str, Any],
     settings: ClipSettings,
     *,
     kinds: tuple[str, ...],
     suffixes: frozenset[str],
     picture_format: str,
 ) -> int:
-    model = model_settings(chosen)
-    plan = plan_for(inputs, chosen, model, kinds=kinds, suffixes=suffixes, picture_format=picture_format)
-    voice = Voice(quiet=chosen["quiet"], verbose=chosen["verbose"])
+    model = model_settings(options)
+    plan = plan_for(inputs, options, model, kinds=kinds, suffixes=suffixes, picture_format=picture_format)
+    console = Console(quiet=options["quiet"], verbose=options["verbose"])
 
     def outcomes(session: Session, jobs: Sequence[Job]) -> Iterable[ClipOutcome]:
         from gradcam_cli.pipeline.clips.run import ClipRun
 
-        with _told(voice) as told:
-            for outcome in ClipRun(jobs, session, settings, told.advance):
-                told.over(failed=outcome.error is not None)
+        with _clip_progress(console) as progress:
+            for outcome in ClipRun(jobs, session, settings, progress.advance):
+                progress.over(failed=outcome.error is not None)
                 yield outcome
 
-    report = Report(voice, plan, as_json=chosen["as_json"])
-    return report.work(model, outcomes, fail_fast=settings.fail_fast, bar=False)
+    runner = CommandRunner(console, plan, as_json=options["as_json"])
+    return runner.run(model, outcomes, fail_fast=settings.fail_fast, bar=False)
 
 
-class _Told:
+class _ClipProgress:
     """Shows frames, speed and time left of the clip that is worked on."""
 
-    def __init__(self, voice: Voice, show: Callable[[str, int, int | None], None]) -> None:
-        self._voice = voice
+    def __init__(self, console: Console, show: Callable[[str, int, int | None], None]) -> None:
+        self._console = console
         self._show = show
         self._under_way: tuple[Job, Tally] | None = None
 
@@ -216,19 +218,19 @@ class _Told:
         """Be done with a clip; of one that failed say how far it got."""
         if failed and self._under_way is not None:
             job, tally = self._under_way
-            self._voice.say(f"{job.name}: stopped after {tally.frames} frames ({tally.shown:.1f} s)")
+            self._console.info(f"{job.name}: stopped after {tally.frames} frames ({tally.shown:.1f} s)")
         self._under_way = None
 
 
 @contextmanager
-def _told(voice: Voice) -> Iterator[_Told]:
+def _clip_progress(console: Console) -> Iterator[_ClipProgress]:
     """Show how far the clips are; when the run is stopped, say how far it got."""
-    with voice.frames() as show:
-        told = _Told(voice, show)
+    with console.frames() as show:
+        progress = _ClipProgress(console, show)
         try:
-            yield told
+            yield progress
         except GeneratorExit:
             raise
         except BaseException:
-            told.over(failed=True)
+            progress.over(failed=True)
             raise

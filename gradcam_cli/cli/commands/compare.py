@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gradcam_cli.cli.console import Voice
+from gradcam_cli.cli.console import Console
 from gradcam_cli.cli.options.network import models_options
 from gradcam_cli.cli.options.settings import model_settings, plan_for, render_settings
 from gradcam_cli.cli.options.shared import (
@@ -18,7 +18,7 @@ from gradcam_cli.cli.options.shared import (
     run_options,
 )
 from gradcam_cli.cli.options.types import SectionCommand
-from gradcam_cli.cli.runner import Report
+from gradcam_cli.cli.runner import CommandRunner
 from gradcam_cli.errors import UsageError
 from gradcam_cli.media.suffixes import PICTURE_SUFFIXES
 from gradcam_cli.pipeline.settings import CompareSettings, axes_for
@@ -51,47 +51,47 @@ Examples:
 @models_options
 @render_options
 @run_options
-def compare(inputs: tuple[str, ...], **chosen: Any) -> int:  # noqa: ANN401
+def compare(inputs: tuple[str, ...], **options: Any) -> int:  # noqa: ANN401
     """Put methods, layers, classes or networks side by side in one labelled figure.
 
     Give two or more of one or two of them: --method, --layer, --target, --model. Without any, six methods are compared.
     Each map is computed on its own, and its time written under it.
     """
-    models = _models(chosen)
+    models = _models(options)
     settings = CompareSettings(
-        rows=chosen["rows"],
-        columns=chosen["columns"],
-        width=chosen["width"],
-        fail_fast=chosen["fail_fast"],
-        max_pixels=chosen["max_pixels"],
-        render=render_settings(chosen),
+        rows=options["rows"],
+        columns=options["columns"],
+        width=options["width"],
+        fail_fast=options["fail_fast"],
+        max_pixels=options["max_pixels"],
+        render=render_settings(options),
     )
     axes_for(models[0].counts(len(models)), settings.rows, settings.columns)  # so that nothing is loaded in vain
-    kinds = tuple(f"compare.{suffix}" for suffix in chosen["formats"])
-    plan = plan_for(inputs, chosen, models[0], kinds=kinds, suffixes=PICTURE_SUFFIXES, picture_format="png", parts=())
-    voice = Voice(quiet=chosen["quiet"], verbose=chosen["verbose"])
-    report = Report(voice, plan, as_json=chosen["as_json"])
+    kinds = tuple(f"compare.{suffix}" for suffix in options["formats"])
+    plan = plan_for(inputs, options, models[0], kinds=kinds, suffixes=PICTURE_SUFFIXES, picture_format="png", parts=())
+    console = Console(quiet=options["quiet"], verbose=options["verbose"])
+    runner = CommandRunner(console, plan, as_json=options["as_json"])
 
     def outcomes(session: Session, jobs: Sequence[Job]) -> Iterable[Outcome]:
         from gradcam_cli.pipeline.images.compare import CompareRun
 
-        return CompareRun(jobs, [session, *(report.load(model) for model in models[1:])], settings)
+        return CompareRun(jobs, [session, *(runner.load(model) for model in models[1:])], settings)
 
-    return report.work(models[0], outcomes, fail_fast=settings.fail_fast)
+    return runner.run(models[0], outcomes, fail_fast=settings.fail_fast)
 
 
-def _models(chosen: dict[str, Any]) -> list[ModelSettings]:
+def _models(options: dict[str, Any]) -> list[ModelSettings]:
     """Return what is asked of each network.
 
     Raises:
         UsageError: a checkpoint or arguments are given for several.
     """
-    names = tuple(dict.fromkeys(chosen["models"]))
-    if len(names) > 1 and chosen["weights"] is not None:
+    names = tuple(dict.fromkeys(options["models"]))
+    if len(names) > 1 and options["weights"] is not None:
         raise UsageError("--weights belongs to one network, and several are compared", "give one --model with it")
-    if len(names) > 1 and chosen["arguments"]:
+    if len(names) > 1 and options["arguments"]:
         raise UsageError("--model-arg belongs to one network, and several are compared", "give one --model with it")
-    first = model_settings({**chosen, "model": names[0]})
+    first = model_settings({**options, "model": names[0]})
     several = max(first.counts(len(names)).values()) > 1
     given = click.get_current_context().get_parameter_source("methods") is click.core.ParameterSource.COMMANDLINE
     if not (several or given):

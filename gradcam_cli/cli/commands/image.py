@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gradcam_cli.cli.console import Voice
+from gradcam_cli.cli.console import Console
 from gradcam_cli.cli.options.network import model_options
 from gradcam_cli.cli.options.settings import model_settings, plan_for, render_settings
 from gradcam_cli.cli.options.shared import (
@@ -18,7 +18,7 @@ from gradcam_cli.cli.options.shared import (
     run_options,
 )
 from gradcam_cli.cli.options.types import SectionCommand
-from gradcam_cli.cli.runner import Report
+from gradcam_cli.cli.runner import CommandRunner
 from gradcam_cli.media.suffixes import PICTURE_SUFFIXES
 from gradcam_cli.pipeline.settings import RunSettings
 
@@ -48,27 +48,27 @@ Examples:
 @render_options
 @batch_options(8, "Pictures")
 @run_options
-def image(inputs: tuple[str, ...], **chosen: Any) -> int:  # noqa: ANN401
+def image(inputs: tuple[str, ...], **options: Any) -> int:  # noqa: ANN401
     """Explain pictures: files, directories, quoted globs, or - for a picture on stdin.
 
     For each picture a grayscale map, a heatmap and an overlay are written; their paths go to stdout, the predicted
     classes to stderr.
     """
-    model = model_settings(chosen)
-    render = render_settings(chosen)
-    plan = plan_for(inputs, chosen, model, kinds=render.kinds, suffixes=PICTURE_SUFFIXES, picture_format=render.format)
-    voice = Voice(quiet=chosen["quiet"], verbose=chosen["verbose"])
+    model = model_settings(options)
+    render = render_settings(options)
+    plan = plan_for(inputs, options, model, kinds=render.kinds, suffixes=PICTURE_SUFFIXES, picture_format=render.format)
+    console = Console(quiet=options["quiet"], verbose=options["verbose"])
     settings = RunSettings(
-        batch_size=chosen["batch_size"],
-        fail_fast=chosen["fail_fast"],
-        max_pixels=chosen["max_pixels"],
-        max_size=chosen["max_size"],
+        batch_size=options["batch_size"],
+        fail_fast=options["fail_fast"],
+        max_pixels=options["max_pixels"],
+        max_size=options["max_size"],
         render=render,
     )
 
     def outcomes(session: Session, jobs: Sequence[Job]) -> Iterable[Outcome]:
-        from gradcam_cli.pipeline.images.run import Run
+        from gradcam_cli.pipeline.images.run import ImageRun
 
-        return Run(jobs, session, settings)
+        return ImageRun(jobs, session, settings)
 
-    return Report(voice, plan, as_json=chosen["as_json"]).work(model, outcomes, fail_fast=settings.fail_fast)
+    return CommandRunner(console, plan, as_json=options["as_json"]).run(model, outcomes, fail_fast=settings.fail_fast)

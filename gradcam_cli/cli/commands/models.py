@@ -13,7 +13,7 @@ from gradcam_cli.cli.console import print_result
 from gradcam_cli.models.names import has_timm, is_timm
 
 if TYPE_CHECKING:
-    from gradcam_cli.models.architecture import Entry
+    from gradcam_cli.models.architecture import ModelEntry
 
 HEADINGS = ("MiB", "parameters", "top-1 %", "input")
 
@@ -52,7 +52,7 @@ def models(pattern: str, *, as_json: bool) -> None:
         )
 
 
-def _figures(entry: Entry, separator: str) -> tuple[str, str, str, str]:
+def _figures(entry: ModelEntry, separator: str) -> tuple[str, str, str, str]:
     """Return size, parameters, accuracy and input in words, empty where not known."""
     return (
         "" if entry.mebibytes is None else f"{entry.mebibytes:.1f}",
@@ -62,7 +62,7 @@ def _figures(entry: Entry, separator: str) -> tuple[str, str, str, str]:
     )
 
 
-def _print_table(entries: list[Entry]) -> None:
+def _print_table(entries: list[ModelEntry]) -> None:
     from rich.console import Console
     from rich.table import Table
 

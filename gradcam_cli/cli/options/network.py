@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import click
 
 from gradcam_cli.cam.methods.registry import check_method
-from gradcam_cli.cam.targets import Target, parse_target
-from gradcam_cli.cli.options.types import FILE, Checked, Finite, Function, grid, numbers, option, options
+from gradcam_cli.cam.targets import TargetSpec, parse_target
+from gradcam_cli.cli.options.types import FILE, Checked, Finite, Function, grid, numbers, option, option_group
 from gradcam_cli.models.code_spec import parse_argument
 from gradcam_cli.models.names import check_name
 from gradcam_cli.pipeline.settings import MAX_INPUT, MIN_INPUT
@@ -23,12 +23,12 @@ _MODEL_HELP = (
     "otherwise 'tiny' (bundled, offline)."
 )
 
-_one_model = options(
+_one_model = option_group(
     "Network",
     option("-m", "--model", type=Checked("NAME", check_name), default="auto", show_default=True, help=_MODEL_HELP),
 )
 
-_several_models = options(
+_several_models = option_group(
     "Network",
     option(
         "-m", "--model", "models", type=Checked("NAME", check_name), multiple=True, default=("auto",),
@@ -36,7 +36,7 @@ _several_models = options(
     ),
 )  # fmt: skip
 
-_how_to_explain = options(
+_how_to_explain = option_group(
     "Network",
     option(
         "--model-arg", "arguments", type=Checked("NAME=VALUE", parse_argument), multiple=True,
@@ -127,6 +127,6 @@ def models_options(function: Function) -> Function:
     return _several_models(_how_to_explain(function))
 
 
-def flat(wishes: Iterable[Iterable[Target]]) -> tuple[Target, ...]:
+def flat(wishes: Iterable[Iterable[TargetSpec]]) -> tuple[TargetSpec, ...]:
     """Join what several ``--target`` ask for, each wish once."""
     return tuple(dict.fromkeys(target for each in wishes for target in each))

@@ -15,50 +15,50 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 
-def model_settings(chosen: Mapping[str, Any]) -> ModelSettings:
+def model_settings(options: Mapping[str, Any]) -> ModelSettings:
     """Return what the options about the network say."""
     return ModelSettings(
-        model=chosen["model"],
-        arguments=tuple(chosen["arguments"]),
-        weights=chosen["weights"],
-        labels=chosen["labels"],
-        layers=(ALL_LAYERS,) if ALL_LAYERS in chosen["layers"] else tuple(dict.fromkeys(chosen["layers"])),
-        targets=flat(chosen["targets"]),
-        methods=methods_named(chosen["methods"]),
-        fusion=chosen["fuse"],
-        fit=chosen["fit"],
-        input_size=chosen["input_size"],
-        reshape=chosen["reshape"],
-        mean=chosen["mean"],
-        std=chosen["std"],
-        scale_255=chosen["scale_255"],
-        activation=chosen["activation"],
-        device=chosen["device"],
-        precision=chosen["precision"],
-        optimize=chosen["optimize"],
-        budget=chosen["budget"],
-        augment_smooth=chosen["augment_smooth"],
-        eigen_smooth=chosen["eigen_smooth"],
+        model=options["model"],
+        arguments=tuple(options["arguments"]),
+        weights=options["weights"],
+        labels=options["labels"],
+        layers=(ALL_LAYERS,) if ALL_LAYERS in options["layers"] else tuple(dict.fromkeys(options["layers"])),
+        targets=flat(options["targets"]),
+        methods=methods_named(options["methods"]),
+        fusion=options["fuse"],
+        fit=options["fit"],
+        input_size=options["input_size"],
+        reshape=options["reshape"],
+        mean=options["mean"],
+        std=options["std"],
+        scale_255=options["scale_255"],
+        activation=options["activation"],
+        device=options["device"],
+        precision=options["precision"],
+        optimize=options["optimize"],
+        budget=options["budget"],
+        augment_smooth=options["augment_smooth"],
+        eigen_smooth=options["eigen_smooth"],
     )
 
 
-def render_settings(chosen: Mapping[str, Any]) -> RenderSettings:
+def render_settings(options: Mapping[str, Any]) -> RenderSettings:
     """Return what the options about looks and kinds of result say; what a command does not offer is the default."""
     usual = RenderSettings()
     return RenderSettings(
-        kinds=chosen.get("save", usual.kinds),
-        format=chosen.get("picture_format", usual.format),
-        colormap=chosen["colormap"],
-        alpha=chosen["alpha"],
-        by_intensity=chosen["alpha_by_intensity"],
-        normalize=chosen["normalize"],
-        quality=chosen.get("quality", usual.quality),
+        kinds=options.get("save", usual.kinds),
+        format=options.get("picture_format", usual.format),
+        colormap=options["colormap"],
+        alpha=options["alpha"],
+        by_intensity=options["alpha_by_intensity"],
+        normalize=options["normalize"],
+        quality=options.get("quality", usual.quality),
     )
 
 
 def plan_for(
     inputs: Sequence[str],
-    chosen: Mapping[str, Any],
+    options: Mapping[str, Any],
     model: ModelSettings,
     *,
     kinds: tuple[str, ...],
@@ -70,7 +70,7 @@ def plan_for(
 
     Args:
         inputs: as they were typed.
-        chosen: the options.
+        options: the options.
         model: what parts the results have.
         kinds: of result.
         suffixes: of the files that a directory is searched for.
@@ -80,16 +80,16 @@ def plan_for(
     Raises:
         UsageError: the inputs or outputs cannot be as wished.
     """
-    if chosen["skip_existing"] and chosen["no_overwrite"]:
+    if options["skip_existing"] and options["no_overwrite"]:
         raise click.UsageError("--skip-existing and --no-overwrite exclude each other")
-    options = OutputOptions(
-        directory=chosen["output_dir"],
+    outputs = OutputOptions(
+        directory=options["output_dir"],
         kinds=kinds,
         format=picture_format,
         parts=model.parts if parts is None else parts,
-        policy="skip" if chosen["skip_existing"] else "refuse" if chosen["no_overwrite"] else "replace",
-        name_from=chosen["name_from"],
+        policy="skip" if options["skip_existing"] else "refuse" if options["no_overwrite"] else "replace",
+        name_from=options["name_from"],
     )
     return make_plan(
-        inputs, suffixes=suffixes, options=options, from_file=chosen["from_file"], recursive=chosen["recursive"]
+        inputs, suffixes=suffixes, options=outputs, from_file=options["from_file"], recursive=options["recursive"]
     )

@@ -20,7 +20,7 @@ from gradcam_cli.cli.options.types import (
     exact,
     longest_side,
     option,
-    options,
+    option_group,
     rate,
 )
 from gradcam_cli.pipeline.settings import AXES, FORMATS, KINDS, MOVING_KINDS, SWEEPS
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-input_options = options(
+input_options = option_group(
     "Inputs",
     option(
         "--from-file", metavar="LIST", help="Take inputs from a file, one path a line; - reads the list from stdin."
@@ -43,7 +43,7 @@ input_options = options(
     ),
 )  # fmt: skip
 
-output_options = options(
+output_options = option_group(
     "Outputs",
     option(
         "-o", "--output-dir", type=FILE, metavar="DIR", default=Path("gradcam_output"), show_default=True,
@@ -57,7 +57,7 @@ output_options = options(
     option("--no-overwrite", is_flag=True, help="Stop before anything is done if a file exists."),
 )  # fmt: skip
 
-image_options = options(
+image_options = option_group(
     "Outputs",
     option(
         "--save", type=Several(KINDS), default="grayscale,heatmap,overlay", show_default=True,
@@ -74,7 +74,7 @@ image_options = options(
     longest_side("what is written; larger pictures are made smaller"),
 )  # fmt: skip
 
-moving_options = options(
+moving_options = option_group(
     "Outputs",
     option(
         "--save", type=Several(MOVING_KINDS), default="grayscale,heatmap,overlay", show_default=True,
@@ -87,7 +87,7 @@ moving_options = options(
     option("--gif-width", type=click.IntRange(1, 65_535), metavar="PIXELS", help="Most pixels across of GIFs."),
 )  # fmt: skip
 
-video_options = options(
+video_options = option_group(
     "Outputs",
     option("--gif", is_flag=True, help="Write the overlay as a GIF too."),
     option(
@@ -101,7 +101,7 @@ video_options = options(
     option("--no-audio", is_flag=True, help="Leave the sound out."),
 )  # fmt: skip
 
-sweep_options = options(
+sweep_options = option_group(
     "Stills that move",
     option("--sweep", type=click.Choice(SWEEPS), help="Animate a still picture: its maps one after another."),
     option(
@@ -109,7 +109,7 @@ sweep_options = options(
     ),
 )
 
-part_options = options(
+part_options = option_group(
     "Which frames",
     option("--start", type=Checked("SECONDS", exact), metavar="SECONDS", help="Leave out what comes before."),
     option("--end", type=Checked("SECONDS", exact), metavar="SECONDS", help="Leave out what comes from there on."),
@@ -120,7 +120,7 @@ part_options = options(
     longest_side("the frames"),
 )  # fmt: skip
 
-steady_options = options(
+steady_options = option_group(
     "Which frames",
     option("--stride", type=click.IntRange(1), metavar="N", default=1, show_default=True, help="Keep every Nth frame."),
     option("--per-frame-target", is_flag=True, help="Explain each frame's own class instead of the clip's."),
@@ -134,7 +134,7 @@ steady_options = options(
     ),
 )  # fmt: skip
 
-render_options = options(
+render_options = option_group(
     "Looks",
     option(
         "--colormap", type=Checked("NAME", check_colormap), default="jet", show_default=True,
@@ -152,7 +152,7 @@ render_options = options(
 )  # fmt: skip
 
 
-compare_options = options(
+compare_options = option_group(
     "Figure",
     option("--rows", type=click.Choice(AXES), help="What differs from row to row; default: the shorter of two."),
     option("--columns", type=click.Choice(AXES), help="What differs from column to column; default: the longer."),
@@ -169,7 +169,7 @@ compare_options = options(
 
 def batch_options(usual: int, what: str) -> Callable[[Function], Function]:
     """Return the option for how much is run at once: ``usual`` of what a command is about."""
-    return options(
+    return option_group(
         "Running",
         option(
             "--batch-size", type=click.IntRange(1, 4096), metavar="N", default=usual, show_default=True,
@@ -178,7 +178,7 @@ def batch_options(usual: int, what: str) -> Callable[[Function], Function]:
     )  # fmt: skip
 
 
-run_options = options(
+run_options = option_group(
     "Running",
     option("--fail-fast", is_flag=True, help="Stop at the first input that fails."),
     option("--json", "as_json", is_flag=True, help="One JSON object a line on stdout instead of paths."),

@@ -15,7 +15,7 @@ import click
 from gradcam_cli.errors import UsageError
 from gradcam_cli.text import quoted
 
-LARGEST = 10**9
+MAX_NUMBER = 10**9
 """Of the numbers that ``exact`` reads: seconds of thirty years, still exact in any time base."""
 
 RATES = Fraction(1, 3600), Fraction(1000)
@@ -100,7 +100,7 @@ class Finite(click.FloatRange):
 
 
 def exact(text: str) -> Fraction:
-    """Read a number from 0 to `LARGEST` without rounding it: ``29.97``, ``30000/1001``.
+    """Read a number from 0 to `MAX_NUMBER` without rounding it: ``29.97``, ``30000/1001``.
 
     Raises:
         UsageError: it is none.
@@ -109,7 +109,7 @@ def exact(text: str) -> Fraction:
         number = Fraction(text) if _SHORT.fullmatch(text.strip()) else Fraction(-1)
     except (ValueError, ZeroDivisionError):
         number = Fraction(-1)
-    if not 0 <= number <= LARGEST:
+    if not 0 <= number <= MAX_NUMBER:
         raise UsageError(f"{quoted(text)} is not a number of that kind", "give one such as 2.5 or 30000/1001")
     return number
 
@@ -122,7 +122,7 @@ def count(text: str) -> int:
     """
     found = _COUNT.fullmatch(text.strip())
     number = Fraction(found[1]) * 1000 ** " kmg".index(found[2].lower() or " ") if found else Fraction()
-    if number.denominator != 1 or not 1 <= number <= LARGEST * 1000:
+    if number.denominator != 1 or not 1 <= number <= MAX_NUMBER * 1000:
         raise UsageError(f"{quoted(text)} is not a number to count to", "give one such as 5000, 200M or 2e8")
     return int(number)
 
@@ -187,7 +187,7 @@ def grid(text: str) -> tuple[int, int]:
     return int(height), int(width)
 
 
-def options(section: str, *declared: tuple[tuple[str, ...], dict[str, Any]]) -> Callable[[Function], Function]:
+def option_group(section: str, *declared: tuple[tuple[str, ...], dict[str, Any]]) -> Callable[[Function], Function]:
     """Return one decorator that adds all ``declared`` options to a command, under a heading."""
 
     def decorate(function: Function) -> Function:

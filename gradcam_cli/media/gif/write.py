@@ -27,13 +27,13 @@ if TYPE_CHECKING:
 
     Pixels = npt.NDArray[np.uint8]
 
-_SHORTEST = 2
+_MIN_DELAY = 2
 """Centiseconds: browsers show a frame of fewer for ten of them."""
 
-MOST_LOOPS = 65_535
+MAX_LOOPS = 65_535
 """How often a GIF can say that it repeats."""
 
-_LONGEST = 65_535
+_MAX_DELAY = 65_535
 _LARGEST = 65_535
 _HEADER = 13 + 768
 """Bytes of a file's header with a palette of 256 colours."""
@@ -43,7 +43,7 @@ _FLAGS = 8 + 9
 
 
 @dataclass(slots=True)
-class _Shown:
+class _PendingFrame:
     """A frame that waits to be written, until it is known how long it is shown; ``start`` is in centiseconds."""
 
     indices: Pixels
@@ -81,7 +81,7 @@ class GifWriter:
         if not 1 <= min(size) <= max(size) <= _LARGEST:
             what = f"a GIF of {size[1]}×{size[0]} pixels cannot be (at most {_LARGEST} a side)"
             raise OutputError(f"{printable(path)}: {what}", "make it smaller with --gif-width")
-        if loop is not None and not 0 <= loop <= MOST_LOOPS:
+        if loop is not None and not 0 <= loop <= MAX_LOOPS:
             raise ValueError(f"loop count {loop} does not fit a GIF")
         self._path = path
         self._size = size
@@ -90,7 +90,7 @@ class GifWriter:
         self._keep_partial = keep_partial
         self._quantizer = Quantizer()
         self._first_time: Fraction | None = None
-        self._waiting: list[_Shown] = []
+        self._waiting: list[_PendingFrame] = []
         self._end = 0
         self._common: Pixels | None = None
         self._whole = 0
@@ -158,10 +158,10 @@ class GifWriter:
         self._end = max(self._end, round((since + duration) * 100))
         if not self._waiting:
             return 0
-        start, earliest = round(since * 100), self._waiting[-1].start + _SHORTEST
+        start, earliest = round(since * 100), self._waiting[-1].start + _MIN_DELAY
         if start >= earliest:
             return start
-        return earliest if self._end - earliest >= _SHORTEST else None
+        return earliest if self._end - earliest >= _MIN_DELAY else None
 
     def _show(self, indices: Pixels, palette: Pixels, start: int) -> None:
         """Let a frame follow at ``start``, unless it looks like the one before."""
@@ -174,20 +174,20 @@ class GifWriter:
         if len(self._waiting) == 2:
             first = self._waiting.pop(0)
             self._emit(first, self._waiting[0].start)
-        self._waiting.append(_Shown(indices.copy(), palette, start))
+        self._waiting.append(_PendingFrame(indices.copy(), palette, start))
 
-    def _emit(self, shown: _Shown, end: int) -> None:
+    def _emit(self, shown: _PendingFrame, end: int) -> None:
         """Write a frame that another one follows at ``end``."""
         image = Image.fromarray(shown.indices)
         image.putpalette(shown.palette.tobytes())
         blocks: list[bytes] = []
         if not self._whole:
             self._common = shown.palette
-            blocks += [_encoded(image, _SHORTEST)[:_HEADER], b"" if self._loop is None else _looping(self._loop)]
-        remaining = max(end - shown.start, _SHORTEST)
+            blocks += [_encoded(image, _MIN_DELAY)[:_HEADER], b"" if self._loop is None else _looping(self._loop)]
+        remaining = max(end - shown.start, _MIN_DELAY)
         while remaining:
             # What follows a delay beyond the format's limit must leave room for one that is not too short.
-            delay = remaining if remaining <= _LONGEST else min(_LONGEST, remaining - _SHORTEST)
+            delay = remaining if remaining <= _MAX_DELAY else min(_MAX_DELAY, remaining - _MIN_DELAY)
             remaining -= delay
             alone = _encoded(image, delay)[_HEADER:-1]
             if shown.palette is not self._common:
@@ -201,7 +201,7 @@ class GifWriter:
 
     def _finish(self) -> None:
         """Write the frames that wait, and the end mark."""
-        if len(self._waiting) == 2 and self._end - self._waiting[1].start < _SHORTEST:
+        if len(self._waiting) == 2 and self._end - self._waiting[1].start < _MIN_DELAY:
             del self._waiting[1]  # there is no time left for it
         while self._waiting:
             shown = self._waiting.pop(0)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _HOPELESS = 300
 """After so many failures in a row the stream counts as ended."""
 
-_MOST_THREADS = 4  # more only hold more frames: a decoder with four is far ahead of any network
+_MAX_THREADS = 4  # more only hold more frames: a decoder with four is far ahead of any network
 
 
 class Decoder:
@@ -45,7 +45,7 @@ class Decoder:
         self._graph: _Deinterlacer | None = None
         self.skipped = 0
         stream.codec_context.thread_type = av.codec.context.ThreadType.FRAME | av.codec.context.ThreadType.SLICE
-        stream.codec_context.thread_count = max(1, min(_MOST_THREADS, cores() if alone else cores() // 2))
+        stream.codec_context.thread_count = max(1, min(_MAX_THREADS, cores() if alone else cores() // 2))
 
     @property
     def deinterlaced(self) -> bool:

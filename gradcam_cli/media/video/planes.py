@@ -115,7 +115,7 @@ class Converter:
         return np.ascontiguousarray(plane)
 
 
-class Picture:
+class DecodedFrame:
     """A decoded frame, which becomes planes when these are first asked for.
 
     Args:
@@ -168,7 +168,7 @@ class VideoFrame:
         duration: seconds it is shown.
     """
 
-    picture: Picture
+    picture: DecodedFrame
     time: Fraction
     duration: Fraction
 

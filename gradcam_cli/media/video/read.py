@@ -19,7 +19,7 @@ from gradcam_cli.media.video.audio import AudioSource
 from gradcam_cli.media.video.decode import Decoder
 from gradcam_cli.media.video.info import VideoInfo
 from gradcam_cli.media.video.open import audio_stream, check_size, opened, video_stream
-from gradcam_cli.media.video.planes import Picture, VideoFrame
+from gradcam_cli.media.video.planes import DecodedFrame, VideoFrame
 from gradcam_cli.text import printable
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-    from gradcam_cli.media.video.timing import Shown
+    from gradcam_cli.media.video.timing import TimedFrame
 
 __all__ = ["VideoInfo", "VideoReader"]
 
@@ -89,11 +89,11 @@ class VideoReader:
             self._decoder = Decoder(self._container, self._stream, self._tick, alone=alone)
             frames = self._selected(stride, fps)
             self._first = self._require(next(frames, None))
-            self._next: Shown[av.VideoFrame] | None = self._first
+            self._next: TimedFrame[av.VideoFrame] | None = self._first
             self._frames = frames
             self._shape = video_planes.shape(self._first.what, self._stream.sample_aspect_ratio, max_size)
             self._converter = video_planes.Converter(self._shape)
-            self._picture: tuple[av.VideoFrame, Picture] | None = None
+            self._picture: tuple[av.VideoFrame, DecodedFrame] | None = None
             self._ahead: deque[VideoFrame] = deque()
             self._damage: InputError | None = None
             self.info = self._info(stride, fps)
@@ -240,7 +240,7 @@ class VideoReader:
             self._next = next(self._frames, None)
         return self._delivered(self._next) if self._next else None
 
-    def _selected(self, stride: int, fps: Fraction | None) -> Iterator[Shown[av.VideoFrame]]:
+    def _selected(self, stride: int, fps: Fraction | None) -> Iterator[TimedFrame[av.VideoFrame]]:
         """Decode and select, with times in the stream's own seconds."""
         start = None if self._start is None else self._base + self._start
         end = None if self._end is None else self._base + self._end
@@ -249,7 +249,7 @@ class VideoReader:
             frames = timing.at_rate(frames, fps)
         return timing.every(frames, stride) if stride > 1 else frames
 
-    def _from(self, start: Fraction | None) -> Iterator[Shown[av.VideoFrame]]:
+    def _from(self, start: Fraction | None) -> Iterator[TimedFrame[av.VideoFrame]]:
         """Decode from the last key frame before ``start``, or from the beginning where that is not found."""
         if start is not None and start > self._base:
             for back in video_info.BACK:
@@ -272,7 +272,7 @@ class VideoReader:
             return False
         return True
 
-    def _timed(self) -> Iterator[Shown[av.VideoFrame]]:
+    def _timed(self) -> Iterator[TimedFrame[av.VideoFrame]]:
         return timing.shown(self._stamped(), self._tick, round(1 / self._rate / self._tick))
 
     def _stamped(self) -> Iterator[tuple[int | None, int, av.VideoFrame]]:
@@ -280,7 +280,7 @@ class VideoReader:
             check_size(frame.width, frame.height, self._max_pixels, self._name)
             yield frame.dts if frame.pts is None else frame.pts, frame.duration or 0, frame
 
-    def _require(self, first: Shown[av.VideoFrame] | None) -> Shown[av.VideoFrame]:
+    def _require(self, first: TimedFrame[av.VideoFrame] | None) -> TimedFrame[av.VideoFrame]:
         if first:
             return first
         whole = video_info.length(self._container, self._stream)
@@ -293,9 +293,9 @@ class VideoReader:
             )
         raise InputError(f"{self._name}: holds a video without frames", "copy or download it again")
 
-    def _delivered(self, frame: Shown[av.VideoFrame]) -> VideoFrame:
+    def _delivered(self, frame: TimedFrame[av.VideoFrame]) -> VideoFrame:
         if self._picture is None or self._picture[0] is not frame.what:
-            self._picture = frame.what, Picture(frame.what, self._converter, self._name)
+            self._picture = frame.what, DecodedFrame(frame.what, self._converter, self._name)
         return VideoFrame(self._picture[1], frame.time - self._first.time, frame.duration)
 
     def _info(self, stride: int, fps: Fraction | None) -> VideoInfo:

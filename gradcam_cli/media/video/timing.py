@@ -14,12 +14,12 @@ T = TypeVar("T")
 _SPLICE_BACK = Fraction(1, 4)
 """Seconds. A stamp that lies further back is a splice, to be carried on from; one less far back is a slip."""
 
-_LONGEST = 3600
+_MAX_GAP = 3600
 """Seconds. Nothing is shown longer than this: a stamp further ahead is a splice as well."""
 
 
 @dataclass(frozen=True, slots=True)
-class Shown(Generic[T]):
+class TimedFrame(Generic[T]):
     """Something that is shown from ``time`` for ``duration``, both in seconds."""
 
     time: Fraction
@@ -43,7 +43,7 @@ class Clock:
     def __init__(self, tick: Fraction, gap: int) -> None:
         self.gap = max(1, gap)
         self._back = int(_SPLICE_BACK / tick)
-        self._ahead = int(_LONGEST / tick)
+        self._ahead = int(_MAX_GAP / tick)
         self._last: int | None = None
         self._shift = 0
 
@@ -69,7 +69,7 @@ class Clock:
         return now
 
 
-def shown(stamped: Iterable[tuple[int | None, int, T]], tick: Fraction, gap: int) -> Iterator[Shown[T]]:
+def shown(stamped: Iterable[tuple[int | None, int, T]], tick: Fraction, gap: int) -> Iterator[TimedFrame[T]]:
     """Give each thing the time until the next one; the last one keeps its own length, or has the usual one.
 
     Args:
@@ -82,14 +82,14 @@ def shown(stamped: Iterable[tuple[int | None, int, T]], tick: Fraction, gap: int
     for stamp, length, what in stamped:
         now = clock.place(stamp)
         if held:
-            yield Shown(held[0] * tick, (now - held[0]) * tick, held[2])
+            yield TimedFrame(held[0] * tick, (now - held[0]) * tick, held[2])
         held = now, length, what
     if held:
-        ticks = held[1] if 0 < held[1] * tick <= _LONGEST else max(1, gap)
-        yield Shown(held[0] * tick, ticks * tick, held[2])
+        ticks = held[1] if 0 < held[1] * tick <= _MAX_GAP else max(1, gap)
+        yield TimedFrame(held[0] * tick, ticks * tick, held[2])
 
 
-def within(frames: Iterable[Shown[T]], start: Fraction | None, end: Fraction | None) -> Iterator[Shown[T]]:
+def within(frames: Iterable[TimedFrame[T]], start: Fraction | None, end: Fraction | None) -> Iterator[TimedFrame[T]]:
     """Keep what begins at ``start`` or later and before ``end``; the last one is cut at ``end``."""
     for frame in frames:
         if end is not None and frame.time >= end:
@@ -98,9 +98,9 @@ def within(frames: Iterable[Shown[T]], start: Fraction | None, end: Fraction | N
             yield frame if end is None or frame.end <= end else replace(frame, duration=end - frame.time)
 
 
-def every(frames: Iterable[Shown[T]], stride: int) -> Iterator[Shown[T]]:
+def every(frames: Iterable[TimedFrame[T]], stride: int) -> Iterator[TimedFrame[T]]:
     """Keep the first of every ``stride``, shown for the time of them all."""
-    held: Shown[T] | None = None
+    held: TimedFrame[T] | None = None
     end = Fraction(0)
     for index, frame in enumerate(frames):
         if index % stride == 0:
@@ -112,12 +112,12 @@ def every(frames: Iterable[Shown[T]], stride: int) -> Iterator[Shown[T]]:
         yield replace(held, duration=end - held.time)
 
 
-def at_rate(frames: Iterable[Shown[T]], rate: Fraction) -> Iterator[Shown[T]]:
+def at_rate(frames: Iterable[TimedFrame[T]], rate: Fraction) -> Iterator[TimedFrame[T]]:
     """Take what is shown at each ``1 / rate`` from the first one's time on: some are dropped, some repeated."""
     step = 1 / rate
     time: Fraction | None = None
     for frame in frames:
         time = frame.time if time is None else time
         while time < frame.end:
-            yield Shown(time, step, frame.what)
+            yield TimedFrame(time, step, frame.what)
             time += step

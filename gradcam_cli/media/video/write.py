@@ -36,7 +36,7 @@ _BT709 = 1
 _LIMITED = 1
 _FINEST = 1_000_000  # ticks a second; MP4 counts them in 32 bits, and some Matroska files in nanoseconds
 _ROUND_TICK = Fraction(1, 90_000)
-_MOST_THREADS = 4
+_MAX_THREADS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +140,7 @@ class VideoWriter:
         context.time_base = stream.time_base = self._tick
         context.color_primaries = context.color_trc = context.colorspace = _BT709
         context.color_range = _LIMITED
-        context.thread_count = threads or max(1, min(_MOST_THREADS, int(cores() * encoder.share)))
+        context.thread_count = threads or max(1, min(_MAX_THREADS, int(cores() * encoder.share)))
         context.thread_type = "FRAME"  # slices, PyAV's choice, make threads wait at every frame's end, and files larger
         return stream
 

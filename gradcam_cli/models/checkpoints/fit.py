@@ -29,7 +29,7 @@ _RANDOM_FILLS = {"normal_", "uniform_", "kaiming_uniform_"}
 """Methods and functions of ``nn.init`` that take milliseconds even on meta tensors, which hold nothing to fill."""
 
 
-class _Hollow(TorchFunctionMode):
+class _MetaInit(TorchFunctionMode):
     """Builds parameters without memory: ``torch.empty`` gives meta tensors, and these are not filled at random.
 
     Constructors make parameters with ``torch.empty`` and compute buffers (running statistics, position indices) by
@@ -52,20 +52,20 @@ class _Hollow(TorchFunctionMode):
         return func(*args, **extra)
 
 
-def hollow(build: Callable[[], nn.Module]) -> nn.Module:
+def on_meta(build: Callable[[], nn.Module]) -> nn.Module:
     """Build a network whose parameters have shapes and no values, in milliseconds.
 
     One that cannot be built so, because its constructor computes with them, has values.
     """
     try:
-        with _Hollow():
+        with _MetaInit():
             return build()
     except (RuntimeError, NotImplementedError):
         return build()
 
 
 @dataclass
-class _Plan:
+class _FitPlan:
     """A hollow network, the checkpoint's tensors under its names, and all that keeps them from fitting."""
 
     recipe: Recipe
@@ -114,7 +114,7 @@ def fits(architecture: Architecture, tensors: Mapping[str, Tensor]) -> bool:
     return any(plan.fits for plan in _plans(architecture, architecture.recipes, tensors))
 
 
-def _plans(architecture: Architecture, recipes: Sequence[Recipe], tensors: Mapping[str, Tensor]) -> Iterator[_Plan]:
+def _plans(architecture: Architecture, recipes: Sequence[Recipe], tensors: Mapping[str, Tensor]) -> Iterator[_FitPlan]:
     """Try the recipes one after another; of those that build the same network the first."""
     tried: list[Mapping[str, Any]] = []
     for recipe in recipes:
@@ -128,7 +128,7 @@ def without_wrappers(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {key.replace("_orig_mod.", ""): tensor for key, tensor in tensors.items()}
 
 
-def _plan(architecture: Architecture, recipe: Recipe, tensors: Mapping[str, Tensor]) -> _Plan:
+def _plan(architecture: Architecture, recipe: Recipe, tensors: Mapping[str, Tensor]) -> _FitPlan:
     plan = _plan_for(architecture, recipe, tensors, architecture.num_classes)
     classes, one_channel = _classes_of_head(architecture, plan), _takes_one_channel(plan)
     if classes is None and not one_channel:
@@ -143,15 +143,15 @@ def _plan_for(
     num_classes: int,
     *,
     one_channel: bool = False,
-) -> _Plan:
+) -> _FitPlan:
     def build() -> nn.Module:
         module = architecture.build(num_classes=num_classes, **recipe.options)
         return with_one_channel(module) if one_channel else module
 
-    module = hollow(build) if architecture.hollow else build()
+    module = on_meta(build) if architecture.on_meta else build()
     own = module.state_dict()
     matched, foreign = _own_names(tensors, own, architecture.own_key)
-    return _Plan(
+    return _FitPlan(
         recipe=recipe,
         num_classes=num_classes,
         build=build,
@@ -164,7 +164,7 @@ def _plan_for(
     )
 
 
-def _classes_of_head(architecture: Architecture, plan: _Plan) -> int | None:
+def _classes_of_head(architecture: Architecture, plan: _FitPlan) -> int | None:
     """Return the checkpoint's number of classes where it is not the default one.
 
     A head is a tensor whose first dimension is the default number of classes in the network and another number in
@@ -179,7 +179,7 @@ def _classes_of_head(architecture: Architecture, plan: _Plan) -> int | None:
     return found.pop() if len(found) == 1 else None
 
 
-def _takes_one_channel(plan: _Plan) -> bool:
+def _takes_one_channel(plan: _FitPlan) -> bool:
     """Whether the checkpoint's first convolution reads one channel where the network's reads three."""
     first = first_convolution(plan.module)
     theirs = None if first is None else plan.tensors.get(f"{first[0]}.weight")
@@ -222,7 +222,7 @@ def _common_prefix(keys: Iterable[str], own: Mapping[str, Tensor]) -> str:
     return max(counts, key=lambda prefix: (counts[prefix], -len(prefix)))
 
 
-def _filled(plan: _Plan, path: Path) -> Fitted:
+def _filled(plan: _FitPlan, path: Path) -> Fitted:
     own = plan.module.state_dict()
     metadata = getattr(own, "_metadata", None)
     state: OrderedDict[str, Tensor] = OrderedDict()
@@ -249,7 +249,7 @@ def _notes(foreign: Sequence[str]) -> tuple[str, ...]:
     return (f"ignored in the checkpoint, being no part of the network: {_few(foreign)}",)
 
 
-def _mismatch(architecture: Architecture, plan: _Plan, path: Path) -> ModelError:
+def _mismatch(architecture: Architecture, plan: _FitPlan, path: Path) -> ModelError:
     own = plan.module.state_dict()
     if not plan.tensors:
         problem = f"it has {_few(plan.unexpected + plan.foreign)}; the network has {_few(list(own))}"

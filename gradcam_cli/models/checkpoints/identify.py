@@ -42,7 +42,7 @@ def identify(checkpoint: Checkpoint, path: Path, describe: Describe) -> Identifi
     Raises:
         ModelError: several networks fit and the file does not say which, or none does.
     """
-    said = checkpoint.sayings.architecture
+    said = checkpoint.metadata.architecture
     named = None if said is None else _known(said)
     tensors = without_wrappers(checkpoint.tensors)
     if named is not None and fits(describe(named), tensors):

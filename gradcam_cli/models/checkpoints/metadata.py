@@ -16,11 +16,11 @@ CLASS_KEYS = ("class_names", "classes", "idx_to_class", "class_to_idx", "labels"
 BAGS = ("hyper_parameters", "hparams", "args", "config", "cfg", "opt", "meta", "metadata")
 """Keys under which training scripts keep what they were called with."""
 
-LONGEST_NAME = 100
+MAX_NAME = 100
 
 
 @dataclass(frozen=True)
-class Sayings:
+class CheckpointMetadata:
     """What was found; nothing of it has been checked.
 
     Attributes:
@@ -32,7 +32,7 @@ class Sayings:
     class_names: list[Any] | dict[Any, Any] | None = None
 
 
-def listen(*contents: object) -> Sayings:
+def find_metadata(*contents: object) -> CheckpointMetadata:
     """Return the first architecture and the first class names among what a file holds.
 
     Args:
@@ -41,15 +41,15 @@ def listen(*contents: object) -> Sayings:
     bags = [bag for content in contents for bag in _bags(attributes(content))]
     names = (bag[key] for bag in bags for key in ARCHITECTURE_KEYS if isinstance(bag.get(key), str))
     classes = (_listing(bag[key]) for bag in bags for key in CLASS_KEYS if key in bag)
-    return Sayings(
-        architecture=next((name for name in names if 0 < len(name) <= LONGEST_NAME), None),
+    return CheckpointMetadata(
+        architecture=next((name for name in names if 0 < len(name) <= MAX_NAME), None),
         class_names=next((found for found in classes if found), None),
     )
 
 
-def from_metadata(metadata: Mapping[str, str]) -> Sayings:
+def from_metadata(metadata: Mapping[str, str]) -> CheckpointMetadata:
     """Return what the metadata of a safetensors file say, where structures are written as JSON."""
-    return listen({key: _decoded(text) for key, text in metadata.items()})
+    return find_metadata({key: _decoded(text) for key, text in metadata.items()})
 
 
 def _bags(content: dict[Any, Any]) -> Iterator[dict[Any, Any]]:

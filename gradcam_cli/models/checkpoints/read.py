@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 
 from gradcam_cli.errors import ModelError
-from gradcam_cli.models.checkpoints.metadata import Sayings, from_metadata, listen
+from gradcam_cli.models.checkpoints.metadata import CheckpointMetadata, find_metadata, from_metadata
 from gradcam_cli.models.files import require_regular, unreadable
 from gradcam_cli.models.untrusted.pickle_cost import CallError, CostlyError, check_pickle
-from gradcam_cli.models.untrusted.safe_globals import allowed
+from gradcam_cli.models.untrusted.safe_globals import safe_globals
 from gradcam_cli.text import printable, quoted
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ WRAPPERS = (
 )
 """Keys under which training scripts keep the state dict, the one that is taken first at the front."""
 
-_MOST_LAYERS = 20
+_MAX_LAYERS = 20
 """Of dictionaries around the state dict; one can hold itself."""
 
 _ZIP = (b"PK\x03\x04", b"PK\x05\x06")
@@ -58,11 +58,11 @@ class Checkpoint:
 
     Attributes:
         tensors: by name, on the CPU.
-        sayings: what the file says of itself besides.
+        metadata: what the file says of itself besides.
     """
 
     tensors: dict[str, Tensor]
-    sayings: Sayings
+    metadata: CheckpointMetadata
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
@@ -81,9 +81,9 @@ def read_checkpoint(path: Path) -> Checkpoint:
             head = file.read(512)
     except OSError as error:
         raise unreadable(path, "weights", error) from error
-    content, sayings = _read(path, head)
+    content, metadata = _read(path, head)
     layers = _unwrapped(content)
-    return Checkpoint(_tensors(path, layers[-1]), sayings or listen(*layers))
+    return Checkpoint(_tensors(path, layers[-1]), metadata or find_metadata(*layers))
 
 
 def read_state_dict(path: Path) -> dict[str, Tensor]:
@@ -95,7 +95,7 @@ def _error(path: Path, problem: str, hint: str) -> ModelError:
     return ModelError(f"weights {quoted(path)}: {problem}", hint)
 
 
-def _read(path: Path, head: bytes) -> tuple[object, Sayings | None]:
+def _read(path: Path, head: bytes) -> tuple[object, CheckpointMetadata | None]:
     """Return what the file holds, read by the reader that its first bytes call for, and what it says elsewhere."""
     if head.startswith(_ZIP):
         _check_archive(path)
@@ -172,7 +172,7 @@ def _forbidden(path: Path, name: str) -> ModelError:
 
 def _read_torch(path: Path, *, mmap: bool) -> object:
     _check_pickles(path, zipped=mmap)
-    with torch.serialization.safe_globals(allowed()), warnings.catch_warnings():
+    with torch.serialization.safe_globals(safe_globals()), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
             return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
@@ -185,7 +185,7 @@ def _read_torch(path: Path, *, mmap: bool) -> object:
             raise _error(path, "the file is damaged or incomplete", AGAIN) from error
 
 
-def _read_safetensors(path: Path) -> tuple[object, Sayings]:
+def _read_safetensors(path: Path) -> tuple[object, CheckpointMetadata]:
     from safetensors import safe_open
     from safetensors.torch import load_file
 
@@ -202,7 +202,7 @@ def _unwrapped(content: object) -> list[object]:
     layers = [content]
     while isinstance(content, dict):
         inner = next((content[key] for key in WRAPPERS if isinstance(content.get(key), dict) and content[key]), None)
-        if inner is None or any(inner is layer for layer in layers) or len(layers) == _MOST_LAYERS:
+        if inner is None or any(inner is layer for layer in layers) or len(layers) == _MAX_LAYERS:
             break
         content = inner
         layers.append(content)

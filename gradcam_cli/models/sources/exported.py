@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from gradcam_cli.errors import ModelError
 from gradcam_cli.models.checkpoints.read import is_plain, members_overlap
-from gradcam_cli.models.untrusted.export_archive import RefusedError, is_archive, vetted
+from gradcam_cli.models.untrusted.export_archive import RefusedError, is_archive, sanitized
 from gradcam_cli.records import Preset
 from gradcam_cli.text import printable, quoted
 
@@ -80,7 +80,7 @@ def load_exported(path: Path) -> Exported:
         with zipfile.ZipFile(path) as archive:
             if members_overlap(archive.infolist(), path):
                 raise RefusedError("its members overlap, so that it unfolds to more than it holds")
-            plain, program = vetted(archive)
+            plain, program = sanitized(archive)
         shape = _input(program)
         module, usual = _module(plain), Preset(channels=shape[1] or 3)
         module.register_forward_pre_hook(_Takes(shape))

@@ -16,8 +16,8 @@ from huggingface_hub.utils import EntryNotFoundError
 from timm.data import ImageNetInfo, infer_imagenet_subset, resolve_data_config
 
 from gradcam_cli.errors import ModelError, UsageError
-from gradcam_cli.models.architecture import Architecture, Entry, Fitted, Recipe
-from gradcam_cli.models.checkpoints.fit import hollow
+from gradcam_cli.models.architecture import Architecture, Fitted, ModelEntry, Recipe
+from gradcam_cli.models.checkpoints.fit import on_meta
 from gradcam_cli.models.checkpoints.read import read_state_dict
 from gradcam_cli.models.download import TIMEOUT, Progress, cache_path, fetch
 from gradcam_cli.models.names import TIMM, close_to
@@ -33,7 +33,7 @@ FILES = ("model.safetensors", "pytorch_model.bin")
 """What weights are called on the Hugging Face hub, the one that is looked for first at the front."""
 USUAL_CLASSES = 1000
 """What a network without a classifier is built with when weights that have one are given."""
-MOST_COUNTED = 64
+MAX_COUNTED = 64
 """Networks in a listing up to which parameters are counted: each has to be built, which takes a tenth of a second."""
 
 GIVE_WEIGHTS = "give --weights FILE with a checkpoint you have, or use --model tiny (bundled)"
@@ -61,7 +61,7 @@ def architecture(spec: str) -> Architecture:
     )
 
 
-def entries(wanted: Callable[[str], bool]) -> list[Entry]:
+def entries(wanted: Callable[[str], bool]) -> list[ModelEntry]:
     """List timm's classifiers with trained weights.
 
     Args:
@@ -73,10 +73,10 @@ def entries(wanted: Callable[[str], bool]) -> list[Entry]:
     for name, settings in found:
         file = _cached(settings)
         count = None
-        if len(found) <= MOST_COUNTED:
-            count = sum(parameter.numel() for parameter in hollow(partial(_created, name)).parameters())
+        if len(found) <= MAX_COUNTED:
+            count = sum(parameter.numel() for parameter in on_meta(partial(_created, name)).parameters())
         size = None if file is None else file.stat().st_size / (1 << 20)
-        listed.append(Entry(TIMM + name, size, count, None, _preset(settings).crop, file is not None))
+        listed.append(ModelEntry(TIMM + name, size, count, None, _preset(settings).crop, file is not None))
     return listed
 
 

@@ -6,16 +6,16 @@ import re
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from gradcam_cli.models.architecture import Architecture, Entry, Recipe
+from gradcam_cli.models.architecture import Architecture, ModelEntry, Recipe
 from gradcam_cli.models.download import cache_path
-from gradcam_cli.models.light_import import import_lightly
+from gradcam_cli.models.light_import import import_without_compiler
 from gradcam_cli.models.names import TORCHVISION
 from gradcam_cli.records import Preset
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-models = import_lightly("torchvision.models")
+models = import_without_compiler("torchvision.models")
 
 # The Inception networks come as torchvision makes them with weights: the input is brought from ImageNet's statistics
 # to the ones they were trained with. A checkpoint does not record this; one that was fine-tuned from the published
@@ -76,7 +76,7 @@ def architecture(name: str) -> Architecture:
     )
 
 
-def entries(wanted: Callable[[str], bool]) -> list[Entry]:
+def entries(wanted: Callable[[str], bool]) -> list[ModelEntry]:
     """List torchvision's classifiers with what it says of their default weights.
 
     Args:
@@ -85,9 +85,9 @@ def entries(wanted: Callable[[str], bool]) -> list[Entry]:
     return [_entry(name, models.get_model_weights(name).DEFAULT) for name in TORCHVISION if wanted(name)]
 
 
-def _entry(name: str, weights: Any) -> Entry:  # noqa: ANN401 (torchvision's enum has no types)
+def _entry(name: str, weights: Any) -> ModelEntry:  # noqa: ANN401 (torchvision's enum has no types)
     meta = weights.meta
-    return Entry(
+    return ModelEntry(
         name=name,
         mebibytes=meta["_file_size"],
         parameters=meta["num_params"],

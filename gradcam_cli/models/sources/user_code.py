@@ -57,7 +57,7 @@ def architecture(spec: str, **arguments: object) -> Architecture:
         note = f"without --weights the network is as {spec} returns it, trained or not"
         return Fitted(module, recipe, usual, (note,)), None
 
-    return Architecture(spec, usual, build, default=recipe, recipes=(recipe,), ready=ready, hollow=False)
+    return Architecture(spec, usual, build, default=recipe, recipes=(recipe,), ready=ready, on_meta=False)
 
 
 class _Maker:

@@ -63,7 +63,7 @@ def is_archive(names: set[str]) -> bool:
     return "archive_format" in names or "serialized_exported_program.json" in names
 
 
-def vetted(archive: zipfile.ZipFile) -> tuple[io.BytesIO, dict[str, Any]]:
+def sanitized(archive: zipfile.ZipFile) -> tuple[io.BytesIO, dict[str, Any]]:
     """Return a plain copy of the archive for ``torch.export.load``, and its program.
 
     Raises:

@@ -56,7 +56,7 @@ def defaulting(*_: object) -> dict[object, object]:
     return {}
 
 
-def allowed() -> list[Callable[..., Any] | tuple[Callable[..., Any], str]]:
+def safe_globals() -> list[Callable[..., Any] | tuple[Callable[..., Any], str]]:
     """Return what a checkpoint may name besides tensors, as ``torch.serialization.safe_globals`` takes it."""
     renamed: list[tuple[Callable[..., Any], str]] = [(defaulting, "collections.defaultdict"), (Dtype, "numpy.dtype")]
     renamed += [(number, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")]

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from gradcam_cli.errors import InputError
 from gradcam_cli.models.preprocess import Prepared
-from gradcam_cli.pipeline.clips.survey import Moving
+from gradcam_cli.pipeline.clips.survey import Frame
 from gradcam_cli.pipeline.clips.temporal import Smoothing
-from gradcam_cli.pipeline.concurrency import Crew, Step, batches, cores_shared
+from gradcam_cli.pipeline.concurrency import Stage, StageScheduler, batches, sharing_cores
 from gradcam_cli.render.saliency import SaliencyMap
 
 if TYPE_CHECKING:
@@ -23,20 +23,20 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from gradcam_cli.pipeline.clips.survey import Survey
-    from gradcam_cli.pipeline.session import Answer, Session
+    from gradcam_cli.pipeline.session import Explained, Session
     from gradcam_cli.pipeline.settings import ClipSettings
     from gradcam_cli.records import Prediction
 
     Pixels = npt.NDArray[np.uint8]
     Values = npt.NDArray[np.float32]
-    Item = tuple[Moving, Prepared | Answer]
+    Item = tuple[Frame, Prepared | Explained]
     """A frame, and how the network sees it, or what it has said of it before."""
-    Asked = tuple[Moving, Answer | InputError]
+    ExplainedFrame = tuple[Frame, Explained | InputError]
     """A frame, and what the network says."""
     Noted = tuple[Any, list[tuple[Values, Prediction]]]
     """A frame, and for each track its steady map and the class that this is for."""
 
-Frame = TypeVar("Frame", bound=Moving)
+AnyFrame = TypeVar("AnyFrame", bound=Frame)
 
 Taken = TypeVar("Taken", contravariant=True)
 
@@ -44,7 +44,7 @@ Taken = TypeVar("Taken", contravariant=True)
 class Sink(Protocol[Taken]):
     """An output for one type of frame."""
 
-    def draw(self, frame: Taken, grayscale: Pixels, told: Prediction) -> object:
+    def draw(self, frame: Taken, grayscale: Pixels, prediction: Prediction) -> object:
         """Return a frame with its map, uint8 (H, W), for the class that is told, ready to be encoded.
 
         Several threads may draw frames at once, in any order.
@@ -73,8 +73,8 @@ class Tally:
 
 
 def explain_clip(
-    frames: Iterable[Frame],
-    sinks: Sequence[Sequence[Sink[Frame]]],
+    frames: Iterable[AnyFrame],
+    sinks: Sequence[Sequence[Sink[AnyFrame]]],
     session: Session,
     settings: ClipSettings,
     found: Survey,
@@ -102,40 +102,40 @@ def explain_clip(
         for frame in frames:
             yield frame, known.pop(frame.time) if frame.time in known else session.prepare_frame(frame)
 
-    def ask(batch: list[Item]) -> Iterator[tuple[Step, Asked]]:
+    def explain_batch(batch: list[Item]) -> Iterator[tuple[Stage, ExplainedFrame]]:
         new = [what for _, what in batch if isinstance(what, Prepared)]
-        answers = iter(session.ask(new, found.aims) if new else ())
-        return ((noting, (frame, next(answers) if isinstance(what, Prepared) else what)) for frame, what in batch)
+        results = iter(session.explain_batch(new, found.targets) if new else ())
+        return ((noting, (frame, next(results) if isinstance(what, Prepared) else what)) for frame, what in batch)
 
-    def note(asked: Asked) -> Iterator[tuple[Step, Noted]]:
-        frame, answer = asked
-        if isinstance(answer, InputError):
-            raise answer
+    def note(explained: ExplainedFrame) -> Iterator[tuple[Stage, Noted]]:
+        frame, result = explained
+        if isinstance(result, InputError):
+            raise result
         tally.frames += 1
         tally.shown = float(frame.time + frame.duration)
-        tally.blank[:] = [n + (each.blank is not None) for n, each in zip(tally.blank, answer.maps, strict=True)]
-        steady = [smooth(each.values, frame.duration) for smooth, each in zip(smoothings, answer.maps, strict=True)]
-        yield drawing, (frame, list(zip(steady, answer.targets, strict=True)))
+        tally.blank[:] = [n + (each.blank is not None) for n, each in zip(tally.blank, result.maps, strict=True)]
+        steady = [smooth(each.values, frame.duration) for smooth, each in zip(smoothings, result.maps, strict=True)]
+        yield drawing, (frame, list(zip(steady, result.targets, strict=True)))
         advance(tally)
 
-    def draw(noted: Noted) -> Iterator[tuple[Step, object]]:
+    def draw(noted: Noted) -> Iterator[tuple[Stage, object]]:
         frame, maps = noted
         geometry = session.geometry(frame.size)
         for (values, target), track, each in zip(maps, found.tracks, outputs, strict=True):
             grayscale = SaliencyMap(values, geometry, settings.render.normalize, track.scale).bytes()
             yield from ((writing, sink.draw(frame, grayscale, target)) for sink, writing in each)
 
-    steps = [writing for each in outputs for _, writing in each]
-    drawing = Step(draw, size, at_once=threads, feeds=steps)
-    noting = Step(note, size, feeds=[drawing])
-    asking = Step(ask, threads, at_once=threads, feeds=[noting])
+    stages = [writing for each in outputs for _, writing in each]
+    drawing = Stage(draw, size, at_once=threads, feeds=stages)
+    noting = Stage(note, size, feeds=[drawing])
+    explaining = Stage(explain_batch, threads, at_once=threads, feeds=[noting])
     source = batches(items(), size, lambda item: isinstance(item[1], Prepared))
-    with cores_shared(threads):
-        Crew(source, [asking, noting, drawing, *steps]).run()
+    with sharing_cores(threads):
+        StageScheduler(source, [explaining, noting, drawing, *stages]).run()
     known.clear()
     finishing = [sink for each in sinks for sink in each]
     count = len(finishing)  # each takes as long: the last of three would have one core alone, the other with no work
-    Crew(finishing, [Step(_finish, count, at_once=count)], threads=count).run()
+    StageScheduler(finishing, [Stage(_finish, count, at_once=count)], threads=count).run()
     return tally
 
 
@@ -144,9 +144,9 @@ def _finish(sink: Sink[Any]) -> tuple[()]:
     return ()
 
 
-def _writing(sink: Sink[Any], room: int) -> Step:
+def _writing(sink: Sink[Any], room: int) -> Stage:
     def write(drawn: object) -> tuple[()]:
         sink.write(drawn)
         return ()
 
-    return Step(write, room)
+    return Stage(write, room)

@@ -71,7 +71,7 @@ class ClipExplanation:
             "weights": {"source": network.weights.source, "sha256": network.weights.sha256()},
             "layer": self.layer,
             "method": self.method,
-            "target": None if self.survey.aims is None else asdict(track.target),
+            "target": None if self.survey.targets is None else asdict(track.target),
             "predictions": [asdict(prediction) for prediction in self.predictions],
             "map": {
                 "scale": None if track.scale is None else [float(f"{value:.9g}") for value in track.scale],

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from gradcam_cli.media.image.read import resized
-from gradcam_cli.pipeline.drawing import drawn, told_as
+from gradcam_cli.pipeline.drawing import drawn, format_prediction
 from gradcam_cli.render.colormap import colormap
 from gradcam_cli.render.planes import (
     beside,
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from gradcam_cli.media.gif.write import GifWriter
     from gradcam_cli.media.video.planes import VideoFrame
     from gradcam_cli.media.video.write import VideoWriter
-    from gradcam_cli.pipeline.clips.survey import Moving
+    from gradcam_cli.pipeline.clips.survey import Frame
     from gradcam_cli.pipeline.settings import ClipSettings
     from gradcam_cli.records import Prediction, Size
     from gradcam_cli.render.planes import Planes
@@ -55,12 +55,12 @@ class VideoSink:
         self._alpha = 0.0 if blank else settings.render.alpha
         self._colours = colour_tables(colormap(settings.render.colormap))
 
-    def draw(self, frame: VideoFrame, grayscale: Pixels, told: Prediction) -> tuple[Planes, Fraction, Fraction]:
+    def draw(self, frame: VideoFrame, grayscale: Pixels, prediction: Prediction) -> tuple[Planes, Fraction, Fraction]:
         """Return the planes of a frame with its map, uint8 (H, W), its time and its duration."""
         height, width = frame.planes[0].shape
         if grayscale.shape != (height, width):
             grayscale = np.pad(grayscale, [(0, height - len(grayscale)), (0, width - grayscale.shape[1])], "edge")
-        return self._drawn(frame.planes, grayscale, told), frame.time, frame.duration
+        return self._drawn(frame.planes, grayscale, prediction), frame.time, frame.duration
 
     def write(self, drawn: tuple[Planes, Fraction, Fraction]) -> None:
         """Encode what was drawn."""
@@ -70,7 +70,7 @@ class VideoSink:
         """Encode what is held back."""
         self._writer.flush()
 
-    def _drawn(self, planes: Planes, grayscale: Pixels, told: Prediction) -> Planes:
+    def _drawn(self, planes: Planes, grayscale: Pixels, prediction: Prediction) -> Planes:
         if self._kind == "grayscale":
             return grayscale_planes(grayscale)
         if self._kind == "heatmap":
@@ -80,7 +80,7 @@ class VideoSink:
         if self._settings.side_by_side:
             shown = beside(planes, shown)
         if self._settings.caption:
-            shown = over_bottom(shown, _strip_planes(shown[0].shape[1], told_as(told)))
+            shown = over_bottom(shown, _strip_planes(shown[0].shape[1], format_prediction(prediction)))
         return shown
 
 
@@ -89,7 +89,7 @@ def _strip_planes(width: int, text: str) -> Planes:
     return to_planes(caption_strip(width, text))
 
 
-class _Drawn(NamedTuple):
+class _GifFrame(NamedTuple):
     """A frame of a GIF: uint8 indices (H, W), RGB (H, W, 3) or nothing new, shown from ``time`` to ``end``."""
 
     pixels: Pixels | None
@@ -116,7 +116,7 @@ class GifSink:
         self._blank = blank
         self._step = 1 / settings.gif_fps if settings.gif_fps else None
 
-    def draw(self, frame: Moving, grayscale: Pixels, told: Prediction) -> _Drawn:
+    def draw(self, frame: Frame, grayscale: Pixels, prediction: Prediction) -> _GifFrame:
         """Return a frame with its map, uint8 (H, W), or without it where ``gif_fps`` leaves it out.
 
         A frame stands for the first tick that falls into it, so that a faster source is thinned out evenly.
@@ -124,14 +124,14 @@ class GifSink:
         end = frame.time + frame.duration
         time = frame.time if self._step is None else self._step * math.ceil(frame.time / self._step)
         if time >= end:
-            return _Drawn(None, time, end)
+            return _GifFrame(None, time, end)
         grayscale = resized(grayscale, self._size)
         if self._kind in ("grayscale", "heatmap"):
-            return _Drawn(grayscale, time, end)
-        text = told_as(told) if self._settings.caption else None
-        return _Drawn(drawn(frame.rgb(self._size), grayscale, text, self._settings, blank=self._blank), time, end)
+            return _GifFrame(grayscale, time, end)
+        text = format_prediction(prediction) if self._settings.caption else None
+        return _GifFrame(drawn(frame.rgb(self._size), grayscale, text, self._settings, blank=self._blank), time, end)
 
-    def write(self, drawn: _Drawn) -> None:
+    def write(self, drawn: _GifFrame) -> None:
         """Encode what was drawn."""
         if drawn.pixels is None:
             self._writer.extend(drawn.end)

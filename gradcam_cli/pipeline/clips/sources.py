@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from gradcam_cli.errors import InputError
 from gradcam_cli.media.gif.read import AnimationReader
-from gradcam_cli.media.gif.write import MOST_LOOPS, GifWriter
+from gradcam_cli.media.gif.write import MAX_LOOPS, GifWriter
 from gradcam_cli.media.image.read import resized
 from gradcam_cli.media.video.read import VideoReader
 from gradcam_cli.media.video.write import VideoWriter
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from gradcam_cli.media.video.planes import VideoFrame
     from gradcam_cli.pipeline.clips.engine import Sink
-    from gradcam_cli.pipeline.clips.survey import Moving, Track
+    from gradcam_cli.pipeline.clips.survey import Frame, Track
     from gradcam_cli.pipeline.settings import ClipSettings
     from gradcam_cli.records import Job, Size
 
@@ -59,7 +59,7 @@ class Clip(Protocol):
     def samples_recur(self) -> bool:
         """Whether `frames` gives the same pictures as `samples` at the same times."""
 
-    def samples(self) -> Iterator[tuple[Moving, bool]]:
+    def samples(self) -> Iterator[tuple[Frame, bool]]:
         """Yield frames spread along the clip, with True; with False those that are read on the way and recur."""
 
     def frames(self) -> Iterator[Any]:
@@ -148,7 +148,7 @@ class _Video:
 
 
 @dataclass(slots=True)
-class _Drawn:
+class _AnimationFrame:
     """A frame of an animation, with the interface of a video's."""
 
     pixels: Pixels
@@ -181,19 +181,19 @@ class _Animation:
     def __exit__(self, *error: object) -> None:
         self._reader.close()
 
-    def _drawn(self) -> Iterator[_Drawn]:
+    def _drawn(self) -> Iterator[_AnimationFrame]:
         start, end = self._settings.start or 0, self._settings.end
         for position, frame in enumerate(self._reader):
             if end is not None and frame.time >= end:
                 return
             if frame.time + frame.duration > start and position % self._settings.stride == 0:
-                yield _Drawn(frame.pixels, frame.time, frame.duration)
+                yield _AnimationFrame(frame.pixels, frame.time, frame.duration)
 
-    def samples(self) -> Iterator[tuple[_Drawn, bool]]:
+    def samples(self) -> Iterator[tuple[_AnimationFrame, bool]]:
         step = max(1, (self.count or 1) // SAMPLES)
         return ((frame, True) for frame in islice(islice(self._drawn(), 0, None, step), 2 * SAMPLES))
 
-    def frames(self) -> Iterator[_Drawn]:
+    def frames(self) -> Iterator[_AnimationFrame]:
         yield from self._drawn()
         if self._reader.damage:
             self.notes.append(self._reader.damage)
@@ -211,7 +211,7 @@ def _gif_sink(
     writer = GifWriter(
         path,
         shown_size(size, kind, settings),
-        loop=None if loop is None else min(loop, MOST_LOOPS),  # other formats count further
+        loop=None if loop is None else min(loop, MAX_LOOPS),  # other formats count further
         palette=palette,
         keep_partial=settings.keep_partial,
     )

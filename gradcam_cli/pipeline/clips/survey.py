@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from gradcam_cli.errors import InputError
 from gradcam_cli.pipeline.clips.temporal import common_scale, mean_predictions
-from gradcam_cli.pipeline.concurrency import Crew, Step, batches, cores_shared
+from gradcam_cli.pipeline.concurrency import Stage, StageScheduler, batches, sharing_cores
 from gradcam_cli.pipeline.session import Resizable
 
 if TYPE_CHECKING:
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
     from gradcam_cli.cam.maps import ClassMap
     from gradcam_cli.cam.predictions import Ranking
-    from gradcam_cli.cam.targets import Aim
+    from gradcam_cli.cam.targets import Target
     from gradcam_cli.models.preprocess import Prepared
-    from gradcam_cli.pipeline.session import Answer, Session
+    from gradcam_cli.pipeline.session import Explained, Session
     from gradcam_cli.pipeline.settings import ClipSettings
     from gradcam_cli.records import Prediction
 
@@ -29,7 +29,7 @@ READY_BYTES = 64 << 20
 """Of frames that are prepared before their turn."""
 
 
-class Moving(Resizable, Protocol):
+class Frame(Resizable, Protocol):
     """One frame of a source, a video's or an animation's."""
 
     @property
@@ -65,20 +65,20 @@ class Survey:
     """What frames spread over a clip say about it.
 
     Attributes:
-        aims: what to explain; None when each frame has its own.
+        targets: what to explain; None when each frame has its own.
         predictions: all classes by mean probability.
         tracks: one for each map of a frame, in their order.
         known: by time, answers that hold for the whole clip, and frames that are prepared but not asked about.
     """
 
-    aims: tuple[Aim, ...] | None
+    targets: tuple[Target, ...] | None
     predictions: Ranking
     tracks: list[Track]
-    known: dict[Fraction, Answer | Prepared] = field(default_factory=dict)
+    known: dict[Fraction, Explained | Prepared] = field(default_factory=dict)
 
 
 def survey(
-    frames: Iterable[tuple[Moving, bool]], session: Session, settings: ClipSettings, *, recur: bool = False
+    frames: Iterable[tuple[Frame, bool]], session: Session, settings: ClipSettings, *, recur: bool = False
 ) -> Survey:
     """Look at frames spread over a clip, and decide its class and its scale.
 
@@ -93,28 +93,28 @@ def survey(
         InputError: there is no frame, or the network's scores are not finite.
         ModelError: the network cannot do what is asked.
     """
-    known: dict[Fraction, Answer | Prepared] = {}
-    seen, answers = _asked(_batched(frames, settings.batch_size), session, None, known if recur else None)
+    known: dict[Fraction, Explained | Prepared] = {}
+    seen, results = _explained(_batched(frames, settings.batch_size), session, None, known if recur else None)
     if not seen:
         raise InputError("no frame can be read", "check the file and --start, --end")
-    ranked = mean_predictions([answer.predictions for answer in answers])
-    aims = session.resolve(ranked)
-    wanted = session.of_maps(aims)
+    ranked = mean_predictions([result.predictions for result in results])
+    targets = session.resolve(ranked)
+    wanted = session.of_maps(targets)
     if not settings.per_frame_target:
-        others = [k for k, answer in enumerate(answers) if [each.aim for each in answer.maps] != wanted]
-        _, again = _asked(batches((seen[k] for k in others), settings.batch_size), session, aims)
-        for k, answer in zip(others, again, strict=True):
-            answers[k] = answer
-    maps = zip(*(answer.maps for answer in answers), strict=True)
-    tracks = [_track(each, ranked.told(aim), settings) for each, aim in zip(maps, wanted, strict=True)]
+        others = [k for k, result in enumerate(results) if [each.target for each in result.maps] != wanted]
+        _, again = _explained(batches((seen[k] for k in others), settings.batch_size), session, targets)
+        for k, result in zip(others, again, strict=True):
+            results[k] = result
+    maps = zip(*(result.maps for result in results), strict=True)
+    tracks = [_track(each, ranked.for_target(target), settings) for each, target in zip(maps, wanted, strict=True)]
     if recur:
-        known.update((frame.time, answer) for frame, answer in zip(seen, answers, strict=True))
-    return Survey(None if settings.per_frame_target else aims, ranked, tracks, known)
+        known.update((frame.time, result) for frame, result in zip(seen, results, strict=True))
+    return Survey(None if settings.per_frame_target else targets, ranked, tracks, known)
 
 
-def _batched(frames: Iterable[tuple[Moving, bool]], size: int) -> Iterator[list[Moving] | Moving]:
+def _batched(frames: Iterable[tuple[Frame, bool]], size: int) -> Iterator[list[Frame] | Frame]:
     """Yield lists of ``size`` frames to look at, the last maybe fewer, and one by one those that are passed by."""
-    batch: list[Moving] = []
+    batch: list[Frame] = []
     for frame, is_sample in frames:
         if not is_sample:
             yield frame
@@ -127,45 +127,45 @@ def _batched(frames: Iterable[tuple[Moving, bool]], size: int) -> Iterator[list[
         yield batch
 
 
-def _asked(
-    frames: Iterable[list[Moving] | Moving],
+def _explained(
+    frames: Iterable[list[Frame] | Frame],
     session: Session,
-    aims: tuple[Aim, ...] | None,
-    ready: dict[Fraction, Answer | Prepared] | None = None,
-) -> tuple[list[Moving], list[Answer]]:
+    targets: tuple[Target, ...] | None,
+    ready: dict[Fraction, Explained | Prepared] | None = None,
+) -> tuple[list[Frame], list[Explained]]:
     """Ask about the frames in lists, some lists at once; return them, in order, and the answers.
 
     The other frames are prepared, some `READY_BYTES` of them, while there is nothing else to do: ``ready`` has them.
     """
-    seen: list[Moving] = []
-    answers: list[Answer] = []
+    seen: list[Frame] = []
+    results: list[Explained] = []
     threads, room = session.explainer.concurrency, READY_BYTES
 
-    def ask(batch: list[Moving]) -> Iterator[tuple[Step, tuple[Moving, Answer | InputError]]]:
-        found = session.ask([session.prepare_frame(frame) for frame in batch], aims)
+    def explain_batch(batch: list[Frame]) -> Iterator[tuple[Stage, tuple[Frame, Explained | InputError]]]:
+        found = session.explain_batch([session.prepare_frame(frame) for frame in batch], targets)
         return ((noting, pair) for pair in zip(batch, found, strict=True))
 
-    def note(asked: tuple[Moving, Answer | InputError]) -> tuple[()]:
-        frame, answer = asked
-        if isinstance(answer, InputError):
-            raise answer
+    def note(explained: tuple[Frame, Explained | InputError]) -> tuple[()]:
+        frame, result = explained
+        if isinstance(result, InputError):
+            raise result
         seen.append(frame)
-        answers.append(answer)
+        results.append(result)
         return ()
 
-    def prepare(frame: Moving) -> tuple[()]:
+    def prepare(frame: Frame) -> tuple[()]:
         nonlocal room
         if ready is not None and room > 0:
             ready[frame.time] = prepared = session.prepare_frame(frame)
             room -= prepared.tensor.nbytes
         return ()
 
-    preparing = Step(prepare, 1, at_once=threads)
-    noting = Step(note, 2 * SAMPLES)
-    asking = Step(ask, threads, at_once=threads, feeds=[noting])
-    with cores_shared(threads):
-        Crew(frames, [asking, noting], preparing, lambda item: not isinstance(item, list)).run()
-    return seen, answers
+    preparing = Stage(prepare, 1, at_once=threads)
+    noting = Stage(note, 2 * SAMPLES)
+    explaining = Stage(explain_batch, threads, at_once=threads, feeds=[noting])
+    with sharing_cores(threads):
+        StageScheduler(frames, [explaining, noting], preparing, lambda item: not isinstance(item, list)).run()
+    return seen, results
 
 
 def _track(maps: Sequence[ClassMap], target: Prediction, settings: ClipSettings) -> Track:

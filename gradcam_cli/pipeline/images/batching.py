@@ -29,15 +29,15 @@ class Batches(Generic[Item]):
     Args:
         batch_size: pictures in a batch, at most.
         window: inputs, from the first that waits on, after which it waits no longer.
-        most_bytes: of decoded pictures after which it does not either.
+        max_bytes: of decoded pictures after which it does not either.
     """
 
-    def __init__(self, batch_size: int, window: int, most_bytes: int) -> None:
+    def __init__(self, batch_size: int, window: int, max_bytes: int) -> None:
         self.due: deque[list[tuple[int, Item]]] = deque()
         """Batches to be explained."""
         self._groups: dict[Size, list[tuple[int, Item]]] = {}  # input size → who waits, longest first
         self._since: deque[tuple[int, int]] = deque()  # position and bytes of each input since the first that waits
-        self._batch_size, self._window, self._most_bytes = batch_size, window, most_bytes
+        self._batch_size, self._window, self._max_bytes = batch_size, window, max_bytes
 
     def add(self, position: int, item: Item | None) -> None:
         """Take over an input, None for one that could not be read."""
@@ -49,7 +49,7 @@ class Batches(Generic[Item]):
                 self._call(size)
         self._forget()
         while self._groups and (
-            len(self._since) >= self._window or sum(each for _, each in self._since) >= self._most_bytes
+            len(self._since) >= self._window or sum(each for _, each in self._since) >= self._max_bytes
         ):
             self._call(self._first())
             self._forget()

@@ -13,7 +13,7 @@ from gradcam_cli.errors import InputError
 from gradcam_cli.media.atomic import write_all
 from gradcam_cli.media.image.encode import encode_figure
 from gradcam_cli.media.image.read import read_picture
-from gradcam_cli.pipeline.drawing import told_as
+from gradcam_cli.pipeline.drawing import format_prediction
 from gradcam_cli.pipeline.explanation import TOP, Explanation
 from gradcam_cli.pipeline.outcome import Outcome, one_by_one
 from gradcam_cli.pipeline.settings import AXES, axes_for
@@ -35,7 +35,7 @@ DPI = 300
 MM_PER_INCH = 25.4
 IN_A_ROW = 4
 """Maps that stand side by side when one thing alone varies; more go on in further rows."""
-SAID = 3
+MAX_PREDICTIONS = 3
 """Classes that are told under the source."""
 
 SCALE = {
@@ -78,10 +78,10 @@ class CompareRun:
         if job.input is None:
             raise InputError("a comparison cannot be made of standard input", "save the picture in a file")
         picture = read_picture(job.input, job.name, self._settings.max_pixels)
-        asked = [_Asked(session, job, picture, self._settings) for session in self._sessions]
+        explained = [_ExplainedNetwork(session, job, picture, self._settings) for session in self._sessions]
         rows = self._ways()
-        cells = [[asked[way.get("models", 0)].explained(way) for way in row] for row in rows]
-        figure = _Sheet(self._counts, self._rows, self._columns, asked, wrapped=self._wrapped)
+        cells = [[explained[way.get("models", 0)].explained(way) for way in row] for row in rows]
+        figure = _Sheet(self._counts, self._rows, self._columns, explained, wrapped=self._wrapped)
         width = round(self._settings.width / MM_PER_INCH * DPI)
         pixels = figure.drawn(picture, rows, cells, width, self._settings)
         figures = {
@@ -108,7 +108,7 @@ class CompareRun:
         return [{}] if axis is None else [{axis: position} for position in range(self._counts[axis])]
 
 
-class _Asked:
+class _ExplainedNetwork:
     """A network that has seen the picture, ready to explain it in any way."""
 
     def __init__(self, session: Session, job: Job, picture: Picture, settings: CompareSettings) -> None:
@@ -116,22 +116,22 @@ class _Asked:
         self._job, self._picture, self._settings = job, picture, settings
         self._prepared = session.prepare(picture.pixels)
         # This pass tells the classes, and lets the times of what follows be those of a network that has run before.
-        self.ranking = session.only(0, "gradcam").ask_one(self._prepared, job.name).predictions
-        self.aims = session.resolve(self.ranking)
+        self.ranking = session.only(0, "gradcam").explain_one(self._prepared, job.name).predictions
+        self.targets = session.resolve(self.ranking)
 
-    def told(self, way: Way) -> Prediction:
+    def for_target(self, way: Way) -> Prediction:
         """Return the class that is explained in this way."""
-        return self.ranking.told(self.aims[way.get("targets", 0)])
+        return self.ranking.for_target(self.targets[way.get("targets", 0)])
 
     def explained(self, way: Way) -> Explanation:
         """Explain the picture in this way alone, so that its time is its own."""
         method = self.session.settings.methods[way.get("methods", 0)]
         layer = None if self.session.settings.fusion else way.get("layers", 0)
-        aims = [self.aims[way.get("targets", 0)]]
-        answer = self.session.only(layer, method).ask_one(self._prepared, self._job.name, aims)
+        targets = [self.targets[way.get("targets", 0)]]
+        result = self.session.only(layer, method).explain_one(self._prepared, self._job.name, targets)
         return Explanation(
-            self._job.given, self._picture.pixels, self.session, answer.maps[0], self._prepared.geometry,
-            answer.targets[0], self.ranking[:TOP], self._settings.render, {"explain": answer.seconds},
+            self._job.given, self._picture.pixels, self.session, result.maps[0], self._prepared.geometry,
+            result.targets[0], self.ranking[:TOP], self._settings.render, {"explain": result.seconds},
         )  # fmt: skip
 
 
@@ -143,12 +143,12 @@ class _Sheet:
         counts: dict[Axis, int],
         rows: Axis | None,
         columns: Axis | None,
-        asked: Sequence[_Asked],
+        explained: Sequence[_ExplainedNetwork],
         *,
         wrapped: bool,
     ) -> None:
         self._constant = [axis for axis in AXES if axis not in (rows, columns)]
-        self._rows, self._columns, self._asked, self._wrapped = rows, columns, asked, wrapped
+        self._rows, self._columns, self._explained, self._wrapped = rows, columns, explained, wrapped
         self._counts = counts
 
     def drawn(
@@ -171,7 +171,7 @@ class _Sheet:
             rows=rows,
             columns=columns,
             cells=tuple(
-                tuple(Cell(_overlay(cell, small), self._said(way, cell)) for way, cell in zip(*row, strict=True))
+                tuple(Cell(_overlay(cell, small), self._caption(way, cell)) for way, cell in zip(*row, strict=True))
                 for row in zip(ways, cells, strict=True)
             ),
             scale=scale,
@@ -180,7 +180,7 @@ class _Sheet:
 
     def _name(self, axis: Axis | None, way: Way) -> str:
         """Return how a position along an axis is called; empty where the cells tell it, or there is no axis."""
-        session = self._asked[way.get("models", 0)].session
+        session = self._explained[way.get("models", 0)].session
         if axis == "models":
             return session.network.name
         if axis == "layers":
@@ -195,14 +195,14 @@ class _Sheet:
         if axis == "targets":
             if self._counts["models"] > 1:
                 return session.settings.targets[way.get(axis, 0)].name if self._counts[axis] > 1 else ""
-            return told_as(self._asked[0].told(way))
+            return format_prediction(self._explained[0].for_target(way))
         return ""
 
-    def _said(self, way: Way, cell: Explanation) -> tuple[str, ...]:
+    def _caption(self, way: Way, cell: Explanation) -> tuple[str, ...]:
         """Return what stands under a cell."""
         lines = [self._name(self._columns, way)] if self._wrapped else []
         if self._counts["models"] > 1:
-            lines.append(told_as(cell.target))
+            lines.append(format_prediction(cell.target))
         seconds = cell.seconds["explain"]
         time = f"{seconds * 1e3:.0f} ms" if seconds < 1 else f"{seconds:.1f} s"
         return (*lines, f"{time}, nothing to see" if cell.blank else time)
@@ -211,7 +211,7 @@ class _Sheet:
         """Return what stands under the source: the classes that the network gives it."""
         if self._counts["models"] > 1:
             return ()
-        return tuple(told_as(prediction) for prediction in self._asked[0].ranking[:SAID])
+        return tuple(format_prediction(prediction) for prediction in self._explained[0].ranking[:MAX_PREDICTIONS])
 
 
 def _resized(pixels: Pixels, size: Size) -> Pixels:

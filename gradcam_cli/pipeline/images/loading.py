@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from gradcam_cli.records import Size
 
 
-def read_for(
+def read_picture_for(
     session: Session, source: Path | bytes, name: str, max_pixels: int | None, max_size: int | None
 ) -> Picture:
-    """Read a picture, with ``max_size`` no larger than ``bring`` makes use of where its decoder allows.
+    """Read a picture, with ``max_size`` no larger than ``prepare_picture`` makes use of where its decoder allows.
 
     Args:
         session: the network that will see it.
@@ -39,7 +39,7 @@ def read_for(
     return read_picture(source, name, max_pixels, None if max_size is None else enough)
 
 
-def bring(session: Session, picture: Picture, max_size: int | None) -> tuple[Picture, Prepared]:
+def prepare_picture(session: Session, picture: Picture, max_size: int | None) -> tuple[Picture, Prepared]:
     """Prepare a picture for the network, and then make it no larger than the results are to be.
 
     Args:

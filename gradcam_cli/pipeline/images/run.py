@@ -20,30 +20,30 @@ from typing import TYPE_CHECKING, Any
 from gradcam_cli.errors import GradcamError, InputError
 from gradcam_cli.files import read_at_most
 from gradcam_cli.media.atomic import write_all
-from gradcam_cli.pipeline.concurrency import Caller, cores_shared
+from gradcam_cli.pipeline.concurrency import InlineExecutor, sharing_cores
 from gradcam_cli.pipeline.explanation import TOP, Explanation
 from gradcam_cli.pipeline.images.artifacts import MAKERS
 from gradcam_cli.pipeline.images.batching import Batches
-from gradcam_cli.pipeline.images.loading import bring, read_for
+from gradcam_cli.pipeline.images.loading import prepare_picture, read_picture_for
 from gradcam_cli.pipeline.outcome import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from gradcam_cli.models.preprocess import Prepared
-    from gradcam_cli.pipeline.session import Answer, Session
+    from gradcam_cli.pipeline.session import Explained, Session
     from gradcam_cli.pipeline.settings import RenderSettings, RunSettings
     from gradcam_cli.records import Job, Picture, Size
 
 READERS = 2
 WRITERS = 2
-FEWEST = 4
+MIN_BATCH = 4
 """Pictures in a batch that make a thread of its own worth while for it."""
 WINDOW = 4
 """Inputs under way at once, in batches: enough for batches of several input sizes to fill."""
-MOST_BYTES = 256 << 20
+MAX_BYTES = 256 << 20
 """Decoded pictures held at once, those that are being read among them, before no more are read."""
-MOST_FROM_STDIN = 512 << 20
+MAX_STDIN_BYTES = 512 << 20
 
 
 @dataclass(slots=True)
@@ -72,31 +72,31 @@ def read_job(job: Job, session: Session, settings: RunSettings) -> _Item:
     """
     started = time.perf_counter()
     source = _standard_input(job.name) if job.input is None else job.input
-    picture = read_for(session, source, job.name, settings.max_pixels, settings.max_size)
+    picture = read_picture_for(session, source, job.name, settings.max_pixels, settings.max_size)
     read = time.perf_counter()
-    picture, prepared = bring(session, picture, settings.max_size)
+    picture, prepared = prepare_picture(session, picture, settings.max_size)
     return _Item(job, picture, prepared, {"read": read - started, "preprocess": time.perf_counter() - read})
 
 
 def _standard_input(name: str) -> bytes:
-    data = read_at_most(sys.stdin.buffer, MOST_FROM_STDIN)
+    data = read_at_most(sys.stdin.buffer, MAX_STDIN_BYTES)
     if data is None:
-        raise InputError(f"{name}: is larger than {MOST_FROM_STDIN >> 20} MiB", "save it in a file and give its path")
+        raise InputError(f"{name}: is larger than {MAX_STDIN_BYTES >> 20} MiB", "save it in a file and give its path")
     return data
 
 
-def finish_job(item: _Item, answer: Answer, session: Session, settings: RenderSettings) -> Outcome:
+def finish_job(item: _Item, result: Explained, session: Session, settings: RenderSettings) -> Outcome:
     """Render and write one input's results: all of them or, when anything fails, none.
 
     Raises:
         OutputError: a result cannot be encoded or written.
     """
     started = time.perf_counter()
-    item.seconds["explain"] = answer.seconds
+    item.seconds["explain"] = result.seconds
     explanations = []
     paths = list(item.job.outputs.values())
     files = {}
-    for position, (class_map, target) in enumerate(zip(answer.maps, answer.targets, strict=True)):
+    for position, (class_map, target) in enumerate(zip(result.maps, result.targets, strict=True)):
         explanation = Explanation(
             input=item.job.given,
             pixels=item.picture.pixels,
@@ -104,12 +104,12 @@ def finish_job(item: _Item, answer: Answer, session: Session, settings: RenderSe
             class_map=class_map,
             geometry=item.prepared.geometry,
             target=target,
-            predictions=answer.predictions[:TOP],
+            predictions=result.predictions[:TOP],
             settings=settings,
             seconds=item.seconds,
         )
         # A kind's results for all layers and targets stand together in the plan.
-        mine = paths[position :: len(answer.maps)]
+        mine = paths[position :: len(result.maps)]
         explanation.files = dict(zip(settings.kinds, mine, strict=True))
         for kind, path in explanation.files.items():
             files[path] = MAKERS[kind](explanation)
@@ -119,7 +119,7 @@ def finish_job(item: _Item, answer: Answer, session: Session, settings: RenderSe
     return Outcome(item.job, explanations, notes=item.picture.notes)
 
 
-def _askers(jobs: int, session: Session, batch_size: int) -> int:
+def _network_threads(jobs: int, session: Session, batch_size: int) -> int:
     """Return how many threads run the network; a batch is then divided among them, so that memory holds no more.
 
     One, with all cores, for what fits into one batch, and where a picture takes many forward passes: their progress is
@@ -127,7 +127,7 @@ def _askers(jobs: int, session: Session, batch_size: int) -> int:
     """
     if jobs <= batch_size or session.explainer.takes_many_passes:
         return 1
-    return max(1, min(session.explainer.concurrency, batch_size // FEWEST))
+    return max(1, min(session.explainer.concurrency, batch_size // MIN_BATCH))
 
 
 @contextmanager
@@ -140,7 +140,7 @@ def _pool(threads: int, name: str) -> Iterator[ThreadPoolExecutor]:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-class Run:
+class ImageRun:
     """One run over many inputs; iterate over it, once, for the outcomes.
 
     Args:
@@ -153,14 +153,14 @@ class Run:
         self._jobs = iter(enumerate(jobs))
         self._session = session
         self._settings = settings
-        self._askers = _askers(len(jobs), session, settings.batch_size)
+        self._network_threads = _network_threads(len(jobs), session, settings.batch_size)
         self._window = WINDOW * settings.batch_size
         # Half the bytes, so that the next pictures are read while those of a batch are explained and written.
         self._batches: Batches[_Item] = Batches(
-            math.ceil(settings.batch_size / self._askers), self._window, MOST_BYTES // 2
+            math.ceil(settings.batch_size / self._network_threads), self._window, MAX_BYTES // 2
         )
         self._reading: dict[Future[_Item], tuple[int, Job]] = {}  # in the inputs' order
-        self._asking: dict[Future[list[Answer | InputError]], list[tuple[int, _Item]]] = {}
+        self._explaining: dict[Future[list[Explained | InputError]], list[tuple[int, _Item]]] = {}
         self._writing: dict[Future[Outcome], tuple[int, Job]] = {}
         self._held: dict[int, int] = {}  # position → bytes of the decoded picture, until its outcome is handed out
         self._lately: deque[int] = deque(maxlen=self._window)  # bytes of those last read
@@ -179,16 +179,16 @@ class Run:
             # appears whole or not at all.
             readers = stack.enter_context(_pool(READERS, "read"))
             writers = stack.enter_context(_pool(WRITERS, "write"))
-            askers: Executor = Caller()
-            if self._askers > 1:
-                stack.enter_context(cores_shared(self._askers))
-                askers = stack.enter_context(_pool(self._askers, "network"))
+            network_pool: Executor = InlineExecutor()
+            if self._network_threads > 1:
+                stack.enter_context(sharing_cores(self._network_threads))
+                network_pool = stack.enter_context(_pool(self._network_threads, "network"))
             while True:
                 self._read_ahead(readers)
                 if self._exhausted and not self._reading:
                     self._batches.flush()
-                self._explain(askers)
-                if not (self._reading or self._asking or self._writing):
+                self._explain(network_pool)
+                if not (self._reading or self._explaining or self._writing):
                     break
                 self._wait()
                 self._collect(writers)
@@ -207,17 +207,19 @@ class Run:
 
     def _full(self) -> bool:
         """Whether one more picture might be too many: how large it is and those being read are shows afterwards."""
-        expected = (len(self._reading) + 1) * max(self._lately, default=MOST_BYTES // READERS)
-        busy = self._reading or self._asking or self._writing or self._batches.due
-        return bool(busy) and sum(self._held.values()) + expected > MOST_BYTES
+        expected = (len(self._reading) + 1) * max(self._lately, default=MAX_BYTES // READERS)
+        busy = self._reading or self._explaining or self._writing or self._batches.due
+        return bool(busy) and sum(self._held.values()) + expected > MAX_BYTES
 
-    def _explain(self, askers: Executor) -> None:
-        while self._batches.due and len(self._asking) < self._askers:
+    def _explain(self, network_pool: Executor) -> None:
+        while self._batches.due and len(self._explaining) < self._network_threads:
             batch = self._batches.due.popleft()
-            self._asking[askers.submit(self._session.ask, [item.prepared for _, item in batch])] = batch
+            self._explaining[network_pool.submit(self._session.explain_batch, [item.prepared for _, item in batch])] = (
+                batch
+            )
 
     def _wait(self) -> None:
-        under_way: set[Future[Any]] = {*self._asking, *self._writing}  # not in __iter__, where it would live on
+        under_way: set[Future[Any]] = {*self._explaining, *self._writing}  # not in __iter__, where it would live on
         if self._reading:
             under_way.add(next(iter(self._reading)))  # what is read behind it is of no use before
         wait(under_way, return_when=FIRST_COMPLETED)
@@ -234,8 +236,8 @@ class Run:
             except GradcamError as error:
                 self._done[position] = Outcome(job, error=error)
             self._batches.add(position, item)
-        for asking in [future for future in self._asking if future.done()]:
-            self._write(self._asking.pop(asking), asking.result(), writers)
+        for explaining in [future for future in self._explaining if future.done()]:
+            self._write(self._explaining.pop(explaining), explaining.result(), writers)
         for writing in [future for future in self._writing if future.done()]:
             position, job = self._writing.pop(writing)
             try:
@@ -243,13 +245,13 @@ class Run:
             except GradcamError as error:
                 self._done[position] = Outcome(job, error=error)
 
-    def _write(self, batch: list[tuple[int, _Item]], answers: list[Answer | InputError], writers: Executor) -> None:
-        for (position, item), answer in zip(batch, answers, strict=True):
-            if isinstance(answer, InputError):
-                error = InputError(f"{item.job.name}: {answer.message}", answer.hint)
+    def _write(self, batch: list[tuple[int, _Item]], results: list[Explained | InputError], writers: Executor) -> None:
+        for (position, item), result in zip(batch, results, strict=True):
+            if isinstance(result, InputError):
+                error = InputError(f"{item.job.name}: {result.message}", result.hint)
                 self._done[position] = Outcome(item.job, error=error)
                 continue
-            future = writers.submit(finish_job, item, answer, self._session, self._settings.render)
+            future = writers.submit(finish_job, item, result, self._session, self._settings.render)
             self._writing[future] = (position, item.job)
 
     def _in_order(self) -> Iterator[Outcome]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from gradcam_cli.cam.channel_maps import channel_maps
 from gradcam_cli.cam.explainer import Explainer
 from gradcam_cli.cam.layers.select import blocks
-from gradcam_cli.cam.layers.trace import watch
+from gradcam_cli.cam.layers.trace import trace_network
 from gradcam_cli.cam.methods.registry import quick
 from gradcam_cli.errors import InputError
 from gradcam_cli.media.gif.write import GifWriter
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from gradcam_cli.cam.maps import ClassMap
     from gradcam_cli.models.preprocess import Prepared
-    from gradcam_cli.pipeline.session import Answer, Session
+    from gradcam_cli.pipeline.session import Explained, Session
     from gradcam_cli.pipeline.settings import ClipSettings, Sweep
     from gradcam_cli.records import Job
 
@@ -40,7 +40,7 @@ SECONDS = {"channels": Fraction(1, 4), "layers": Fraction(3, 5), "classes": Frac
 
 
 @dataclass(frozen=True, slots=True)
-class _Shown:
+class _SweepFrame:
     """One map of a sweep and what is said of it."""
 
     text: str
@@ -77,10 +77,10 @@ class SweepRun:
         started = time.perf_counter()
         picture = read_picture(job.input, job.name, self._settings.max_pixels)
         prepared = self._session.prepare(picture.pixels)
-        answer = self._session.ask_one(prepared, job.name)
-        shown = list(self._maps(prepared, answer))
+        result = self._session.explain_one(prepared, job.name)
+        shown = list(self._maps(prepared, result))
         if not shown:
-            raise InputError(f"{job.name}: nothing speaks for {answer.targets[0].label}", "try another --target")
+            raise InputError(f"{job.name}: nothing speaks for {result.targets[0].label}", "try another --target")
         path = next(iter(job.outputs.values()))
         size = self._settings.gif_size(picture.size)
         pixels = resized(picture.pixels, size)
@@ -91,42 +91,42 @@ class SweepRun:
             for position, each in enumerate(shown):
                 writer.write(self._drawn(pixels, each, prepared), position * seconds, seconds)
         explanation = Explanation(
-            job.given, picture.pixels, self._session, answer.maps[0], prepared.geometry, answer.targets[0],
-            answer.predictions[:TOP], self._settings.render, {"total": time.perf_counter() - started},
+            job.given, picture.pixels, self._session, result.maps[0], prepared.geometry, result.targets[0],
+            result.predictions[:TOP], self._settings.render, {"total": time.perf_counter() - started},
             dict(job.outputs),
         )  # fmt: skip
         return Outcome(job, [explanation], notes=picture.notes)
 
-    def _drawn(self, pixels: Pixels, each: _Shown, prepared: Prepared) -> Pixels:
+    def _drawn(self, pixels: Pixels, each: _SweepFrame, prepared: Prepared) -> Pixels:
         geometry = prepared.geometry.for_source((pixels.shape[0], pixels.shape[1]))
         grayscale = SaliencyMap(each.values, geometry, self._settings.render.normalize).bytes()
         return drawn(pixels, grayscale, each.text, self._settings, blank=not each.values.any())
 
-    def _maps(self, prepared: Prepared, answer: Answer) -> Iterator[_Shown]:
-        session, target, aim = self._session, answer.targets[0], answer.maps[0].aim
+    def _maps(self, prepared: Prepared, result: Explained) -> Iterator[_SweepFrame]:
+        session, explained_class, target = self._session, result.targets[0], result.maps[0].target
         batch = collate([prepared])
         layer = session.explainer.layers[0].name
         if self._sweep == "channels":
-            for each in channel_maps(session.explainer, batch, aim, self._count):
-                yield _Shown(f"{layer} · channel {each.channel} · {each.share:.1%}", each.values)
+            for each in channel_maps(session.explainer, batch, target, self._count):
+                yield _SweepFrame(f"{layer} · channel {each.channel} · {each.share:.1%}", each.values)
             return
         if self._sweep == "classes":
-            top = answer.predictions[: self._count]
+            top = result.predictions[: self._count]
             found = session.explainer(batch, lambda logits: [each.index for each in top])[0]
             for each_class, class_map in zip(top, found.maps, strict=True):
-                yield _Shown(f"{each_class.label} · {each_class.probability:.1%}", class_map.values)
+                yield _SweepFrame(f"{each_class.label} · {each_class.probability:.1%}", class_map.values)
             return
         if self._sweep == "methods":
             explainer = Explainer(session.network.module, layer, method=quick(), tokens=session.settings.reshape)
-            for class_map in explainer(batch, aim)[0].maps:
-                yield _Shown(f"{class_map.method} · {target.label}{_blank(class_map)}", class_map.values)
+            for class_map in explainer(batch, target)[0].maps:
+                yield _SweepFrame(f"{class_map.method} · {explained_class.label}{_blank(class_map)}", class_map.values)
             return
         channels, tokens = session.preset.channels, session.settings.reshape
-        layers = blocks(watch(session.network.module, prepared.geometry.input, channels, tokens))
+        layers = blocks(trace_network(session.network.module, prepared.geometry.input, channels, tokens))
         modules, methods = [each.module for each in layers], session.settings.methods
         explainer = Explainer(session.network.module, modules, method=methods, tokens=tokens)
-        for class_map in explainer(batch, aim)[0].maps:
-            yield _Shown(f"{class_map.layer} · {target.label}{_blank(class_map)}", class_map.values)
+        for class_map in explainer(batch, target)[0].maps:
+            yield _SweepFrame(f"{class_map.layer} · {explained_class.label}{_blank(class_map)}", class_map.values)
 
 
 def _blank(class_map: ClassMap) -> str:

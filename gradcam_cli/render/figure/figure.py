@@ -164,7 +164,7 @@ def draw(figure: Figure, table: Pixels, *, dpi: int = DPI) -> Pixels:
         ValueError: the cells differ in size, or are not as many as the headings say.
     """
     _check(figure)
-    plan = _Plan(figure, dpi)
+    plan = _Layout(figure, dpi)
     canvas = np.full((*plan.size, 3), 255, np.uint8)
     plan.title.draw(canvas, plan.lefts[0], plan.lengths.margin)
     for heading, left in zip(plan.headings, plan.lefts, strict=True):
@@ -191,13 +191,13 @@ def _check(figure: Figure) -> None:
         raise ValueError(f"cells of different sizes: {sorted(sizes)}")
 
 
-def _draw_cell(canvas: Pixels, cell: Cell, caption: Block, top: int, left: int, plan: _Plan) -> None:
+def _draw_cell(canvas: Pixels, cell: Cell, caption: Block, top: int, left: int, plan: _Layout) -> None:
     height, width = plan.cell
     canvas[top : top + height, left : left + width] = cell.pixels
     caption.draw(canvas, left, top + height + plan.lengths.gap, width)
 
 
-class _Plan:
+class _Layout:
     """Where everything of a figure lies, in pixels, and how its texts are set.
 
     Attributes:

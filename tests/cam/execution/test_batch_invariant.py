@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from gradcam_cli.cam.execution.batch_invariant import alike, versions_of_one, weighted_sums
+from gradcam_cli.cam.execution.batch_invariant import make_batch_invariant, perturbations_of_one, weighted_sums
 from gradcam_cli.cam.execution.replica import replica
 from gradcam_cli.cam.explainer import Explainer
 
@@ -92,20 +92,20 @@ def test_on_the_real_network(squeezenet, threads):
 
 def test_kernels_compute_what_they_did(deeper, batch):
     changed = replica(deeper)
-    alike(changed)
+    make_batch_invariant(changed)
     with torch.no_grad():
         assert torch.allclose(changed(batch), deeper(batch), rtol=1e-5, atol=1e-6)
-        with versions_of_one():
+        with perturbations_of_one():
             assert torch.allclose(changed(batch), deeper(batch), rtol=1e-5, atol=1e-6)
 
 
 def test_what_cannot_be_alike_is_left_alone(deeper, batch):
     double = copy.deepcopy(deeper).double()
-    alike(double)
+    make_batch_invariant(double)
     assert not any("forward" in module.__dict__ for module in double.modules())
     reflecting = nn.Conv2d(3, 4, 3, padding=1, padding_mode="reflect")
     same = nn.Conv2d(3, 4, 3, padding="same")
-    alike(nn.Sequential(reflecting, same))
+    make_batch_invariant(nn.Sequential(reflecting, same))
     assert "forward" not in reflecting.__dict__
     assert "forward" not in same.__dict__
 

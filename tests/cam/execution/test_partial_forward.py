@@ -9,7 +9,7 @@ import torchvision
 from torch import nn
 from torch.nn import functional as F
 
-from gradcam_cli.cam.execution.partial_forward import Tail
+from gradcam_cli.cam.execution.partial_forward import PartialForward
 from gradcam_cli.cam.explainer import Explainer
 
 LAYERS = {
@@ -30,10 +30,12 @@ def test_gives_what_the_whole_network_gives(name):
     size = 224 if name.startswith(("vit", "swin")) else 64
     picture = torch.randn(1, 3, size, size)
     with torch.no_grad():
-        tail = Tail(net, layer, picture)
-        assert tail.shortened
-        others = tail.activation * torch.tensor([1.0, 0.5, -2.0]).view(3, *[1] * (tail.activation.ndim - 1))
-        found = tail(others)
+        partial_forward = PartialForward(net, layer, picture)
+        assert partial_forward.shortened
+        others = partial_forward.activation * torch.tensor([1.0, 0.5, -2.0]).view(
+            3, *[1] * (partial_forward.activation.ndim - 1)
+        )
+        found = partial_forward(others)
         expected = []
         for other in others:
             handle = layer.register_forward_hook(lambda m, a, out, other=other: other[None])
@@ -46,13 +48,13 @@ def test_gives_what_the_whole_network_gives(name):
 def test_nothing_before_the_layer_is_computed():
     net = torchvision.models.resnet18(num_classes=4).eval()
     with torch.no_grad():
-        tail = Tail(net, net.layer3, torch.randn(1, 3, 64, 64))
+        partial_forward = PartialForward(net, net.layer3, torch.randn(1, 3, 64, 64))
         computed = []
         for name, module in net.named_modules():
             if isinstance(module, (nn.Conv2d, nn.Linear)):
                 forward = module.forward
                 module.forward = lambda x, name=name, forward=forward: computed.append(name) or forward(x)
-        tail(tail.activation)
+        partial_forward(partial_forward.activation)
     assert {name.split(".")[0] for name in computed} == {"layer4", "fc"}
 
 
@@ -91,18 +93,18 @@ def test_awkward_networks(kind):
     net = Awkward(kind).eval()
     picture = torch.randn(1, 3, 12, 12)
     with torch.no_grad():
-        tail = Tail(net, net.second, picture)
+        partial_forward = PartialForward(net, net.second, picture)
         calls = []
 
         def doubled(module, args, out):
             calls.append(1)
             return out * 2 if kind != "twice" or len(calls) == 2 else out
 
-        torch.testing.assert_close(tail(tail.activation), net(picture))
+        torch.testing.assert_close(partial_forward(partial_forward.activation), net(picture))
         handle = net.second.register_forward_hook(doubled)
         expected = net(picture)
         handle.remove()
-        torch.testing.assert_close(tail(tail.activation * 2), expected)
+        torch.testing.assert_close(partial_forward(partial_forward.activation * 2), expected)
 
 
 def test_one_relu_for_all_of_a_network():
@@ -115,9 +117,9 @@ def test_one_relu_for_all_of_a_network():
     )
     picture = torch.randn(1, 3, 12, 12)
     with torch.no_grad():
-        tail = Tail(net, block, picture)
-        others = torch.cat([tail.activation, tail.activation * 0.5])
-        torch.testing.assert_close(tail(others), net[3:](others))
+        partial_forward = PartialForward(net, block, picture)
+        others = torch.cat([partial_forward.activation, partial_forward.activation * 0.5])
+        torch.testing.assert_close(partial_forward(others), net[3:](others))
 
 
 def test_ablation_of_a_tokens_network_is_what_it_says():

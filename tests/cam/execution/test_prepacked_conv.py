@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from gradcam_cli.cam.execution import prepacked_conv as packed
-from gradcam_cli.cam.execution.prepacked_conv import MOST_PICTURES, Packed
+from gradcam_cli.cam.execution.prepacked_conv import MAX_PICTURES, Prepacked
 
 pytestmark = pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="this PyTorch has no oneDNN")
 
@@ -40,10 +40,10 @@ def plain(module: nn.Conv2d, x: torch.Tensor) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
-@pytest.mark.parametrize("count", [1, MOST_PICTURES])
+@pytest.mark.parametrize("count", [1, MAX_PICTURES])
 def test_the_second_time_numbers_are_the_same_to_the_last_bit(kind, count):
     torch.manual_seed(0)
-    module, weights = nn.Conv2d(32, 64, **kind).requires_grad_(False), Packed()
+    module, weights = nn.Conv2d(32, 64, **kind).requires_grad_(False), Prepacked()
     assert weights.convolved(module, pictures(count)) is None
     for _ in range(2):
         x = pictures(count)
@@ -53,7 +53,7 @@ def test_the_second_time_numbers_are_the_same_to_the_last_bit(kind, count):
 
 
 def test_packed_for_what_last_came_twice_in_a_row(convolution):
-    weights = Packed()
+    weights = Prepacked()
     one, other = pictures(), pictures(3)
     packed_for = [
         weights.convolved(convolution, x) is not None for x in (one, other, one, one, other, one, other, other)
@@ -64,7 +64,7 @@ def test_packed_for_what_last_came_twice_in_a_row(convolution):
 
 
 def test_for_as_many_threads_as_it_was_packed(convolution):
-    weights, x, threads = Packed(), pictures(), torch.get_num_threads()
+    weights, x, threads = Prepacked(), pictures(), torch.get_num_threads()
     weights.convolved(convolution, x)
     assert weights.convolved(convolution, x) is not None
     try:
@@ -76,14 +76,14 @@ def test_for_as_many_threads_as_it_was_packed(convolution):
 
 def test_left_to_others(convolution):
     """What is differentiated, not laid out channels-last or of another precision, and many pictures at once."""
-    weights = Packed()
-    others = pictures().requires_grad_(), pictures().contiguous(), pictures().double(), pictures(MOST_PICTURES + 1)
+    weights = Prepacked()
+    others = pictures().requires_grad_(), pictures().contiguous(), pictures().double(), pictures(MAX_PICTURES + 1)
     for x in others:
         assert [weights.convolved(convolution, x) for _ in range(3)] == [None] * 3
 
 
 def test_copies_share_it(convolution):
-    convolution.packed = Packed()
+    convolution.packed = Prepacked()
     x = pictures()
     convolution.packed.convolved(convolution, x)
     copied = copy.deepcopy(convolution)
@@ -99,6 +99,6 @@ def test_a_pytorch_that_cannot_is_asked_once(convolution, monkeypatch):
         raise RuntimeError("no such kernel")
 
     monkeypatch.setattr(packed, "_run", missing)
-    weights, x = Packed(), pictures()
+    weights, x = Prepacked(), pictures()
     assert [weights.convolved(convolution, x) for _ in range(4)] == [None] * 4
     assert asked == [1]

@@ -12,8 +12,8 @@ import torchvision
 from torch import nn
 
 from gradcam_cli.cam.execution.replica import fold, lay_out, replica, torch_cores_shared
-from gradcam_cli.cam.explainer import MOST_AT_ONCE, Explainer
-from gradcam_cli.cam.layers.trace import watch
+from gradcam_cli.cam.explainer import MAX_AT_ONCE, Explainer
+from gradcam_cli.cam.layers.trace import trace_network
 
 SIZE = (24, 40)
 
@@ -34,7 +34,7 @@ def unsettled(net: nn.Module) -> nn.Module:
 def folded_in(net: nn.Module, size: tuple[int, int] = SIZE) -> list[str]:
     """Names of the batch norms that are folded."""
     copied = replica(net)
-    fold(copied, watch(copied, size).normalised)
+    fold(copied, trace_network(copied, size).normalised)
     return [name for name, module in copied.named_modules() if "forward" in module.__dict__]
 
 
@@ -109,10 +109,10 @@ def test_a_large_batch_in_parts(small_net, targets):
     batch = torch.randn(12, 3, 40, 48, generator=torch.Generator().manual_seed(3))
     whole = Explainer(small_net)(batch, targets)
     parts = Explainer(small_net, optimize=True)(batch, targets)
-    assert len(parts) == len(whole) == 12 > MOST_AT_ONCE
+    assert len(parts) == len(whole) == 12 > MAX_AT_ONCE
     for mine, expected in zip(parts, whole, strict=True):
         assert mine.logits == pytest.approx(expected.logits, abs=1e-5)
-        assert [each.aim for each in mine.maps] == [each.aim for each in expected.maps]
+        assert [each.target for each in mine.maps] == [each.target for each in expected.maps]
         for one, other in zip(mine.maps, expected.maps, strict=True):
             np.testing.assert_allclose(one.values, other.values, atol=1e-5 * max(other.values.max(), 1))
 

@@ -11,7 +11,7 @@ import gradcam_cli.cam.layers.trace as watching
 from gradcam_cli.cam.explainer import Explainer
 from gradcam_cli.cam.layers.layout import layout_of, token_grid
 from gradcam_cli.cam.layers.select import TargetLayer, find_layer, layer_named
-from gradcam_cli.cam.layers.trace import CannotRunError, watch
+from gradcam_cli.cam.layers.trace import CannotRunError, trace_network
 from gradcam_cli.errors import ModelError
 
 CLASSIFIERS = torchvision.models.list_models(module=torchvision.models)
@@ -26,7 +26,7 @@ EXPECTED = {
 
 
 def found_in(net: nn.Module, input_size: tuple[int, int]) -> TargetLayer:
-    return find_layer(net, watch(net, input_size))
+    return find_layer(net, trace_network(net, input_size))
 
 
 def on_meta(name: str) -> nn.Module:
@@ -170,9 +170,9 @@ def test_no_grid_at_all():
 
 def test_a_size_that_the_network_does_not_take():
     net = nn.Sequential(nn.Conv2d(3, 6, 3), nn.Flatten(), nn.Linear(6 * 14 * 14, 4))
-    assert watch(net, (16, 16)).classes == 4
+    assert trace_network(net, (16, 16)).classes == 4
     with pytest.raises(CannotRunError, match="cannot be run on a 24×16 picture"):
-        watch(net, (16, 24))
+        trace_network(net, (16, 24))
 
 
 def test_a_network_that_cannot_run_on_the_meta_device():
@@ -193,7 +193,7 @@ def test_both_ways_of_watching_find_the_same(small_net, monkeypatch, pays):
     monkeypatch.setattr(watching, "_meta_pays", lambda network: pays)
     assert found_in(small_net, (24, 40)).name == "tail.1"
     with pytest.raises(CannotRunError):
-        watch(nn.Sequential(nn.Conv2d(3, 6, 3), nn.Flatten(), nn.Linear(6 * 14 * 14, 4)), (16, 24))
+        trace_network(nn.Sequential(nn.Conv2d(3, 6, 3), nn.Flatten(), nn.Linear(6 * 14 * 14, 4)), (16, 24))
 
 
 def test_names(small_net):
@@ -259,7 +259,7 @@ class InTwoPlaces(nn.Module):
 def test_a_module_in_two_places_keeps_its_values(monkeypatch):
     monkeypatch.setattr(watching, "_meta_pays", lambda network: True)
     net = InTwoPlaces().eval()
-    watch(net, (32, 32))
+    trace_network(net, (32, 32))
     assert not any(parameter.is_meta for parameter in net.parameters())
 
 
@@ -293,8 +293,8 @@ def test_projections_within_attention_are_passed_over(apart):
 
 
 def test_an_output_of_another_batch_has_no_grid():
-    watched = watch(Attention(apart=False).eval(), (32, 32))
-    assert next(call.layout for call in watched.calls if call.name == "inside") is None
+    trace = trace_network(Attention(apart=False).eval(), (32, 32))
+    assert next(call.layout for call in trace.calls if call.name == "inside") is None
 
 
 class Oblong(nn.Module):

@@ -27,18 +27,18 @@ def test_several_classes_and_layers_come_from_one_forward(small_net, batch):
     calls.clear()
     results = explainer(batch, lambda logits: [0, 3])
     assert len(calls) == 1
-    assert [(m.layer, m.target) for m in results[0].maps] == [
+    assert [(m.layer, m.target.index) for m in results[0].maps] == [
         ("features.2", 0), ("features.2", 3), ("features", 0), ("features", 3), ("tail", 0), ("tail", 3),
     ]  # fmt: skip
     for layer_map in results[0].maps:
-        alone = Explainer(small_net, layer_map.layer)(batch[:1], layer_map.target)[0].maps[0]
+        alone = Explainer(small_net, layer_map.layer)(batch[:1], layer_map.target.index)[0].maps[0]
         np.testing.assert_allclose(layer_map.values, alone.values, atol=1e-6)
 
 
 def test_top_class_is_the_default(small_net, batch):
     results = Explainer(small_net, "features")(batch)
     expected = small_net(batch).argmax(1).tolist()
-    assert [result.maps[0].target for result in results] == expected
+    assert [result.maps[0].target.index for result in results] == expected
 
 
 def test_global_pooling_and_linear_make_gradcam_the_classic_cam(batch):
@@ -58,8 +58,8 @@ def test_binary_head_has_two_sides(batch):
     explainer = Explainer(net, "1")
     positive, negative = explainer(batch, 1), explainer(batch, 0)
     assert positive[0].maps[0].low == pytest.approx(-negative[0].maps[0].high)
-    sides = [int(logit > 0) for logit in net(batch)[:, 0].tolist()]
-    assert [result.maps[0].target for result in explainer(batch)] == sides
+    expected_sides = [int(logit > 0) for logit in net(batch)[:, 0].tolist()]
+    assert [result.maps[0].target.index for result in explainer(batch)] == expected_sides
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])

@@ -9,9 +9,9 @@ import torchvision
 from torch import nn
 from torch.nn import functional as F
 
-from gradcam_cli.cam.context import Patience
+from gradcam_cli.cam.context import Budget
 from gradcam_cli.cam.explainer import Explainer
-from gradcam_cli.cam.layers.trace import watch
+from gradcam_cli.cam.layers.trace import trace_network
 from gradcam_cli.cam.methods.registry import METHODS
 from gradcam_cli.errors import ModelError
 from tests.cam.oracle import Oracle
@@ -91,7 +91,7 @@ def test_relu6_is_a_relu(batch, clip):
 def test_guided_methods_need_relus(activation, method):
     """And say so before any work."""
     net = Functional(activation, activation)
-    assert not watch(net, (32, 32)).rectifies
+    assert not trace_network(net, (32, 32)).rectifies
     with pytest.raises(ModelError, match="needs ReLUs, and the network has none") as caught:
         Explainer(net, "body", method=method)
     assert caught.value.hint == "choose --method smoothgrad"
@@ -99,7 +99,7 @@ def test_guided_methods_need_relus(activation, method):
 
 @pytest.mark.parametrize(("name", "has"), [("mobilenet_v2", True), ("densenet121", True), ("vit_b_16", False)])
 def test_relus_are_seen_in_published_networks(name, has):
-    assert watch(torchvision.models.get_model(name, weights=None), (224, 224)).rectifies == has
+    assert trace_network(torchvision.models.get_model(name, weights=None), (224, 224)).rectifies == has
 
 
 def test_guided_backpropagation_equals_the_peers(batch):
@@ -113,10 +113,10 @@ def test_guided_backpropagation_equals_the_peers(batch):
 
 
 def test_progress_of_noisy_copies_is_told(small_net, batch):
-    told = []
-    patience = Patience(progress=lambda done, total: told.append((done, total)))
-    Explainer(small_net, "features", method="smoothgradcam++", patience=patience)(batch, 1)
-    assert told == [(done, 8) for done in range(1, 9)]
+    reported = []
+    budget = Budget(progress=lambda done, total: reported.append((done, total)))
+    Explainer(small_net, "features", method="smoothgradcam++", budget=budget)(batch, 1)
+    assert reported == [(done, 8) for done in range(1, 9)]
 
 
 @pytest.mark.parametrize("method", [*OF_INPUT, "smoothgradcam++", "guided-gradcam"])

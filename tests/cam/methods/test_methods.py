@@ -8,12 +8,12 @@ import torch
 import torchvision
 from torch import nn
 
-from gradcam_cli.cam.context import Patience
-from gradcam_cli.cam.execution.partial_forward import Tail
+from gradcam_cli.cam.context import Budget
+from gradcam_cli.cam.execution.partial_forward import PartialForward
 from gradcam_cli.cam.explainer import Explainer
 from gradcam_cli.cam.methods import ablation, score
 from gradcam_cli.cam.methods.registry import METHODS, check_method, methods_named, quick
-from gradcam_cli.cam.targets import Aim
+from gradcam_cli.cam.targets import Target
 from gradcam_cli.errors import ModelError, UsageError
 from tests.cam.oracle import Oracle, component, expected, score_weights
 
@@ -30,7 +30,7 @@ def test_equals_the_float64_formula(small_net, batch, method, layer):
         raw = expected(method, Oracle(small_net, picture, layer), target)
         wanted = np.maximum(raw, 0) if METHODS[method].rectified else raw
         found = result.maps[0]
-        assert (found.method, found.target) == (method, target)
+        assert (found.method, found.target.index) == (method, target)
         assert (found.low, found.high) == pytest.approx((raw.min(), raw.max()), abs=1e-5 * np.abs(raw).max())
         if found.blank:
             assert wanted.max() <= 1e-6, found.blank
@@ -51,7 +51,9 @@ def test_does_not_depend_on_company(small_net, batch, method):
     explained = together(batch, lambda logits: [3, 1])
     for position in range(len(batch)):
         mine, *again = [
-            each for each in explained[position].maps if (each.method, each.layer, each.target) == (method, place, 1)
+            each
+            for each in explained[position].maps
+            if (each.method, each.layer, each.target.index) == (method, place, 1)
         ]
         assert len(again) == (place == "input"), "once for each layer, where it looks at none"
         alone = Explainer(small_net, layer, method=method)(batch[position : position + 1], 1)[0].maps[0]
@@ -63,10 +65,14 @@ def test_one_class_against_another_and_against_a_class(small_net, batch, method)
     """The score is a difference of logits, or a negative one; so are its gradient and what ablation takes away."""
     truth = Oracle(small_net, batch[0], "features")
     logits, gradients, a = truth.logits(), truth.gradients(), truth.activations
-    for aim, shares in ((Aim(2, against=4), {2: 1, 4: -1}), (Aim(1, negated=True), {1: -1}), (Aim(3), {3: 1})):
-        y = sum(share * logits[k] for k, share in shares.items())
-        g = sum(share * gradients[k] for k, share in shares.items())
-        left = np.array([sum(share * truth.without(k)[c] for c, share in shares.items()) for k in range(len(a))])
+    for target, class_weights in (
+        (Target(2, against=4), {2: 1, 4: -1}),
+        (Target(1, negated=True), {1: -1}),
+        (Target(3), {3: 1}),
+    ):
+        y = sum(share * logits[k] for k, share in class_weights.items())
+        g = sum(share * gradients[k] for k, share in class_weights.items())
+        left = np.array([sum(share * truth.without(k)[c] for c, share in class_weights.items()) for k in range(len(a))])
         raw = {
             "gradcam": np.tensordot(g.mean((1, 2)), a, axes=1),
             "layercam": (np.maximum(g, 0) * a).sum(0),
@@ -74,8 +80,8 @@ def test_one_class_against_another_and_against_a_class(small_net, batch, method)
             "eigengradcam": component(g * a, g * a),
             "ablationcam": np.tensordot((y - left) / abs(y), a, axes=1),
         }[method]
-        found = Explainer(small_net, "features", method=method)(batch[:1], aim)[0].maps[0]
-        assert found.aim == aim
+        found = Explainer(small_net, "features", method=method)(batch[:1], target)[0].maps[0]
+        assert found.target == target
         assert (found.low, found.high) == pytest.approx((raw.min(), raw.max()), abs=1e-5 * np.abs(raw).max())
 
 
@@ -83,16 +89,16 @@ def test_probabilities_of_a_class_and_of_all_others_add_up(small_net, batch):
     """And so do Score-CAM's maps for and against it: to the sum of the feature maps that make masks."""
     a = Oracle(small_net, batch[0], "features").activations
     explainer = Explainer(small_net, "features", method="scorecam")
-    both = explainer(batch[:1], lambda logits: [Aim(2), Aim(2, negated=True)])[0].maps
+    both = explainer(batch[:1], lambda logits: [Target(2), Target(2, negated=True)])[0].maps
     total = sum(plane for plane in a if np.ptp(plane) > 0)
     np.testing.assert_allclose(both[0].values + both[1].values, total, atol=1e-5 * total.max())
-    against = explainer(batch[:1], lambda logits: [Aim(2, 4), Aim(4, 2)])[0].maps
+    against = explainer(batch[:1], lambda logits: [Target(2, 4), Target(4, 2)])[0].maps
     np.testing.assert_allclose(against[0].values + against[1].values, total, atol=1e-5 * total.max())
 
 
 def test_maps_come_layer_by_layer_class_by_class_method_by_method(small_net, batch):
     explainer = Explainer(small_net, ["features", "tail"], method=["layercam", "fem"])
-    order = [(each.layer, each.target, each.method) for each in explainer(batch, lambda logits: [2, 0])[0].maps]
+    order = [(each.layer, each.target.index, each.method) for each in explainer(batch, lambda logits: [2, 0])[0].maps]
     assert order == [(l, t, m) for l in ("features", "tail") for t in (2, 0) for m in ("layercam", "fem")]  # noqa: E741
 
 
@@ -152,8 +158,8 @@ def test_the_fast_variant_takes_what_varies_most(small_net, batch, monkeypatch):
 
 def test_ablation_is_done_once_for_all_classes(small_net, batch, monkeypatch):
     built = []
-    original = Tail.__init__
-    monkeypatch.setattr(Tail, "__init__", lambda self, *args: built.append(1) or original(self, *args))
+    original = PartialForward.__init__
+    monkeypatch.setattr(PartialForward, "__init__", lambda self, *args: built.append(1) or original(self, *args))
     maps = Explainer(small_net, "features", method="ablationcam")(batch, lambda logits: [0, 1, 2])[0].maps
     assert len({(each.low, each.high) for each in maps}) == 3
     assert len(built) == len(batch)
@@ -176,16 +182,16 @@ def test_a_budget_buys_feature_maps(batch, budget, least, most):
     net = nn.Sequential(nn.Conv2d(3, 100, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(100, 3))
     passes = []
     net.register_forward_hook(lambda module, args, output: passes.append(len(output)))
-    Explainer(net, "1", method="faster-scorecam", patience=Patience(budget=budget))(batch[:1], 1)
+    Explainer(net, "1", method="faster-scorecam", budget=Budget(seconds=budget))(batch[:1], 1)
     assert least <= sum(passes) - 1 <= most
 
 
 def test_progress_is_told(small_net, batch):
-    told = []
-    patience = Patience(progress=lambda done, total: told.append((done, total)))
-    Explainer(small_net, "features", method="iscam", patience=patience)(batch, 1)
-    assert told[-1][0] == told[-1][1] > 0
-    assert [done for done, _ in told] == sorted(done for done, _ in told)
+    reported = []
+    budget = Budget(progress=lambda done, total: reported.append((done, total)))
+    Explainer(small_net, "features", method="iscam", budget=budget)(batch, 1)
+    assert reported[-1][0] == reported[-1][1] > 0
+    assert [done for done, _ in reported] == sorted(done for done, _ in reported)
 
 
 @pytest.mark.parametrize("name", ["squeezenet1_0", "vgg11", "densenet121"])

@@ -69,10 +69,10 @@ def maps(network, picture, methods, classes, layer="features.12"):
 def assert_equal(found, truth, tolerance):
     """Compare the map, and its range before it was rectified."""
     assert found.blank is None
-    raw = expected(found.method, truth, found.target)
+    raw = expected(found.method, truth, found.target.index)
     wanted = np.maximum(raw, 0) if METHODS[found.method].rectified else raw
     off = [np.abs(found.values - wanted).max(), abs(found.low - raw.min()), abs(found.high - raw.max())]
-    assert max(off) <= tolerance * raw.max(), (found.method, found.target, max(off) / raw.max())
+    assert max(off) <= tolerance * raw.max(), (found.method, found.target.index, max(off) / raw.max())
 
 
 @pytest.mark.parametrize("name", PHOTOS)
@@ -136,7 +136,7 @@ def test_methods_of_the_pixels_in_float32(squeezenet, photograph, name, side):
     seen, truth = (SqueezeNetOracle(squeezenet, picture, gates=gates) for gates in (torch.float32, torch.float64))
     for found in maps(squeezenet, picture, methods, PHOTOS[name][-1:]):
         assert_equal(found, seen, EXACT)
-        raw = expected(found.method, truth, found.target)
+        raw = expected(found.method, truth, found.target.index)
         assert (raw * found.values).sum() > 0.9999 * np.linalg.norm(raw) * np.linalg.norm(found.values)
 
 

@@ -202,10 +202,12 @@ def test_usage_errors(gradcam, clip, options):
 
 
 def test_no_frame_of_a_short_clip_is_asked_about_twice(gradcam, clip, animation, monkeypatch):
-    asked = []
-    ask = Session.ask
+    explained = []
+    explain_batch = Session.explain_batch
     monkeypatch.setattr(
-        Session, "ask", lambda self, pictures, aims: asked.append(len(pictures)) or ask(self, pictures, aims)
+        Session,
+        "explain_batch",
+        lambda self, pictures, targets: explained.append(len(pictures)) or explain_batch(self, pictures, targets),
     )
     for command, path, bytes_ahead, expected in (
         ("video", clip, video_read.AHEAD_BYTES, 12),
@@ -213,9 +215,9 @@ def test_no_frame_of_a_short_clip_is_asked_about_twice(gradcam, clip, animation,
         ("gif", animation, 0, 5),
     ):
         monkeypatch.setattr(video_read, "AHEAD_BYTES", bytes_ahead)
-        asked.clear()
+        explained.clear()
         assert gradcam(command, str(path), "--target", "cat", "-o", f"{path.suffix[1:]}{bytes_ahead}")[0] == 0
-        assert sum(asked) == expected
+        assert sum(explained) == expected
     held, apart = (frames_of(f"mp4{most}/clip_overlay.mp4") for most in (256 << 20, 0))
     assert held[0] == apart[0]
     assert all((one == other).all() for one, other in zip(held[1], apart[1], strict=True))

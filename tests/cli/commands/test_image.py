@@ -207,8 +207,8 @@ def test_failures_are_called_as_successes_are(gradcam, monkeypatch):
 
 
 def test_endless_standard_input_is_refused(gradcam, monkeypatch):
-    monkeypatch.setattr("gradcam_cli.pipeline.images.run.MOST_FROM_STDIN", 1000)
-    monkeypatch.setattr("gradcam_cli.plan.inputs.MOST_BYTES", 1000)
+    monkeypatch.setattr("gradcam_cli.pipeline.images.run.MAX_STDIN_BYTES", 1000)
+    monkeypatch.setattr("gradcam_cli.plan.inputs.MAX_BYTES", 1000)
     with open("/dev/zero") as endless:
         monkeypatch.setattr(sys, "stdin", endless)
         for arguments, expected in (["-"], 1), (["--from-file", "-"], 2), (["--from-file", "/dev/zero"], 2):

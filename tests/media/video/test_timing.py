@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from gradcam_cli.media.video.timing import Shown, at_rate, every, shown, within
+from gradcam_cli.media.video.timing import TimedFrame, at_rate, every, shown, within
 
 TENTH = Fraction(1, 10)
 
@@ -22,7 +22,7 @@ def times(stamps, lengths=None, tick=TENTH, gap=1):
 
 
 def steady(count, step=TENTH, start=Fraction(0)):
-    return [Shown(start + i * step, step, i) for i in range(count)]
+    return [TimedFrame(start + i * step, step, i) for i in range(count)]
 
 
 def picked(frames):
@@ -66,7 +66,7 @@ def test_cut():
 def test_an_endless_stream_is_bounded_by_its_end():
     def endless():
         for i in range(10**12):
-            yield Shown(i * TENTH, TENTH, i)
+            yield TimedFrame(i * TENTH, TENTH, i)
 
     assert len(list(within(endless(), None, Fraction(1)))) == 10
 

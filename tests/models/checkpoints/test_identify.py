@@ -14,7 +14,7 @@ from torch import nn
 from gradcam_cli.errors import ModelError
 from gradcam_cli.models import names
 from gradcam_cli.models.checkpoints import identify
-from gradcam_cli.models.checkpoints.fit import hollow
+from gradcam_cli.models.checkpoints.fit import on_meta
 from gradcam_cli.models.checkpoints.signatures import SIGNATURES, Signature
 from gradcam_cli.models.load import describe, load_model
 from tests.models.checkpoints.test_read import PICTURE, WRAPPED, Evil, saved
@@ -25,7 +25,7 @@ def state_of(name, num_classes=7):
     """Return names and shapes of a network's checkpoint, without values."""
     architecture = describe(name)
     build = architecture.build
-    return hollow(lambda: build(num_classes=num_classes, **architecture.recipes[0].options)).state_dict()
+    return on_meta(lambda: build(num_classes=num_classes, **architecture.recipes[0].options)).state_dict()
 
 
 @pytest.mark.parametrize("name", names.TORCHVISION)
@@ -53,12 +53,12 @@ def test_in_every_wrapper(kind, tmp_path):
 
 def test_vision_transformers_of_other_sizes_and_training_heads():
     recipe = describe("vit_b_16").recipes[1]
-    large = hollow(lambda: describe("vit_b_16").build(num_classes=3, **recipe.options)).state_dict()
+    large = on_meta(lambda: describe("vit_b_16").build(num_classes=3, **recipe.options)).state_dict()
     assert identify.fitting(large, describe) == ["vit_b_16"]
 
     from torchvision import models
 
-    state = hollow(lambda: models.inception_v3(num_classes=3, init_weights=False)).state_dict()
+    state = on_meta(lambda: models.inception_v3(num_classes=3, init_weights=False)).state_dict()
     assert any(key.startswith("AuxLogits") for key in state)
     assert identify.fitting(state, describe) == ["inception_v3"]
 

@@ -12,7 +12,7 @@ def test_photographs_of_its_classes(shared_data):
     right, paths = 0, sorted((shared_data / "photos" / "cifar_classes").glob("*/*.jpg"))
     assert len(paths) == 33
     for path in paths:
-        answer = session.ask([session.prepare(read_picture(path, path.name).pixels)])[0]
-        right += answer.targets[0].label == path.parent.name
-        assert min(answer.maps[0].values.shape) >= 8
+        result = session.explain_batch([session.prepare(read_picture(path, path.name).pixels)])[0]
+        right += result.targets[0].label == path.parent.name
+        assert min(result.maps[0].values.shape) >= 8
     assert right / len(paths) >= 0.70, f"{right} of {len(paths)}; the model card says 24"

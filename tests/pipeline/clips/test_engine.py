@@ -12,13 +12,13 @@ import cv2
 import numpy as np
 import pytest
 
-from gradcam_cli.cam.targets import Target
+from gradcam_cli.cam.targets import TargetSpec
 from gradcam_cli.errors import InputError, OutputError
 from gradcam_cli.models.preprocess import Prepared
 from gradcam_cli.pipeline.clips import survey as survey_module
 from gradcam_cli.pipeline.clips.engine import explain_clip
 from gradcam_cli.pipeline.clips.survey import survey
-from gradcam_cli.pipeline.concurrency import Crew
+from gradcam_cli.pipeline.concurrency import StageScheduler
 from gradcam_cli.pipeline.session import Session
 from gradcam_cli.pipeline.settings import ClipSettings, ModelSettings
 from gradcam_cli.render.saliency import SaliencyMap
@@ -71,7 +71,7 @@ class Kept:
 
 @pytest.fixture(scope="module")
 def session() -> Session:
-    return Session(ModelSettings(model="tiny", targets=(Target(index=3),)))
+    return Session(ModelSettings(model="tiny", targets=(TargetSpec(index=3),)))
 
 
 @pytest.fixture
@@ -116,9 +116,9 @@ def test_the_scale_is_the_clips(frames, session):
     sink = Kept()
     _, found = run(frames, [sink], session)
     assert found.tracks[0].scale is not None
-    answer = session.ask([session.prepare_frame(frames[10])])[0]
+    result = session.explain_batch([session.prepare_frame(frames[10])])[0]
     geometry = session.prepare_frame(frames[10]).geometry
-    expected = SaliencyMap(answer.maps[0].values, geometry, scale=found.tracks[0].scale).bytes()
+    expected = SaliencyMap(result.maps[0].values, geometry, scale=found.tracks[0].scale).bytes()
     assert np.abs(sink.maps[10].astype(int) - expected).max() <= 1
     own = Kept()
     run(frames, [own], session, normalize_over="frame")
@@ -132,8 +132,8 @@ def test_one_class_for_the_clip_or_one_a_frame(frames):
     _, found = run(frames, [one], top)
     assert {told.index for told in one.told} == {found.tracks[0].target.index}
     _, found = run(frames, [each], top, per_frame_target=True)
-    assert found.aims is None
-    singles = [top.ask([top.prepare_frame(frame)])[0].targets[0].index for frame in frames]
+    assert found.targets is None
+    singles = [top.explain_batch([top.prepare_frame(frame)])[0].targets[0].index for frame in frames]
     assert [told.index for told in each.told] == singles
 
 
@@ -141,17 +141,17 @@ def test_a_survey_asks_again_only_about_frames_of_another_class(photo, monkeypat
     sky = np.full_like(photo, (90, 150, 230))
     frames = [Still(sky if k == 2 else photo, Fraction(k, 25)) for k in range(6)]
     top = Session(ModelSettings(model="tiny"))
-    asked = []
+    explained = []
 
-    def ask(pictures, aims=None):
-        asked.append((len(pictures), aims))
-        return Session.ask(top, pictures, aims)
+    def explain_batch(pictures, targets=None):
+        explained.append((len(pictures), targets))
+        return Session.explain_batch(top, pictures, targets)
 
-    monkeypatch.setattr(top, "ask", ask)
+    monkeypatch.setattr(top, "explain_batch", explain_batch)
     found = survey(looked(frames), top, ClipSettings())
-    assert sum(count for count, aims in asked if aims is None) == 6
-    assert [asked_for for asked_for in asked if asked_for[1] is not None] == [(1, found.aims)]
-    named = Session(ModelSettings(model="tiny", targets=(Target(index=found.tracks[0].target.index),)))
+    assert sum(count for count, targets in explained if targets is None) == 6
+    assert [asked_for for asked_for in explained if asked_for[1] is not None] == [(1, found.targets)]
+    named = Session(ModelSettings(model="tiny", targets=(TargetSpec(index=found.tracks[0].target.index),)))
     assert found.tracks[0].scale == pytest.approx(
         survey(looked(frames), named, ClipSettings()).tracks[0].scale, rel=1e-5
     )
@@ -166,7 +166,9 @@ def test_frames_of_the_survey_that_recur_are_asked_about_once(photo, monkeypatch
     settings = ClipSettings(batch_size=batch_size, per_frame_target=per_frame_target)
     runs, counts = [], []
     monkeypatch.setattr(
-        top, "ask", lambda pictures, aims: counts.append(len(pictures)) or Session.ask(top, pictures, aims)
+        top,
+        "explain_batch",
+        lambda pictures, targets: counts.append(len(pictures)) or Session.explain_batch(top, pictures, targets),
     )
     for recur in (False, True):
         sink = Kept()
@@ -227,7 +229,7 @@ def test_what_is_prepared_before_its_turn_is_bounded(frames, session, monkeypatc
 def test_several_maps_of_a_frame_are_each_what_they_are_alone(frames):
     """For each layer, class and method its own scale, its own smoothing, its own output."""
     layers, methods = ("stage2.1", "stage3.1"), ("gradcam", "layercam")
-    targets = (Target(rank=1), Target(label="dog"))
+    targets = (TargetSpec(rank=1), TargetSpec(label="dog"))
     session = Session(ModelSettings(model="tiny", layers=layers, targets=targets, methods=methods))
     sinks = [Kept() for _ in range(8)]
     settings = ClipSettings(smooth=0.1)
@@ -282,23 +284,23 @@ def test_a_survey_that_is_interrupted_begins_nothing_more(frames, session, monke
     class Stopped(BaseException):
         pass
 
-    asked, wait = [], Crew._wait
+    explained, wait = [], StageScheduler._wait
 
-    def ask(pictures, aims=None):
-        asked.append(len(pictures))
+    def explain_batch(pictures, targets=None):
+        explained.append(len(pictures))
         time.sleep(0.3)
-        return Session.ask(session, pictures, aims)
+        return Session.explain_batch(session, pictures, targets)
 
     def interrupted(crew):
-        monkeypatch.setattr(Crew, "_wait", wait)
+        monkeypatch.setattr(StageScheduler, "_wait", wait)
         time.sleep(0.15)
         raise Stopped
 
-    monkeypatch.setattr(session, "ask", ask)
-    monkeypatch.setattr(Crew, "_wait", interrupted)
+    monkeypatch.setattr(session, "explain_batch", explain_batch)
+    monkeypatch.setattr(StageScheduler, "_wait", interrupted)
     with pytest.raises(Stopped):
         survey(looked(frames[:8]), session, ClipSettings(batch_size=1))
-    assert len(asked) <= session.explainer.concurrency
+    assert len(explained) <= session.explainer.concurrency
 
 
 def test_no_frames(session):

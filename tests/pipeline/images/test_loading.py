@@ -9,7 +9,7 @@ from PIL import Image
 import gradcam_cli
 from gradcam_cli.errors import UsageError
 from gradcam_cli.media.image.read import resized
-from gradcam_cli.pipeline.images.loading import bring, read_for
+from gradcam_cli.pipeline.images.loading import prepare_picture, read_picture_for
 from gradcam_cli.pipeline.session import Session
 from gradcam_cli.pipeline.settings import ModelSettings
 from tests.media.pictures import saved, scene
@@ -31,8 +31,8 @@ def picture() -> np.ndarray:
 @pytest.mark.parametrize(("max_size", "size"), [(None, (751, 1000)), (1000, (751, 1000)), (99, (74, 99)), (3, (2, 3))])
 @pytest.mark.parametrize("form", ["JPEG", "PNG"])
 def test_results_have_the_size_that_is_asked_for(form, max_size, size, session, picture):
-    read = read_for(session, saved(picture, form), "x", None, max_size)
-    shown, prepared = bring(session, read, max_size)
+    read = read_picture_for(session, saved(picture, form), "x", None, max_size)
+    shown, prepared = prepare_picture(session, read, max_size)
     assert shown.size == prepared.geometry.source == size
     assert shown.whole == (751, 1000)
     assert np.abs(shown.pixels - resized(picture, size).astype(int)).mean() < 2
@@ -40,18 +40,22 @@ def test_results_have_the_size_that_is_asked_for(form, max_size, size, session, 
 
 def test_the_network_gets_the_pixels_that_it_needs(session, picture):
     """However small the results are, and nothing that is larger than needed is decoded."""
-    whole = bring(session, read_for(session, saved(picture, "JPEG", quality=95), "x", None, None), None)[1]
-    read = read_for(session, saved(picture, "JPEG", quality=95), "x", None, 16)
+    whole = prepare_picture(
+        session, read_picture_for(session, saved(picture, "JPEG", quality=95), "x", None, None), None
+    )[1]
+    read = read_picture_for(session, saved(picture, "JPEG", quality=95), "x", None, 16)
     assert session.geometry((751, 1000)).resized == (192, 256)
     assert read.size == (376, 500)
-    small = bring(session, read, 16)[1]
+    small = prepare_picture(session, read, 16)[1]
     assert small.geometry.input == whole.geometry.input
     assert float((small.tensor - whole.tensor).abs().mean()) < 0.01
 
 
 def test_other_formats_give_the_network_the_same_at_any_size(session, picture):
     data = saved(picture)
-    whole, small = (bring(session, read_for(session, data, "x", None, most), most)[1] for most in (None, 50))
+    whole, small = (
+        prepare_picture(session, read_picture_for(session, data, "x", None, most), most)[1] for most in (None, 50)
+    )
     assert whole.tensor.equal(small.tensor)
 
 

@@ -17,7 +17,7 @@ from PIL import Image
 from gradcam_cli.cam.explainer import Explainer
 from gradcam_cli.errors import InputError, OutputError
 from gradcam_cli.pipeline.images import run as run_module
-from gradcam_cli.pipeline.images.run import READERS, WINDOW, WRITERS, Run
+from gradcam_cli.pipeline.images.run import READERS, WINDOW, WRITERS, ImageRun
 from gradcam_cli.pipeline.session import Session
 from gradcam_cli.pipeline.settings import ModelSettings, RenderSettings, RunSettings
 from gradcam_cli.plan.make import OutputOptions, make_plan
@@ -48,7 +48,7 @@ def jobs_for(folder: Path, render: RenderSettings):
 
 def outcomes(folder: Path, session: Session, **settings):
     render = RenderSettings(kinds=("overlay",))
-    return Run(jobs_for(folder, render), session, RunSettings(render=render, **settings))
+    return ImageRun(jobs_for(folder, render), session, RunSettings(render=render, **settings))
 
 
 def test_order_is_the_inputs(folder, session):
@@ -59,7 +59,7 @@ def test_order_is_the_inputs(folder, session):
 def test_few_pictures_are_alive_at_once(folder, session, monkeypatch):
     pictures: list[weakref.ref] = []
     most = 0
-    original = run_module.read_for
+    original = run_module.read_picture_for
 
     class Tracked(np.ndarray):
         """An array that can be referred to weakly."""
@@ -75,7 +75,7 @@ def test_few_pictures_are_alive_at_once(folder, session, monkeypatch):
     def alive() -> int:
         return sum(reference() is not None for reference in pictures)
 
-    monkeypatch.setattr(run_module, "read_for", tracked)
+    monkeypatch.setattr(run_module, "read_picture_for", tracked)
     count = 0
     for outcome in outcomes(folder, session, batch_size=2):
         assert outcome.error is None
@@ -92,8 +92,8 @@ def test_those_that_are_being_read_are_held_too(folder, session, monkeypatch):
     """However many could be read before the first batch is explained."""
     nbytes, alive, most = 60 * 90 * 3, 0, 0
     lock = threading.Lock()
-    read, finish, ask = run_module.read_job, run_module.finish_job, session.ask
-    monkeypatch.setattr(run_module, "MOST_BYTES", 6 * nbytes)
+    read, finish, explain_batch = run_module.read_job, run_module.finish_job, session.explain_batch
+    monkeypatch.setattr(run_module, "MAX_BYTES", 6 * nbytes)
 
     def counted(*arguments):
         nonlocal alive, most
@@ -111,11 +111,11 @@ def test_those_that_are_being_read_are_held_too(folder, session, monkeypatch):
 
     def slowly(pictures):
         time.sleep(0.05)
-        return ask(pictures)
+        return explain_batch(pictures)
 
     monkeypatch.setattr(run_module, "read_job", counted)
     monkeypatch.setattr(run_module, "finish_job", finished)
-    monkeypatch.setattr(session, "ask", slowly)
+    monkeypatch.setattr(session, "explain_batch", slowly)
     for path in folder.iterdir():
         Image.new("RGB", (90, 60)).save(path)
     assert sum(1 for _ in outcomes(folder, session, batch_size=8)) == 40
@@ -124,7 +124,7 @@ def test_those_that_are_being_read_are_held_too(folder, session, monkeypatch):
 
 def test_large_pictures_are_held_by_bytes(folder, session, monkeypatch):
     """When one picture fills the budget, the next is read only after it is done: no deadlock, all finished."""
-    monkeypatch.setattr(run_module, "MOST_BYTES", 1)
+    monkeypatch.setattr(run_module, "MAX_BYTES", 1)
     assert sum(1 for _ in outcomes(folder, session, batch_size=8)) == 40
 
 
@@ -137,12 +137,12 @@ def test_a_failure_stays_alone(folder, session, batch_size):
     assert len(list((folder.parent / "out").iterdir())) == 39
 
 
-@pytest.mark.parametrize(("batch_size", "most_bytes"), [(3, run_module.MOST_BYTES), (3, 70_000), (8, 70_000)])
+@pytest.mark.parametrize(("batch_size", "most_bytes"), [(3, run_module.MAX_BYTES), (3, 70_000), (8, 70_000)])
 def test_batches_follow_from_the_inputs_alone(folder, session, monkeypatch, batch_size, most_bytes):
     """Rounding may depend on the company; which thread is done first must not show in the results."""
     (folder / "11.png").write_bytes(b"not a picture")
-    read, ask, finish = run_module.read_job, session.ask, run_module.finish_job
-    monkeypatch.setattr(run_module, "MOST_BYTES", most_bytes)
+    read, explain_batch, finish = run_module.read_job, session.explain_batch, run_module.finish_job
+    monkeypatch.setattr(run_module, "MAX_BYTES", most_bytes)
     monkeypatch.setattr(Explainer, "concurrency", 2)
 
     def made(slow_to_read, slow_to_write):
@@ -156,14 +156,14 @@ def test_batches_follow_from_the_inputs_alone(folder, session, monkeypatch, batc
 
         def noted(pictures):
             made.append([names[id(each)] for each in pictures])
-            return ask(pictures)
+            return explain_batch(pictures)
 
         def finished(item, *rest):
             time.sleep(0.01 * slow_to_write(item.job.name))
             return finish(item, *rest)
 
         monkeypatch.setattr(run_module, "read_job", slowly)
-        monkeypatch.setattr(session, "ask", noted)
+        monkeypatch.setattr(session, "explain_batch", noted)
         monkeypatch.setattr(run_module, "finish_job", finished)
         assert sum(1 for _ in outcomes(folder, session, batch_size=batch_size)) == 40
         return sorted(made)
@@ -176,15 +176,15 @@ def test_batches_follow_from_the_inputs_alone(folder, session, monkeypatch, batc
 
 def test_threads_that_run_the_network_share_a_batch_and_the_cores(folder, session, monkeypatch):
     monkeypatch.setattr(Explainer, "concurrency", 2)
-    together, ask, cores = threading.Barrier(2, timeout=10), session.ask, torch.get_num_threads()
+    together, explain_batch, cores = threading.Barrier(2, timeout=10), session.explain_batch, torch.get_num_threads()
     seen = []
 
     def noted(pictures):
         together.wait()  # for ever, if only one thread asked
         seen.append((len(pictures), torch.get_num_threads()))
-        return ask(pictures)
+        return explain_batch(pictures)
 
-    monkeypatch.setattr(session, "ask", noted)
+    monkeypatch.setattr(session, "explain_batch", noted)
     for path in folder.iterdir():
         Image.new("RGB", (90, 60)).save(path)
     assert sum(1 for _ in outcomes(folder, session, batch_size=8)) == 40
@@ -198,15 +198,15 @@ def test_threads_that_run_the_network_share_a_batch_and_the_cores(folder, sessio
 def test_one_thread_runs_the_network_with_all_cores(folder, session, monkeypatch, method, batch_size):
     """Where there is one batch, where a picture takes many passes, and where batches are small."""
     monkeypatch.setattr(Explainer, "concurrency", 2)
-    asked = session.only(0, method)
+    explained = session.only(0, method)
     cores, seen = torch.get_num_threads(), set()
 
     def noted(pictures):
         seen.add((threading.current_thread(), torch.get_num_threads()))
         return [InputError("not asked", "this is a test")] * len(pictures)
 
-    monkeypatch.setattr(asked, "ask", noted)
-    assert sum(1 for _ in outcomes(folder, asked, batch_size=batch_size)) == 40
+    monkeypatch.setattr(explained, "explain_batch", noted)
+    assert sum(1 for _ in outcomes(folder, explained, batch_size=batch_size)) == 40
     assert seen == {(threading.main_thread(), cores)}
 
 
@@ -221,7 +221,9 @@ def test_bytes_are_the_same_whatever_the_company(folder, session, tmp_path, monk
         options = OutputOptions(tmp_path / out, render.kinds, render.format)
         jobs = make_plan([str(folder)], suffixes=frozenset({".png"}), options=options).jobs
         left = [job for job in jobs if job.input.name not in leave_out]
-        assert not [each.error for each in Run(left, session, RunSettings(batch_size, render=render)) if each.error]
+        assert not [
+            each.error for each in ImageRun(left, session, RunSettings(batch_size, render=render)) if each.error
+        ]
         return {path.name: told(path) for path in (tmp_path / out).iterdir()}
 
     def told(path):
@@ -263,7 +265,7 @@ def test_an_error_in_the_network_ends_the_run(folder, session, monkeypatch):
     def explode(pictures):
         raise RuntimeError("boom")
 
-    monkeypatch.setattr(session, "ask", explode)
+    monkeypatch.setattr(session, "explain_batch", explode)
     with pytest.raises(RuntimeError, match="boom"):
         list(outcomes(folder, session))
     assert not list((folder.parent / "out").iterdir())

@@ -10,7 +10,7 @@ from gradcam_cli.records import Preset
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gradcam_cli.models.architecture import Architecture, Entry
+    from gradcam_cli.models.architecture import Architecture, ModelEntry
 
 WEIGHTS = Path(__file__).with_name("tiny.safetensors")
 """Filters and matrices as float16, the rest as float32, without the counters of batches that training keeps."""
@@ -26,17 +26,19 @@ def architecture(name: str) -> Architecture:
     return Architecture(name, len(CLASSES), TinyNet, default=bundled, recipes=(bundled,))
 
 
-def entries(wanted: Callable[[str], bool]) -> list[Entry]:
+def entries(wanted: Callable[[str], bool]) -> list[ModelEntry]:
     """List the bundled network.
 
     Args:
         wanted: tells of its name whether it is to be listed.
     """
-    from gradcam_cli.models.architecture import Entry
+    from gradcam_cli.models.architecture import ModelEntry
     from gradcam_cli.models.names import TINY
 
     if not wanted(TINY):
         return []
     described = architecture(TINY)
     count = sum(parameter.numel() for parameter in described.build(described.num_classes).parameters())
-    return [Entry(TINY, WEIGHTS.stat().st_size / (1 << 20), count, None, described.default.preset.crop, cached=True)]
+    return [
+        ModelEntry(TINY, WEIGHTS.stat().st_size / (1 << 20), count, None, described.default.preset.crop, cached=True)
+    ]
