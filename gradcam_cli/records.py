@@ -6,7 +6,7 @@ Sizes are ``(height, width)`` in pixels throughout.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -117,6 +117,27 @@ class Prediction:
 
 
 @dataclass(frozen=True, slots=True)
+class Output:
+    """One file that a job writes.
+
+    Attributes:
+        key: how results list it: its kind, with the container behind a dot where a kind has several
+            (``overlay.gif``).
+        kind: of result: ``overlay``.
+        container: the file's suffix without its dot: ``png``, ``gif``.
+        part: the layer, target or method, as file names spell it, that tells it from others of its kind; empty where
+            it is the only one.
+        path: of the file.
+    """
+
+    key: str
+    kind: str
+    container: str
+    part: str
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
 class Job:
     """One input and where its results go, decided before anything is read.
 
@@ -124,13 +145,25 @@ class Job:
         input: path of the picture, or None for standard input.
         name: how messages call it.
         stem: the results' common path without their kind and suffix.
-        outputs: kind of result → path.
+        outputs: the files to write: each kind's for all parts together, the parts in the order of the explanations.
     """
 
     input: Path | None
     name: str
     stem: Path
-    outputs: dict[str, Path] = field(default_factory=dict)
+    outputs: tuple[Output, ...] = ()
+
+    @property
+    def files(self) -> dict[str, Path]:
+        """The files of a job without parts, by their key."""
+        return {output.key: output.path for output in self.outputs}
+
+    def by_part(self) -> list[list[Output]]:
+        """Return the outputs of each part, the parts in their order: one list for each explanation."""
+        parts: dict[str, list[Output]] = {}
+        for output in self.outputs:
+            parts.setdefault(output.part, []).append(output)
+        return list(parts.values())
 
     @property
     def given(self) -> str:

@@ -18,8 +18,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from gradcam_cli.errors import GradcamError
-    from gradcam_cli.pipeline.clips.explanation import ClipExplanation
-    from gradcam_cli.pipeline.explanation import Explanation
+    from gradcam_cli.pipeline.explanation import AnyExplanation
 
 BAR = 24
 """Width of the probabilities' bars, in characters."""
@@ -111,7 +110,7 @@ class Console:
         else:
             print_result(line)
 
-    def table(self, explanations: Sequence[Explanation | ClipExplanation]) -> None:
+    def table(self, explanations: Sequence[AnyExplanation]) -> None:
         """Show one picture's most probable classes and the explained ones, these marked."""
         if self.quiet:
             return
@@ -135,7 +134,7 @@ class Console:
             table.add_row(_text(printable(each.label)), f"{each.probability:.1%}", bar * length, note, style=style)
         console.print(table)
 
-    def lines(self, explanations: Sequence[Explanation | ClipExplanation]) -> None:
+    def lines(self, explanations: Sequence[AnyExplanation]) -> None:
         """Show each explained class in one line, for one picture of many."""
         for target in {explanation.target.index: explanation.target for explanation in explanations}.values():
             self.info(f"{explanations[0].input}: {target.label} {target.probability:.1%}")

@@ -13,17 +13,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from gradcam_cli.cli.console import Console
-    from gradcam_cli.pipeline.clips.explanation import ClipExplanation
-    from gradcam_cli.pipeline.clips.run import ClipOutcome
-    from gradcam_cli.pipeline.explanation import Explanation
+    from gradcam_cli.pipeline.explanation import AnyExplanation
     from gradcam_cli.pipeline.outcome import Outcome
     from gradcam_cli.pipeline.session import Session
     from gradcam_cli.pipeline.settings import ModelSettings
     from gradcam_cli.plan.make import Plan
     from gradcam_cli.records import Job
 
-    AnyOutcome: TypeAlias = Outcome | ClipOutcome
-    Outcomes: TypeAlias = Callable[[Session, Sequence[Job]], Iterable[AnyOutcome]]
+    Outcomes: TypeAlias = Callable[[Session, Sequence[Job]], Iterable[Outcome]]
     """Makes the run over jobs with a loaded network."""
 
 
@@ -76,8 +73,8 @@ class CommandRunner:
     def _explain(self, model: ModelSettings, outcomes: Outcomes, *, bar: bool) -> None:
         hold_memory()
         session = self.load(model)
-        if self._plan.options.parts == model.parts != session.settings.parts:  # what layers are called is known now
-            self._plan = self._plan.with_parts(session.settings.parts)
+        if self._plan.options.parts is None:
+            self._plan = self._plan.with_parts(session.settings.parts or ())
         jobs = self._plan.jobs
         with self._console.progress(len(jobs) if bar else 0, "explaining") as advance:
             for outcome in outcomes(session, jobs):
@@ -95,7 +92,7 @@ class CommandRunner:
         for layer in layers:
             self._console.debug(f"layer {layer.name}: {layer.reason}")
 
-    def _report(self, outcome: AnyOutcome) -> None:
+    def _report(self, outcome: Outcome) -> None:
         if outcome.error is not None:
             self._fail(outcome.job.given, outcome.error)
             return
@@ -115,7 +112,7 @@ class CommandRunner:
         if not self._as_json:
             self._print_paths(dict.fromkeys(path for each in outcome.explanations for path in each.files.values()))
 
-    def _warn_of_blank(self, name: str, explanation: Explanation | ClipExplanation, *, several: bool) -> None:
+    def _warn_of_blank(self, name: str, explanation: AnyExplanation, *, several: bool) -> None:
         if explanation.blank:
             where = f" at {explanation.layer} by {explanation.method}" if several else ""
             self._console.warning(

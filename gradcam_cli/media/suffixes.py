@@ -39,27 +39,3 @@ PICTURE_SUFFIXES: frozenset[str] = frozenset(
     }
 )
 """Lower-case, with the dot. Only a scan uses them: a file that is named by hand is judged by its content."""
-
-VIDEO_SUFFIXES: frozenset[str] = frozenset(
-    {
-        ".mp4",
-        ".m4v",
-        ".mov",
-        ".mkv",
-        ".webm",
-        ".avi",
-        ".mpg",
-        ".mpeg",
-        ".ts",
-        ".mts",
-        ".m2ts",
-        ".3gp",
-        ".ogv",
-        ".flv",
-        ".wmv",
-    }
-)
-"""What a scan takes as a video."""
-
-ANIMATION_SUFFIXES: frozenset[str] = frozenset({".gif", ".webp", ".apng", ".avif"})
-"""What a scan takes as an animation; a still picture among them is an animation of one frame."""

@@ -1,4 +1,4 @@
-"""Explanations, and the kinds of file that are made of them."""
+"""Explanations, and the record that goes into JSON."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import platform
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from gradcam_cli._version import __version__
 from gradcam_cli.cam.predictions import activation_for
@@ -32,6 +32,98 @@ TOP = 5
 """How many classes are told."""
 
 
+class AnyExplanation(Protocol):
+    """Why a network gives an input a class: what explanations of pictures and of clips have in common."""
+
+    @property
+    def input(self) -> str:
+        """The input's path, ``-`` for standard input."""
+
+    @property
+    def session(self) -> Session:
+        """The network and the settings that it was explained with."""
+
+    @property
+    def layer(self) -> str:
+        """The target layer's dotted name."""
+
+    @property
+    def method(self) -> str:
+        """The formula, a key of ``cam.methods.registry.METHODS``."""
+
+    @property
+    def target(self) -> Prediction:
+        """The explained class."""
+
+    @property
+    def predictions(self) -> list[Prediction]:
+        """The five most probable classes."""
+
+    @property
+    def blank(self) -> str | None:
+        """Why the map shows nothing, or None when it shows something."""
+
+    @property
+    def geometry(self) -> Geometry:
+        """What the network sees of the input."""
+
+    @property
+    def files(self) -> dict[str, Path]:
+        """The written files by their key."""
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """Time spent on this input by stage."""
+
+    def record(self) -> dict[str, Any]:
+        """Return the explanation as plain values, ready for JSON."""
+
+
+def build_record(
+    explanation: AnyExplanation, map_record: dict[str, Any], *, one_target: bool = True, **own: object
+) -> dict[str, Any]:
+    """Return an explanation as plain values, ready for JSON.
+
+    Args:
+        explanation: of a picture or a clip.
+        map_record: what ``map`` holds besides whether it is blank, and why.
+        one_target: whether the target is what every map is for.
+        **own: further keys.
+    """
+    network, preset, geometry = explanation.session.network, explanation.session.preset, explanation.geometry
+    return {
+        "input": explanation.input,
+        "model": network.name,
+        "weights": {"source": network.weights.source, "sha256": network.weights.sha256()},
+        "preprocessing": {
+            "fit": geometry.fit,
+            "size": list(geometry.input),
+            "channels": preset.channels,
+            "scale": preset.scale,
+            "mean": list(preset.mean),
+            "std": list(preset.std),
+        },
+        "activation": activation_for(network.num_classes, explanation.session.settings.activation),
+        "layer": explanation.layer,
+        "method": explanation.method,
+        "target": asdict(explanation.target) if one_target else None,
+        "predictions": [asdict(prediction) for prediction in explanation.predictions],
+        "map": {**map_record, "blank": explanation.blank is not None, "reason": explanation.blank},
+        "geometry": {
+            "fit": geometry.fit,
+            "source": list(geometry.source),
+            "resized": list(geometry.resized),
+            "offset": list(geometry.offset),
+            "input": list(geometry.input),
+            "seen": [round(edge, 3) for edge in geometry.seen],
+        },
+        **own,
+        "files": {kind: str(path) for kind, path in explanation.files.items()},
+        "seconds": {stage: round(value, 4) for stage, value in explanation.seconds.items()},
+        "versions": {"gradcam": __version__, **versions(), "python": platform.python_version()},
+    }
+
+
 @dataclass
 class Explanation:
     """Why a network gives a picture a class.
@@ -39,7 +131,7 @@ class Explanation:
     Attributes:
         input: the picture's path, ``-`` for standard input.
         pixels: the picture, uint8 RGB (H, W, 3).
-        session: the network and the settings that it was asked with.
+        session: the network and the settings that it was explained with.
         class_map: at the target layer's size.
         geometry: what the network saw of the picture.
         target: the explained class.
@@ -116,44 +208,8 @@ class Explanation:
 
     def record(self) -> dict[str, Any]:
         """Return the explanation as plain values, ready for JSON."""
-        network, preset = self.session.network, self.session.preset
         low, high = (float(f"{value:.9g}") for value in (self.class_map.low, self.class_map.high))
-        return {
-            "input": self.input,
-            "model": network.name,
-            "weights": {"source": network.weights.source, "sha256": network.weights.sha256()},
-            "preprocessing": {
-                "fit": self.geometry.fit,
-                "size": list(self.geometry.input),
-                "channels": preset.channels,
-                "scale": preset.scale,
-                "mean": list(preset.mean),
-                "std": list(preset.std),
-            },
-            "activation": activation_for(network.num_classes, self.session.settings.activation),
-            "layer": self.layer,
-            "method": self.method,
-            "target": {"index": self.target.index, "label": self.target.label, "probability": self.target.probability},
-            "predictions": [asdict(prediction) for prediction in self.predictions],
-            "map": {
-                "min": low,
-                "max": high,
-                "size": list(self.class_map.values.shape),
-                "blank": self.blank is not None,
-                "reason": self.blank,
-            },
-            "geometry": {
-                "fit": self.geometry.fit,
-                "source": list(self.geometry.source),
-                "resized": list(self.geometry.resized),
-                "offset": list(self.geometry.offset),
-                "input": list(self.geometry.input),
-                "seen": [round(edge, 3) for edge in self.geometry.seen],
-            },
-            "files": {kind: str(path) for kind, path in self.files.items()},
-            "seconds": {stage: round(value, 4) for stage, value in self.seconds.items()},
-            "versions": {"gradcam": __version__, **versions(), "python": platform.python_version()},
-        }
+        return build_record(self, {"min": low, "max": high, "size": list(self.class_map.values.shape)})
 
 
 def as_json(record: dict[str, Any]) -> str:

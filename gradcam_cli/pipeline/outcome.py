@@ -3,56 +3,47 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING
 
 from gradcam_cli.errors import GradcamError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from gradcam_cli.pipeline.explanation import Explanation
+    from gradcam_cli.pipeline.explanation import AnyExplanation
     from gradcam_cli.records import Job
 
 
 @dataclass(slots=True)
 class Outcome:
-    """What became of one input: its explanations, one for each layer and target, or an error."""
+    """What became of one input: its explanations, one for each layer, target and method, or an error.
+
+    Attributes:
+        job: the input and its outputs.
+        explanations: in the order of the job's parts; empty after an error.
+        error: why there is no result, or None.
+        notes: what a user should know, one line each.
+    """
 
     job: Job
-    explanations: list[Explanation] = field(default_factory=list)
+    explanations: Sequence[AnyExplanation] = field(default_factory=list)
     error: GradcamError | None = None
     notes: tuple[str, ...] = ()
 
 
-AnyOutcome = TypeVar("AnyOutcome", bound="_MayFail")
-
-
-class _MayFail(Protocol):
-    @property
-    def error(self) -> GradcamError | None:
-        """Why there is no result."""
-
-
-def one_by_one(
-    jobs: Iterable[Job],
-    explain: Callable[[Job], AnyOutcome],
-    failed: Callable[[Job, GradcamError], AnyOutcome],
-    *,
-    fail_fast: bool,
-) -> Iterator[AnyOutcome]:
+def one_by_one(jobs: Iterable[Job], explain: Callable[[Job], Outcome], *, fail_fast: bool) -> Iterator[Outcome]:
     """Yield one outcome an input, in order; after the first error none with ``fail_fast``.
 
     Args:
         jobs: the inputs.
-        explain: does the work; what it raises becomes what ``failed`` makes of it.
-        failed: the outcome of an input that could not be explained.
+        explain: does the work; an error that it raises becomes the input's outcome.
         fail_fast: whether the first input that fails ends the run.
     """
     for job in jobs:
         try:
             outcome = explain(job)
         except GradcamError as error:
-            outcome = failed(job, error)
+            outcome = Outcome(job, error=error)
         yield outcome
         if outcome.error is not None and fail_fast:
             return

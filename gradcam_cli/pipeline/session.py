@@ -6,7 +6,7 @@ import copy
 import sys
 import time
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -28,22 +28,12 @@ if TYPE_CHECKING:
 
     from gradcam_cli.cam.maps import ClassMap
     from gradcam_cli.cam.targets import Logits, Target
+    from gradcam_cli.pipeline.frame import Frame
     from gradcam_cli.pipeline.settings import ModelSettings
     from gradcam_cli.records import Geometry, Prediction, Preset, Size
 
 USUAL_PICTURE = (480, 640)
 """Size of the picture that stands for all of them when a network is tried out before the first is read."""
-
-
-class Resizable(Protocol):
-    """A frame that can give itself as uint8 RGB of another size."""
-
-    @property
-    def size(self) -> Size:
-        """(height, width)."""
-
-    def rgb(self, size: Size | None = None) -> npt.NDArray[np.uint8]:
-        """Return uint8 RGB (h, w, 3), resized with antialiasing when ``size`` is given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +148,7 @@ class Session:
         """Return where the network's input lies in a picture of ``size``."""
         return plan_geometry(size, self.preset, self.fit)
 
-    def prepare_frame(self, frame: Resizable) -> Prepared:
+    def prepare_frame(self, frame: Frame) -> Prepared:
         """Bring a frame of a clip to the network's input; the clip's decoder resizes it, which is cheaper."""
         geometry = self.geometry(frame.size)
         return Prepared(to_tensor(frame.rgb(geometry.resized), geometry, self.preset), geometry)

@@ -23,12 +23,6 @@ PictureFormat = Literal["png", "jpg", "webp"]
 
 FORMATS: tuple[PictureFormat, ...] = ("png", "jpg", "webp")
 
-KINDS = ("grayscale", "heatmap", "overlay", "map", "original", "json")
-"""Kinds of result; ``pipeline.explanation`` makes them."""
-
-MOVING_KINDS = ("grayscale", "heatmap", "overlay")
-"""Kinds of result of a clip; ``pipeline.clips.outputs`` makes them."""
-
 Sweep = Literal["channels", "layers", "classes", "methods"]
 
 SWEEPS: tuple[Sweep, ...] = ("channels", "layers", "classes", "methods")
@@ -121,17 +115,18 @@ class ModelSettings:
             )
 
     @property
-    def parts(self) -> tuple[str, ...]:
+    def parts(self) -> tuple[str, ...] | None:
         """What tells one picture's results apart in their names; empty when there is one result only.
 
-        What ``all`` layers are called is known when the network is: until then they are one part.
+        None as long as the names of ``all`` layers are not known, before the network is.
         """
-        several = self.fusion is None and (len(self.layers) > 1 or self.layers[0] == ALL_LAYERS)
-        layers = self.layers if several else ("",)
+        if self.fusion is None and self.layers[0] == ALL_LAYERS:
+            return None
+        layers = self.layers if self.fusion is None and len(self.layers) > 1 else ("",)
         targets = [target.name for target in self.targets] if len(self.targets) > 1 else [""]
         methods = self.methods if len(self.methods) > 1 else ("",)
         parts = tuple("_".join(filter(None, each)) for each in product(layers, targets, methods))
-        return parts if len(parts) > 1 or several else ()
+        return parts if len(parts) > 1 else ()
 
     def counts(self, models: int = 1) -> dict[Axis, int]:
         """Return how many there are of what a comparison can vary; ``all`` layers count as two until they are known."""
@@ -144,7 +139,7 @@ class RenderSettings:
     """How a map is shown.
 
     Attributes:
-        kinds: of result, of ``KINDS``.
+        kinds: of result, keys of ``pipeline.artifacts.registry.ARTIFACTS``.
         format: of the results that are pictures.
         colormap: one of ``render.colormap.COLORMAPS``.
         alpha: the heatmap's weight in the overlay, in [0, 1].

@@ -100,17 +100,26 @@ def _planned(search: Search, options: OutputOptions) -> Plan:
     jobs = build_jobs(((item.path, item.folder) for item in search.found.values()), options)
     if not options.kinds:
         return Plan(jobs, 0, search, options)
+    if options.parts is None:
+        jobs = [replace(job, outputs=()) for job in jobs]
     _check_clashes(jobs, options)
     for folder in {job.stem.parent for job in jobs}:
         remove_abandoned(folder)
-    jobs, skipped = _check_existing(jobs, search, options)
+    skipped = 0
+    if options.parts is not None:
+        jobs, skipped = _check_existing(jobs, search, options)
     if jobs:
         _prepare(jobs, options.directory)
     return Plan(jobs, skipped, search, options)
 
 
+def _paths(job: Job) -> list[Path]:
+    """Return the files of a job or, as long as their names are not known, the stem that they share."""
+    return [output.path for output in job.outputs] or [job.stem]
+
+
 def _check_clashes(jobs: Iterable[Job], options: OutputOptions) -> None:
-    shared = clashes((str(path), job) for job in jobs for path in job.outputs.values())
+    shared = clashes((str(path), job) for job in jobs for path in _paths(job))
     if shared:
         hint = "tell them apart with --name-from path" if options.name_from == "stem" else _RENAME
         raise UsageError(f"the results would have the same name: {some(shared)}", hint)
@@ -125,7 +134,7 @@ def _check_existing(jobs: list[Job], search: Search, options: OutputOptions) -> 
     existing: list[Path] = []
     for job in jobs:
         before = len(existing)
-        for path in job.outputs.values():
+        for path in (output.path for output in job.outputs):
             try:
                 status = os.lstat(path)
             except FileNotFoundError:

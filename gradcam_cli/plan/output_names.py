@@ -11,15 +11,15 @@ import hashlib
 import os
 import re
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from gradcam_cli.records import Job
+from gradcam_cli.records import Job, Output
 from gradcam_cli.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 MAX_NAME_BYTES = 235
 """Of a result's name. File systems take 255; the rest is for the unfinished file's ``.<name>.<pid>.part``."""
@@ -29,7 +29,6 @@ MAX_PART_BYTES = 40
 
 _STDIN_STEM = "stdin"
 
-_DATA_SUFFIXES = {"map": "npy", "json": "json"}
 _LINE_BREAKING = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _DIGITS = re.compile(r"([0-9]+)")
 
@@ -42,7 +41,10 @@ class OutputOptions:
         directory: where they go; folders below it mirror those of an input directory.
         kinds: of result, in the order in which they are reported.
         format: suffix, without its dot, of the results that are pictures.
-        parts: labels, layers or methods of which each gets its own results.
+        containers: suffix, without its dot, of the kinds that are no pictures.
+        parts: layers, targets or methods of which each gets its own results; None where their names are not known
+            before the network is: then inputs and directories are checked, and the files when `Plan.with_parts` names
+            them.
         policy: for results that exist: replace them, skip inputs that have them all, or refuse to start.
         name_from: the input's own name, or its whole path, which no other input shares.
     """
@@ -50,7 +52,8 @@ class OutputOptions:
     directory: Path
     kinds: tuple[str, ...]
     format: str = "png"
-    parts: tuple[str, ...] = ()
+    containers: Mapping[str, str] = field(default_factory=dict)
+    parts: tuple[str, ...] | None = ()
     policy: Literal["replace", "skip", "refuse"] = "replace"
     name_from: Literal["stem", "path"] = "stem"
 
@@ -72,23 +75,37 @@ def clean(name: str) -> str:
     return _LINE_BREAKING.sub("_", name)
 
 
-def endings(kinds: Iterable[str], picture_format: str, parts: Iterable[str] = ()) -> dict[str, str]:
-    """Return what follows the stem for each result: ``overlay`` → ``_overlay.png``.
+class Ending(NamedTuple):
+    """What follows the stem in the name of one result; see `records.Output`."""
+
+    key: str
+    kind: str
+    container: str
+    part: str
+
+    def __str__(self) -> str:
+        """Return the text: ``_overlay_golden-retriever.png``."""
+        part = f"_{self.part}" if self.part else ""
+        return f"_{self.kind}{part}.{self.container}"
+
+
+def endings(
+    keys: Iterable[str], picture_format: str, parts: Iterable[str] = (), containers: Mapping[str, str] | None = None
+) -> list[Ending]:
+    """Return what follows the stem for each result.
 
     Args:
-        kinds: names of the kinds of result; one with a suffix of its own has it behind a dot (``overlay.gif``).
+        keys: kinds of result; one with a container of its own has it behind a dot (``overlay.gif``).
         picture_format: suffix, without its dot, of all kinds that are pictures.
-        parts: labels, layers or methods to tell apart; each kind then appears once for each of them, under the
-            key ``<kind>_<part>``.
+        parts: layers, targets or methods to tell apart; each kind then appears once for each of them.
+        containers: suffix, without its dot, of the kinds that are no pictures.
     """
     names = _distinct_parts(parts) or [""]
-    found = {}
-    for kind in kinds:
-        plain, _, suffix = kind.partition(".")
-        suffix = suffix or _DATA_SUFFIXES.get(kind, picture_format)
-        for name in names:
-            part = f"_{name}" if name else ""
-            found[kind + part] = f"_{plain}{part}.{suffix}"
+    found = []
+    for key in keys:
+        kind, _, container = key.partition(".")
+        container = container or (containers or {}).get(kind, picture_format)
+        found += [Ending(key, kind, container, name) for name in names]
     return found
 
 
@@ -159,8 +176,8 @@ def _digest(source: str) -> str:
 
 def build_jobs(found: Iterable[tuple[str | None, str]], options: OutputOptions) -> list[Job]:
     """Return one job for each input, given as (path, or None for standard input; folder that its results mirror)."""
-    ends = endings(options.kinds, options.format, options.parts)
-    room = MAX_NAME_BYTES - max((len(os.fsencode(end)) for end in ends.values()), default=0)
+    ends = [(end, str(end)) for end in endings(options.kinds, options.format, options.parts or (), options.containers)]
+    room = MAX_NAME_BYTES - max((len(os.fsencode(text)) for _, text in ends), default=0)
     current = os.path.realpath(os.curdir) if options.name_from == "path" else ""
     jobs = []
     for path, folder in found:
@@ -176,7 +193,7 @@ def build_jobs(found: Iterable[tuple[str | None, str]], options: OutputOptions) 
                 input=None if path is None else Path(path),
                 name="standard input" if path is None else printable(path),
                 stem=Path(base),
-                outputs={key: Path(base + end) for key, end in ends.items()},
+                outputs=tuple(Output(*end, Path(base + text)) for end, text in ends),
             )
         )
     return jobs

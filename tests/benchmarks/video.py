@@ -35,13 +35,14 @@ import torch
 from gradcam_cli.cam.explainer import Explainer
 from gradcam_cli.cli.tuning import hold_memory
 from gradcam_cli.media.video.read import VideoReader
+from gradcam_cli.pipeline.clips.outputs import open_output
 from gradcam_cli.pipeline.clips.run import ClipRun
-from gradcam_cli.pipeline.clips.sources import open_clip
+from gradcam_cli.pipeline.clips.sources.registry import open_source
 from gradcam_cli.pipeline.clips.survey import survey
 from gradcam_cli.pipeline.concurrency import sharing_cores
 from gradcam_cli.pipeline.session import Session
 from gradcam_cli.pipeline.settings import ClipSettings, ModelSettings
-from gradcam_cli.records import Job
+from gradcam_cli.records import Job, Output
 from gradcam_cli.render.saliency import SaliencyMap
 from tests.benchmarks.photographs import elsewhere, save_checkpoint
 
@@ -50,7 +51,7 @@ if TYPE_CHECKING:
     from multiprocessing.synchronize import Barrier
 
     from gradcam_cli.media.video.planes import VideoFrame
-    from gradcam_cli.pipeline.clips.engine import Sink
+    from gradcam_cli.pipeline.clips.outputs import Sink
     from gradcam_cli.pipeline.clips.survey import Survey
 
 CORES = len(os.sched_getaffinity(0))
@@ -71,7 +72,8 @@ def cpu(label: str, spent: Counter[str]) -> Iterator[None]:
 
 def job_for(path: Path, kinds: Sequence[str], stem: Path) -> Job:
     """Return a job that writes these results, named after ``stem``."""
-    return Job(path, path.name, stem, {kind: stem.with_name(f"{stem.name}_{kind}.mp4") for kind in kinds})
+    outputs = (Output(kind, kind, "mp4", "", stem.with_name(f"{stem.name}_{kind}.mp4")) for kind in kinds)
+    return Job(path, path.name, stem, tuple(outputs))
 
 
 def stages(
@@ -82,16 +84,17 @@ def stages(
     count = 0
     outputs = {kind: ExitStack() for kind in kinds}
     job = job_for(path, kinds, scratch / "alone")
+    named = {output.key: output for output in job.outputs}
     with ExitStack() as stack:
         with cpu("decode", spent):
-            clip = stack.enter_context(open_clip(job, settings))
+            clip = stack.enter_context(open_source(job, settings))
             sampled = [each for each in clip.samples() if each[1]]  # those in between are left to their own stages
         with cpu("survey", spent):
             found = survey(sampled, session, settings, recur=clip.samples_recur)
         sinks = {}
         for kind, output in outputs.items():
             with cpu(kind, spent):
-                sinks[kind] = clip.sink(kind, job.outputs[kind], found.tracks[0], output)
+                sinks[kind] = open_output(named[kind], clip.info, settings, output, blank=False)
         decoded = clip.frames()
         while True:
             with cpu("decode", spent):

@@ -51,12 +51,12 @@ def touch(*names):
 
 
 def plan(*inputs, from_file=None, recursive=False, out="out", **options):
-    options = OutputOptions(Path(out), **{"kinds": ("overlay",), **options})
+    options = OutputOptions(Path(out), **{"kinds": ("overlay",), "containers": {"map": "npy"}, **options})
     return make_plan(inputs, from_file=from_file, recursive=recursive, suffixes=SUFFIXES, options=options)
 
 
 def outputs(result):
-    return [path.as_posix() for job in result.jobs for path in job.outputs.values()]
+    return [output.path.as_posix() for job in result.jobs for output in job.outputs]
 
 
 def names(result):
@@ -79,7 +79,7 @@ def test_a_file_becomes_a_job_with_all_its_outputs():
     touch("cat.jpg")
     (job,) = plan("cat.jpg", kinds=("grayscale", "map"), format="webp").jobs
     assert (job.input, job.name, job.stem) == (Path("cat.jpg"), "cat.jpg", Path("out/cat"))
-    assert job.outputs == {"grayscale": Path("out/cat_grayscale.webp"), "map": Path("out/cat_map.npy")}
+    assert job.files == {"grayscale": Path("out/cat_grayscale.webp"), "map": Path("out/cat_map.npy")}
 
 
 def test_parts_give_each_kind_one_output_apiece():
@@ -297,7 +297,7 @@ def test_every_name_is_found_by_name_folder_and_list(kind):
         assert job.input is not None
         assert job.input.exists()
         assert job.name.isprintable() or "\u202e" not in job.name
-        (output,) = job.outputs.values()
+        (output,) = job.files.values()
         assert "\n" not in output.name
         assert len(os.fsencode(output.name)) <= 235
         output.touch()

@@ -114,20 +114,27 @@ def test_fold_ignores_case_and_composition():
 
 
 def test_endings_follow_kind_and_format():
-    assert endings(("overlay", "map", "json"), "webp") == {
+    found = endings(("overlay", "map", "json", "overlay.gif"), "webp", containers={"map": "npy", "json": "json"})
+    assert {each.key: str(each) for each in found} == {
         "overlay": "_overlay.webp",
         "map": "_map.npy",
         "json": "_json.json",
+        "overlay.gif": "_overlay.gif",
     }
 
 
 def test_parts_become_file_names_and_stay_distinct():
     parts = ("golden retriever", "layer4.2", "a/b\n", "crane", "Crane", "//", "é" * 90)
-    names = [key.removeprefix("overlay_") for key in endings(("overlay",), "png", parts)]
+    names = [each.part for each in endings(("overlay",), "png", parts)]
     assert names[:5] == ["golden-retriever", "layer4.2", "a-b", "crane", "Crane-2"]
     assert re.fullmatch("[0-9a-f]{8}", names[5])
     assert len(names[6].encode()) <= MAX_PART_BYTES
-    assert list(endings(("a", "b"), "png", ("x", "y"))) == ["a_x", "a_y", "b_x", "b_y"]
+    assert [str(each) for each in endings(("a", "b"), "png", ("x", "y"))] == [
+        "_a_x.png",
+        "_a_y.png",
+        "_b_x.png",
+        "_b_y.png",
+    ]
 
 
 def test_clean_keeps_everything_that_fits_one_line():

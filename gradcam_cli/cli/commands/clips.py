@@ -27,14 +27,14 @@ from gradcam_cli.cli.options.shared import (
 from gradcam_cli.cli.options.types import Checked, Function, SectionCommand, count, option, option_group
 from gradcam_cli.cli.runner import CommandRunner
 from gradcam_cli.errors import UsageError
-from gradcam_cli.media.suffixes import ANIMATION_SUFFIXES, PICTURE_SUFFIXES, VIDEO_SUFFIXES
+from gradcam_cli.media.suffixes import PICTURE_SUFFIXES
+from gradcam_cli.pipeline.clips.sources.registry import suffixes_for
 from gradcam_cli.pipeline.settings import ClipSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from gradcam_cli.pipeline.clips.engine import Tally
-    from gradcam_cli.pipeline.clips.run import ClipOutcome
     from gradcam_cli.pipeline.outcome import Outcome
     from gradcam_cli.pipeline.session import Session
     from gradcam_cli.pipeline.settings import ModelSettings
@@ -106,7 +106,7 @@ def video(inputs: tuple[str, ...], **options: Any) -> int:  # noqa: ANN401
     )
     if settings.start is not None and settings.end is not None and settings.start >= settings.end:
         raise UsageError("--start is not before --end", "give a start that is smaller than the end")
-    return _run_clips(inputs, options, settings, kinds=kinds, suffixes=VIDEO_SUFFIXES, picture_format="mp4")
+    return _run_clips(inputs, options, settings, kinds=kinds, suffixes=suffixes_for("video"), picture_format="mp4")
 
 
 @click.command(short_help="Explain animations, or animate a still picture.", cls=SectionCommand, epilog=GIF_EXAMPLES)
@@ -132,7 +132,7 @@ def gif(inputs: tuple[str, ...], **options: Any) -> int:  # noqa: ANN401
     if sweep is None:
         settings = _settings(options, gif_fps=options["gif_fps"], gif_width=options["gif_width"])
         return _run_clips(
-            inputs, options, settings, kinds=options["save"], suffixes=ANIMATION_SUFFIXES, picture_format="gif"
+            inputs, options, settings, kinds=options["save"], suffixes=suffixes_for("gif"), picture_format="gif"
         )
     settings = _settings(options, gif_width=options["gif_width"] or GIF_WIDTH)
     count = options["count"] or (64 if sweep == "channels" else 5)
@@ -154,7 +154,7 @@ def gif(inputs: tuple[str, ...], **options: Any) -> int:  # noqa: ANN401
 
 def _one_map(options: Mapping[str, Any]) -> ModelSettings:
     model = model_settings(options)
-    if model.parts:
+    if model.parts != ():
         raise UsageError("a sweep is made of one class at one layer by one method", "run it once for each")
     return model
 
@@ -190,7 +190,7 @@ def _run_clips(
     plan = plan_for(inputs, options, model, kinds=kinds, suffixes=suffixes, picture_format=picture_format)
     console = Console(quiet=options["quiet"], verbose=options["verbose"])
 
-    def outcomes(session: Session, jobs: Sequence[Job]) -> Iterable[ClipOutcome]:
+    def outcomes(session: Session, jobs: Sequence[Job]) -> Iterable[Outcome]:
         from gradcam_cli.pipeline.clips.run import ClipRun
 
         with _clip_progress(console) as progress:

@@ -8,6 +8,7 @@ import click
 
 from gradcam_cli.cam.methods.registry import methods_named
 from gradcam_cli.cli.options.network import flat
+from gradcam_cli.pipeline.artifacts.registry import SUFFIXES
 from gradcam_cli.pipeline.settings import ALL_LAYERS, ModelSettings, RenderSettings
 from gradcam_cli.plan.make import OutputOptions, Plan, make_plan
 
@@ -86,6 +87,7 @@ def plan_for(
         directory=options["output_dir"],
         kinds=kinds,
         format=picture_format,
+        containers=SUFFIXES,
         parts=model.parts if parts is None else parts,
         policy="skip" if options["skip_existing"] else "refuse" if options["no_overwrite"] else "replace",
         name_from=options["name_from"],

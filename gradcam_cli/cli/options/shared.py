@@ -23,7 +23,8 @@ from gradcam_cli.cli.options.types import (
     option_group,
     rate,
 )
-from gradcam_cli.pipeline.settings import AXES, FORMATS, KINDS, MOVING_KINDS, SWEEPS
+from gradcam_cli.pipeline.artifacts.registry import CLIP_KINDS, KINDS
+from gradcam_cli.pipeline.settings import AXES, FORMATS, SWEEPS
 from gradcam_cli.records import CODECS, FIGURE_FORMATS, NORMALIZATIONS, PICTURE_QUALITY, VIDEO_QUALITY
 from gradcam_cli.render.colormap import check_colormap
 
@@ -77,8 +78,8 @@ image_options = option_group(
 moving_options = option_group(
     "Outputs",
     option(
-        "--save", type=Several(MOVING_KINDS), default="grayscale,heatmap,overlay", show_default=True,
-        help=f"What to write: {', '.join(MOVING_KINDS)}.",
+        "--save", type=Several(CLIP_KINDS), default="grayscale,heatmap,overlay", show_default=True,
+        help=f"What to write: {', '.join(CLIP_KINDS)}.",
     ),
     option("--caption", is_flag=True, help="Write class and probability into the overlay."),
     option("--side-by-side", is_flag=True, help="Put the source beside the overlay."),

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import av
 
+from gradcam_cli.media.timing import Clock
 from gradcam_cli.media.video.open import audio_stream, opened
-from gradcam_cli.media.video.timing import Clock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import av
 
 from gradcam_cli.errors import InputError
+from gradcam_cli.media import timing
 from gradcam_cli.media.limits import FRAME_PIXELS, check_frames
 from gradcam_cli.media.video import info as video_info
 from gradcam_cli.media.video import planes as video_planes
-from gradcam_cli.media.video import timing
 from gradcam_cli.media.video.audio import AudioSource
 from gradcam_cli.media.video.decode import Decoder
 from gradcam_cli.media.video.info import VideoInfo
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-    from gradcam_cli.media.video.timing import TimedFrame
+    from gradcam_cli.media.timing import TimedFrame
 
 __all__ = ["VideoInfo", "VideoReader"]
 

@@ -7,11 +7,10 @@ run the network on a batch, decode and preprocess. Queues are bounded, so memory
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from gradcam_cli.errors import InputError
 from gradcam_cli.models.preprocess import Prepared
-from gradcam_cli.pipeline.clips.survey import Frame
 from gradcam_cli.pipeline.clips.temporal import Smoothing
 from gradcam_cli.pipeline.concurrency import Stage, StageScheduler, batches, sharing_cores
 from gradcam_cli.render.saliency import SaliencyMap
@@ -22,7 +21,9 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from gradcam_cli.pipeline.clips.outputs import Sink
     from gradcam_cli.pipeline.clips.survey import Survey
+    from gradcam_cli.pipeline.frame import Frame
     from gradcam_cli.pipeline.session import Explained, Session
     from gradcam_cli.pipeline.settings import ClipSettings
     from gradcam_cli.records import Prediction
@@ -35,26 +36,6 @@ if TYPE_CHECKING:
     """A frame, and what the network says."""
     Noted = tuple[Any, list[tuple[Values, Prediction]]]
     """A frame, and for each track its steady map and the class that this is for."""
-
-AnyFrame = TypeVar("AnyFrame", bound=Frame)
-
-Taken = TypeVar("Taken", contravariant=True)
-
-
-class Sink(Protocol[Taken]):
-    """An output for one type of frame."""
-
-    def draw(self, frame: Taken, grayscale: Pixels, prediction: Prediction) -> object:
-        """Return a frame with its map, uint8 (H, W), for the class that is told, ready to be encoded.
-
-        Several threads may draw frames at once, in any order.
-        """
-
-    def write(self, drawn: Any) -> None:  # noqa: ANN401
-        """Encode what was drawn; frames come in order."""
-
-    def finish(self) -> None:
-        """Encode what is held back: no frame follows."""
 
 
 @dataclass(slots=True)
@@ -73,8 +54,8 @@ class Tally:
 
 
 def explain_clip(
-    frames: Iterable[AnyFrame],
-    sinks: Sequence[Sequence[Sink[AnyFrame]]],
+    frames: Iterable[Frame],
+    sinks: Sequence[Sequence[Sink]],
     session: Session,
     settings: ClipSettings,
     found: Survey,
@@ -139,12 +120,12 @@ def explain_clip(
     return tally
 
 
-def _finish(sink: Sink[Any]) -> tuple[()]:
+def _finish(sink: Sink) -> tuple[()]:
     sink.finish()
     return ()
 
 
-def _writing(sink: Sink[Any], room: int) -> Stage:
+def _writing(sink: Sink, room: int) -> Stage:
     def write(drawn: object) -> tuple[()]:
         sink.write(drawn)
         return ()

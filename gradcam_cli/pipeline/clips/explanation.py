@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from gradcam_cli._version import __version__
-from gradcam_cli.models.load import versions
-from gradcam_cli.pipeline.explanation import TOP
+from gradcam_cli.pipeline.explanation import TOP, build_record
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -15,12 +13,24 @@ if TYPE_CHECKING:
     from gradcam_cli.pipeline.clips.engine import Tally
     from gradcam_cli.pipeline.clips.survey import Survey, Track
     from gradcam_cli.pipeline.session import Session
-    from gradcam_cli.records import Prediction, Size
+    from gradcam_cli.records import Geometry, Prediction, Size
 
 
-@dataclass(slots=True)
+@dataclass
 class ClipExplanation:
-    """What was found out about a clip for one layer, class and method, and what was written."""
+    """Why a network gives a clip a class, for one layer, class and method.
+
+    Attributes:
+        input: the clip's path.
+        session: the network and the settings that it was explained with.
+        survey: what frames spread over the clip show of it.
+        position: of the track.
+        tally: what was done.
+        size: (height, width) of the frames.
+        total: seconds that the clip took.
+        skipped: damaged packets that were passed over.
+        files: kind of result → where it was written.
+    """
 
     input: str
     session: Session
@@ -28,7 +38,7 @@ class ClipExplanation:
     position: int
     tally: Tally
     size: Size
-    seconds: float
+    total: float
     skipped: int
     files: dict[str, Path] = field(default_factory=dict)
 
@@ -62,30 +72,27 @@ class ClipExplanation:
         """Why nothing is to be seen in the whole clip, or None."""
         return self.track.blank
 
+    @property
+    def geometry(self) -> Geometry:
+        """What the network sees of every frame."""
+        return self.session.geometry(self.size)
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """Time spent on this clip."""
+        return {"total": self.total}
+
     def record(self) -> dict[str, Any]:
         """Return the explanation as plain values, ready for JSON."""
-        network, track = self.session.network, self.track
-        return {
-            "input": self.input,
-            "model": network.name,
-            "weights": {"source": network.weights.source, "sha256": network.weights.sha256()},
-            "layer": self.layer,
-            "method": self.method,
-            "target": None if self.survey.targets is None else asdict(track.target),
-            "predictions": [asdict(prediction) for prediction in self.predictions],
-            "map": {
-                "scale": None if track.scale is None else [float(f"{value:.9g}") for value in track.scale],
-                "blank": self.blank is not None,
-                "blank_frames": self.tally.blank[self.position],
-                "reason": self.blank,
-            },
-            "clip": {
-                "size": list(self.size),
-                "frames": self.tally.frames,
-                "seconds": round(self.tally.shown, 6),
-                "skipped": self.skipped,
-            },
-            "files": {kind: str(path) for kind, path in self.files.items()},
-            "seconds": {"total": round(self.seconds, 4)},
-            "versions": {"gradcam": __version__, **versions()},
+        scale = self.track.scale
+        maps = {
+            "scale": None if scale is None else [float(f"{value:.9g}") for value in scale],
+            "blank_frames": self.tally.blank[self.position],
         }
+        clip = {
+            "size": list(self.size),
+            "frames": self.tally.frames,
+            "seconds": round(self.tally.shown, 6),
+            "skipped": self.skipped,
+        }
+        return build_record(self, maps, one_target=self.survey.targets is not None, clip=clip)

@@ -1,66 +1,116 @@
-"""The outputs of a clip: what becomes of a frame and its map, by kind of result and by container."""
+"""The outputs of a clip: files that take a frame and its map, by container. An artifact draws what they encode."""
 
 from __future__ import annotations
 
-import functools
 import math
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
+from gradcam_cli.media.gif.write import MAX_LOOPS, GifWriter
 from gradcam_cli.media.image.read import resized
-from gradcam_cli.pipeline.drawing import drawn, format_prediction
-from gradcam_cli.render.colormap import colormap
-from gradcam_cli.render.planes import (
-    beside,
-    colour_tables,
-    grayscale_planes,
-    heatmap_planes,
-    over_bottom,
-    overlay_planes,
-    to_planes,
-)
-from gradcam_cli.render.text.caption import caption_strip
+from gradcam_cli.media.video.write import VideoWriter
+from gradcam_cli.pipeline.artifacts.registry import ARTIFACTS
 
 if TYPE_CHECKING:
+    from contextlib import ExitStack
     from fractions import Fraction
 
     import numpy.typing as npt
 
-    from gradcam_cli.media.gif.write import GifWriter
-    from gradcam_cli.media.video.planes import VideoFrame
-    from gradcam_cli.media.video.write import VideoWriter
-    from gradcam_cli.pipeline.clips.survey import Frame
+    from gradcam_cli.pipeline.artifacts.base import ClipArtifact
+    from gradcam_cli.pipeline.clips.sources.base import ClipInfo
+    from gradcam_cli.pipeline.frame import Frame
     from gradcam_cli.pipeline.settings import ClipSettings
-    from gradcam_cli.records import Prediction, Size
+    from gradcam_cli.records import Output, Prediction, Size
     from gradcam_cli.render.planes import Planes
 
     Pixels = npt.NDArray[np.uint8]
 
 
+class Sink(Protocol):
+    """An open output."""
+
+    notes: tuple[str, ...]
+    """What a user should know of the file."""
+
+    def draw(self, frame: Frame, grayscale: Pixels, prediction: Prediction) -> object:
+        """Return a frame with its map, uint8 (H, W), for the class that is explained, ready to be encoded.
+
+        Several threads may draw frames at once, in any order.
+        """
+
+    def write(self, drawn: Any) -> None:  # noqa: ANN401
+        """Encode what was drawn; frames come in order."""
+
+    def finish(self) -> None:
+        """Encode what is held back: no frame follows."""
+
+
+def open_output(output: Output, info: ClipInfo, settings: ClipSettings, stack: ExitStack, *, blank: bool) -> Sink:
+    """Open a file for one kind of result, to be closed by ``stack``.
+
+    Args:
+        output: what it is and where it goes.
+        info: of the source.
+        settings: how it looks.
+        stack: closes the file; it appears whole then, or not at all.
+        blank: whether nothing is to be seen in the whole clip.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    artifact = ARTIFACTS[output.kind].for_clips(settings, blank=blank)
+    if output.container == "gif":
+        size = settings.gif_size(info.size)
+        gif = GifWriter(
+            output.path,
+            artifact.size(size),
+            loop=None if info.loop is None else min(info.loop, MAX_LOOPS),  # other formats count further
+            palette=artifact.palette,
+            keep_partial=settings.keep_partial,
+        )
+        return GifSink(stack.enter_context(gif), artifact, size, settings)
+    video = VideoWriter(
+        output.path,
+        artifact.size(_even(info.size)),
+        tick=info.tick,
+        rate=info.rate,
+        codec=settings.codec,
+        quality=settings.render.quality,
+        audio=info.audio if settings.audio else None,
+        keep_partial=settings.keep_partial,
+    )
+    return VideoSink(stack.enter_context(video), artifact, info.size)
+
+
+def _even(size: Size) -> Size:
+    return size[0] + size[0] % 2, size[1] + size[1] % 2
+
+
 class VideoSink:
-    """Writes one kind of result as a video, blending on the frames' own planes.
+    """Writes one kind of result as a video.
 
     Args:
         writer: open.
-        kind: ``grayscale``, ``heatmap`` or ``overlay``.
-        settings: how it looks.
-        blank: whether nothing is to be seen in the whole clip; the overlay is then the source.
+        artifact: draws the frames.
+        size: (height, width) of the frames.
     """
 
-    def __init__(self, writer: VideoWriter, kind: str, settings: ClipSettings, *, blank: bool) -> None:
+    def __init__(self, writer: VideoWriter, artifact: ClipArtifact, size: Size) -> None:
         self._writer = writer
-        self._kind = kind
-        self._settings = settings
-        self._alpha = 0.0 if blank else settings.render.alpha
-        self._colours = colour_tables(colormap(settings.render.colormap))
+        self._artifact = artifact
+        self._even = _even(size)
+        self.notes = writer.notes
+        if self._even != size:
+            self.notes = (f"padded from {size[1]}×{size[0]} to even sides by repeating the edge", *writer.notes)
 
-    def draw(self, frame: VideoFrame, grayscale: Pixels, prediction: Prediction) -> tuple[Planes, Fraction, Fraction]:
+    def draw(self, frame: Frame, grayscale: Pixels, prediction: Prediction) -> tuple[Planes, Fraction, Fraction]:
         """Return the planes of a frame with its map, uint8 (H, W), its time and its duration."""
-        height, width = frame.planes[0].shape
+        height, width = self._even
         if grayscale.shape != (height, width):
             grayscale = np.pad(grayscale, [(0, height - len(grayscale)), (0, width - grayscale.shape[1])], "edge")
-        return self._drawn(frame.planes, grayscale, prediction), frame.time, frame.duration
+        return self._artifact.planes(frame, grayscale, prediction), frame.time, frame.duration
 
     def write(self, drawn: tuple[Planes, Fraction, Fraction]) -> None:
         """Encode what was drawn."""
@@ -69,24 +119,6 @@ class VideoSink:
     def finish(self) -> None:
         """Encode what is held back."""
         self._writer.flush()
-
-    def _drawn(self, planes: Planes, grayscale: Pixels, prediction: Prediction) -> Planes:
-        if self._kind == "grayscale":
-            return grayscale_planes(grayscale)
-        if self._kind == "heatmap":
-            return heatmap_planes(grayscale, self._colours)
-        render = self._settings.render
-        shown = overlay_planes(planes, grayscale, self._colours, alpha=self._alpha, by_intensity=render.by_intensity)
-        if self._settings.side_by_side:
-            shown = beside(planes, shown)
-        if self._settings.caption:
-            shown = over_bottom(shown, _strip_planes(shown[0].shape[1], format_prediction(prediction)))
-        return shown
-
-
-@functools.lru_cache(maxsize=256)
-def _strip_planes(width: int, text: str) -> Planes:
-    return to_planes(caption_strip(width, text))
 
 
 class _GifFrame(NamedTuple):
@@ -98,23 +130,21 @@ class _GifFrame(NamedTuple):
 
 
 class GifSink:
-    """Writes one kind of result as a GIF: maps with the colormap as their palette, exact; overlays quantised.
+    """Writes one kind of result as a GIF: exactly where the artifact has a palette, otherwise quantised.
 
     Args:
-        writer: open, for frames of ``size``, its palette the colormap's or grey levels.
-        kind: ``grayscale``, ``heatmap`` or ``overlay``.
+        writer: open, with the artifact's palette.
+        artifact: draws the frames.
         size: (height, width) of the frames in the GIF, before one stands beside the other.
-        settings: how it looks.
-        blank: whether nothing is to be seen in the whole clip.
+        settings: how many frames a second.
     """
 
-    def __init__(self, writer: GifWriter, kind: str, size: Size, settings: ClipSettings, *, blank: bool) -> None:
+    def __init__(self, writer: GifWriter, artifact: ClipArtifact, size: Size, settings: ClipSettings) -> None:
         self._writer = writer
-        self._kind = kind
+        self._artifact = artifact
         self._size = size
-        self._settings = settings
-        self._blank = blank
         self._step = 1 / settings.gif_fps if settings.gif_fps else None
+        self.notes: tuple[str, ...] = ()
 
     def draw(self, frame: Frame, grayscale: Pixels, prediction: Prediction) -> _GifFrame:
         """Return a frame with its map, uint8 (H, W), or without it where ``gif_fps`` leaves it out.
@@ -125,11 +155,7 @@ class GifSink:
         time = frame.time if self._step is None else self._step * math.ceil(frame.time / self._step)
         if time >= end:
             return _GifFrame(None, time, end)
-        grayscale = resized(grayscale, self._size)
-        if self._kind in ("grayscale", "heatmap"):
-            return _GifFrame(grayscale, time, end)
-        text = format_prediction(prediction) if self._settings.caption else None
-        return _GifFrame(drawn(frame.rgb(self._size), grayscale, text, self._settings, blank=self._blank), time, end)
+        return _GifFrame(self._artifact.rgb(frame, self._size, resized(grayscale, self._size), prediction), time, end)
 
     def write(self, drawn: _GifFrame) -> None:
         """Encode what was drawn."""

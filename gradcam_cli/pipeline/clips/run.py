@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import time
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from gradcam_cli.pipeline.clips.engine import explain_clip
 from gradcam_cli.pipeline.clips.explanation import ClipExplanation
-from gradcam_cli.pipeline.clips.sources import open_clip
+from gradcam_cli.pipeline.clips.outputs import open_output
+from gradcam_cli.pipeline.clips.sources.registry import open_source
 from gradcam_cli.pipeline.clips.survey import survey
-from gradcam_cli.pipeline.outcome import one_by_one
+from gradcam_cli.pipeline.outcome import Outcome, one_by_one
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from gradcam_cli.errors import GradcamError
     from gradcam_cli.pipeline.clips.engine import Tally
     from gradcam_cli.pipeline.session import Session
     from gradcam_cli.pipeline.settings import ClipSettings
@@ -24,16 +23,6 @@ if TYPE_CHECKING:
 
     Advance = Callable[[Job, Tally, int | None], None]
     """Told of the job, what is done of it, and how many frames there will be, where that is known."""
-
-
-@dataclass(slots=True)
-class ClipOutcome:
-    """What became of one clip: its explanation, or an error."""
-
-    job: Job
-    explanations: list[ClipExplanation] = field(default_factory=list)
-    error: GradcamError | None = None
-    notes: tuple[str, ...] = ()
 
 
 class ClipRun:
@@ -52,37 +41,34 @@ class ClipRun:
         self._settings = settings
         self._advance = advance
 
-    def __iter__(self) -> Iterator[ClipOutcome]:
+    def __iter__(self) -> Iterator[Outcome]:
         """Yield one outcome an input, in order; after the first error none with ``fail_fast``."""
-        return one_by_one(
-            self._jobs,
-            self._explain,
-            lambda job, error: ClipOutcome(job, error=error),
-            fail_fast=self._settings.fail_fast,
-        )
+        return one_by_one(self._jobs, self._explain, fail_fast=self._settings.fail_fast)
 
-    def _explain(self, job: Job) -> ClipOutcome:
-        with open_clip(job, self._settings) as clip:
+    def _explain(self, job: Job) -> Outcome:
+        with open_source(job, self._settings) as source:
             started = time.perf_counter()
-            found = survey(clip.samples(), self._session, self._settings, recur=clip.samples_recur)
-            tracks = found.tracks
+            found = survey(source.samples(), self._session, self._settings, recur=source.samples_recur)
+            outputs = job.by_part()
             with ExitStack() as stack:
-                # A kind's results for all tracks stand together in the plan.
-                outputs = [list(job.outputs.items())[position :: len(tracks)] for position in range(len(tracks))]
                 sinks = [
-                    [clip.sink(key.partition("_")[0], path, track, stack) for key, path in mine]
-                    for track, mine in zip(tracks, outputs, strict=True)
+                    [
+                        open_output(output, source.info, self._settings, stack, blank=track.blank is not None)
+                        for output in mine
+                    ]
+                    for track, mine in zip(found.tracks, outputs, strict=True)
                 ]
                 tally = explain_clip(
-                    clip.frames(), sinks, self._session, self._settings, found,
-                    lambda tally: self._advance(job, tally, clip.count),
+                    source.frames(), sinks, self._session, self._settings, found,
+                    lambda tally: self._advance(job, tally, source.info.frames),
                 )  # fmt: skip
             seconds = time.perf_counter() - started
             explanations = [
                 ClipExplanation(
-                    job.given, self._session, found, position, tally, clip.size, seconds, clip.skipped,
-                    {key.partition("_")[0]: path for key, path in mine},
+                    job.given, self._session, found, position, tally, source.info.size, seconds, source.skipped,
+                    {output.key: output.path for output in mine},
                 )
                 for position, mine in enumerate(outputs)
             ]  # fmt: skip
-            return ClipOutcome(job, explanations, notes=tuple(clip.notes))
+            of_outputs = (note for each in sinks for sink in each for note in sink.notes)
+            return Outcome(job, explanations, notes=tuple(dict.fromkeys([*source.notes, *of_outputs])))

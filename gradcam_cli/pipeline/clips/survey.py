@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from gradcam_cli.errors import InputError
+from gradcam_cli.pipeline.clips.sources.base import SAMPLES
 from gradcam_cli.pipeline.clips.temporal import common_scale, mean_predictions
 from gradcam_cli.pipeline.concurrency import Stage, StageScheduler, batches, sharing_cores
-from gradcam_cli.pipeline.session import Resizable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -18,27 +18,13 @@ if TYPE_CHECKING:
     from gradcam_cli.cam.predictions import Ranking
     from gradcam_cli.cam.targets import Target
     from gradcam_cli.models.preprocess import Prepared
+    from gradcam_cli.pipeline.frame import Frame
     from gradcam_cli.pipeline.session import Explained, Session
     from gradcam_cli.pipeline.settings import ClipSettings
     from gradcam_cli.records import Prediction
 
-SAMPLES = 12
-"""Frames, spread over a clip, that its class and its scale are taken from."""
-
 READY_BYTES = 64 << 20
 """Of frames that are prepared before their turn."""
-
-
-class Frame(Resizable, Protocol):
-    """One frame of a source, a video's or an animation's."""
-
-    @property
-    def time(self) -> Fraction:
-        """Seconds since the first frame."""
-
-    @property
-    def duration(self) -> Fraction:
-        """Seconds it is shown."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from gradcam_cli.errors import InputError
 from gradcam_cli.media.atomic import write_all
 from gradcam_cli.media.image.encode import encode_figure
 from gradcam_cli.media.image.read import read_picture
-from gradcam_cli.pipeline.drawing import format_prediction
+from gradcam_cli.pipeline.artifacts.overlay import format_prediction
 from gradcam_cli.pipeline.explanation import TOP, Explanation
 from gradcam_cli.pipeline.outcome import Outcome, one_by_one
 from gradcam_cli.pipeline.settings import AXES, axes_for
@@ -70,9 +70,7 @@ class CompareRun:
 
     def __iter__(self) -> Iterator[Outcome]:
         """Yield one outcome an input, in order; after the first error none with ``fail_fast``."""
-        return one_by_one(
-            self._jobs, self._compare, lambda job, error: Outcome(job, error=error), fail_fast=self._settings.fail_fast
-        )
+        return one_by_one(self._jobs, self._compare, fail_fast=self._settings.fail_fast)
 
     def _compare(self, job: Job) -> Outcome:
         if job.input is None:
@@ -85,10 +83,11 @@ class CompareRun:
         width = round(self._settings.width / MM_PER_INCH * DPI)
         pixels = figure.drawn(picture, rows, cells, width, self._settings)
         figures = {
-            path: encode_figure(pixels, "pdf" if path.suffix == ".pdf" else "png", DPI) for path in job.outputs.values()
+            output.path: encode_figure(pixels, "pdf" if output.container == "pdf" else "png", DPI)
+            for output in job.outputs
         }
         write_all(figures)
-        explanations = [replace(cell, files=dict(job.outputs)) for row in cells for cell in row]
+        explanations = [replace(cell, files=job.files) for row in cells for cell in row]
         return Outcome(job, explanations, notes=picture.notes)
 
     @property

@@ -20,15 +20,16 @@ from typing import TYPE_CHECKING, Any
 from gradcam_cli.errors import GradcamError, InputError
 from gradcam_cli.files import read_at_most
 from gradcam_cli.media.atomic import write_all
+from gradcam_cli.pipeline.artifacts.registry import ARTIFACTS
 from gradcam_cli.pipeline.concurrency import InlineExecutor, sharing_cores
 from gradcam_cli.pipeline.explanation import TOP, Explanation
-from gradcam_cli.pipeline.images.artifacts import MAKERS
 from gradcam_cli.pipeline.images.batching import Batches
 from gradcam_cli.pipeline.images.loading import prepare_picture, read_picture_for
 from gradcam_cli.pipeline.outcome import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
     from gradcam_cli.models.preprocess import Prepared
     from gradcam_cli.pipeline.session import Explained, Session
@@ -94,9 +95,8 @@ def finish_job(item: _Item, result: Explained, session: Session, settings: Rende
     started = time.perf_counter()
     item.seconds["explain"] = result.seconds
     explanations = []
-    paths = list(item.job.outputs.values())
-    files = {}
-    for position, (class_map, target) in enumerate(zip(result.maps, result.targets, strict=True)):
+    files: dict[Path, bytes] = {}
+    for outputs, class_map, target in zip(item.job.by_part(), result.maps, result.targets, strict=True):
         explanation = Explanation(
             input=item.job.given,
             pixels=item.picture.pixels,
@@ -108,11 +108,8 @@ def finish_job(item: _Item, result: Explained, session: Session, settings: Rende
             settings=settings,
             seconds=item.seconds,
         )
-        # A kind's results for all layers and targets stand together in the plan.
-        mine = paths[position :: len(result.maps)]
-        explanation.files = dict(zip(settings.kinds, mine, strict=True))
-        for kind, path in explanation.files.items():
-            files[path] = MAKERS[kind](explanation)
+        explanation.files = {output.key: output.path for output in outputs}
+        files |= {output.path: ARTIFACTS[output.kind].encode(explanation) for output in outputs}
         explanations.append(explanation)
     write_all(files)
     item.seconds["render"] = time.perf_counter() - started

@@ -16,7 +16,7 @@ from gradcam_cli.errors import InputError
 from gradcam_cli.media.gif.write import GifWriter
 from gradcam_cli.media.image.read import read_picture, resized
 from gradcam_cli.models.preprocess import collate
-from gradcam_cli.pipeline.drawing import drawn, shown_size
+from gradcam_cli.pipeline.artifacts.overlay import Overlay
 from gradcam_cli.pipeline.explanation import TOP, Explanation
 from gradcam_cli.pipeline.outcome import Outcome, one_by_one
 from gradcam_cli.render.saliency import SaliencyMap
@@ -67,9 +67,7 @@ class SweepRun:
 
     def __iter__(self) -> Iterator[Outcome]:
         """Yield one outcome an input, in order; after the first error none with ``fail_fast``."""
-        return one_by_one(
-            self._jobs, self._explain, lambda job, error: Outcome(job, error=error), fail_fast=self._settings.fail_fast
-        )
+        return one_by_one(self._jobs, self._explain, fail_fast=self._settings.fail_fast)
 
     def _explain(self, job: Job) -> Outcome:
         if job.input is None:
@@ -81,26 +79,29 @@ class SweepRun:
         shown = list(self._maps(prepared, result))
         if not shown:
             raise InputError(f"{job.name}: nothing speaks for {result.targets[0].label}", "try another --target")
-        path = next(iter(job.outputs.values()))
+        (output,) = job.outputs
         size = self._settings.gif_size(picture.size)
         pixels = resized(picture.pixels, size)
         seconds = SECONDS[self._sweep]
         with GifWriter(
-            path, shown_size(size, "overlay", self._settings), keep_partial=self._settings.keep_partial
+            output.path, self._overlay(blank=False).size(size), keep_partial=self._settings.keep_partial
         ) as writer:
             for position, each in enumerate(shown):
                 writer.write(self._drawn(pixels, each, prepared), position * seconds, seconds)
         explanation = Explanation(
             job.given, picture.pixels, self._session, result.maps[0], prepared.geometry, result.targets[0],
             result.predictions[:TOP], self._settings.render, {"total": time.perf_counter() - started},
-            dict(job.outputs),
+            job.files,
         )  # fmt: skip
         return Outcome(job, [explanation], notes=picture.notes)
 
     def _drawn(self, pixels: Pixels, each: _SweepFrame, prepared: Prepared) -> Pixels:
         geometry = prepared.geometry.for_source((pixels.shape[0], pixels.shape[1]))
         grayscale = SaliencyMap(each.values, geometry, self._settings.render.normalize).bytes()
-        return drawn(pixels, grayscale, each.text, self._settings, blank=not each.values.any())
+        return self._overlay(blank=not each.values.any()).captioned(pixels, grayscale, each.text)
+
+    def _overlay(self, *, blank: bool) -> Overlay:
+        return Overlay(self._settings, blank=blank)
 
     def _maps(self, prepared: Prepared, result: Explained) -> Iterator[_SweepFrame]:
         session, explained_class, target = self._session, result.targets[0], result.maps[0].target

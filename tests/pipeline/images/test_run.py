@@ -16,6 +16,7 @@ from PIL import Image
 
 from gradcam_cli.cam.explainer import Explainer
 from gradcam_cli.errors import InputError, OutputError
+from gradcam_cli.pipeline.artifacts.registry import SUFFIXES
 from gradcam_cli.pipeline.images import run as run_module
 from gradcam_cli.pipeline.images.run import READERS, WINDOW, WRITERS, ImageRun
 from gradcam_cli.pipeline.session import Session
@@ -42,7 +43,7 @@ def folder(tmp_path, photo) -> Path:
 
 
 def jobs_for(folder: Path, render: RenderSettings):
-    options = OutputOptions(folder.parent / "out", render.kinds, render.format)
+    options = OutputOptions(folder.parent / "out", render.kinds, render.format, SUFFIXES)
     return make_plan([str(folder)], suffixes=frozenset({".png"}), options=options).jobs
 
 
@@ -218,7 +219,7 @@ def test_bytes_are_the_same_whatever_the_company(folder, session, tmp_path, monk
 
     def written(out, batch_size, leave_out=()):
         render = RenderSettings(kinds=kinds)
-        options = OutputOptions(tmp_path / out, render.kinds, render.format)
+        options = OutputOptions(tmp_path / out, render.kinds, render.format, SUFFIXES)
         jobs = make_plan([str(folder)], suffixes=frozenset({".png"}), options=options).jobs
         left = [job for job in jobs if job.input.name not in leave_out]
         assert not [

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from gradcam_cli.media.video.timing import TimedFrame, at_rate, every, shown, within
+from gradcam_cli.media.timing import TimedFrame, at_rate, every, shown, within
 
 TENTH = Fraction(1, 10)
 

@@ -1,0 +1,1 @@
+"""Artifacts: the kinds of result, a file for each family and a line in ``registry.ARTIFACTS``."""

@@ -1,0 +1,67 @@
+"""The table of artifacts: which kinds of result there are, known without numpy, OpenCV or torch.
+
+To add one, write a function ``Explanation → bytes`` in a file of this folder, for clips a `ClipArtifact` beside it, and
+one line here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, cast
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gradcam_cli.pipeline.artifacts.base import ClipArtifact
+    from gradcam_cli.pipeline.explanation import Explanation
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """A kind of result.
+
+    Attributes:
+        still: ``module:function`` of this folder: a picture's explanation → the bytes of its file.
+        clip: ``module:class`` of this folder: draws a clip's frames, a `ClipArtifact`; empty where clips have no such
+            result.
+        suffix: of its file without the dot, where that is no picture.
+    """
+
+    still: str
+    clip: str = ""
+    suffix: str = ""
+
+    def encode(self, explanation: Explanation) -> bytes:
+        """Return the content of the file for a picture's explanation.
+
+        Raises:
+            OutputError: it cannot be encoded.
+        """
+        return cast("Callable[[Explanation], bytes]", _imported(self.still))(explanation)
+
+    @property
+    def for_clips(self) -> type[ClipArtifact]:
+        """What draws the frames of a clip."""
+        return cast("type[ClipArtifact]", _imported(self.clip))
+
+
+def _imported(location: str) -> Any:  # noqa: ANN401
+    module, name = location.split(":")
+    return getattr(import_module(f"{__package__}.{module}"), name)
+
+
+ARTIFACTS: dict[str, Artifact] = {
+    "grayscale": Artifact("grayscale:still", "grayscale:Grayscale"),
+    "heatmap": Artifact("heatmap:still", "heatmap:Heatmap"),
+    "overlay": Artifact("overlay:still", "overlay:Overlay"),
+    "map": Artifact("data:saliency", suffix="npy"),
+    "original": Artifact("data:original"),
+    "json": Artifact("data:record", suffix="json"),
+}
+"""Name, as ``--save`` has it → artifact, in the order in which they are listed."""
+
+KINDS = tuple(ARTIFACTS)
+CLIP_KINDS = tuple(name for name, artifact in ARTIFACTS.items() if artifact.clip)
+SUFFIXES = {name: artifact.suffix for name, artifact in ARTIFACTS.items() if artifact.suffix}
+"""Suffix of each kind that is no picture."""

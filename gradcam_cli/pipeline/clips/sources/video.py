@@ -1,0 +1,73 @@
+"""Video files as sources of clips."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from gradcam_cli.media.video.read import VideoReader
+from gradcam_cli.pipeline.clips.sources.base import SAMPLES, ClipInfo
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from gradcam_cli.media.video.planes import VideoFrame
+    from gradcam_cli.pipeline.settings import ClipSettings
+
+
+class VideoSource:
+    """A video file.
+
+    Args:
+        path: of the file.
+        name: how error messages call it.
+        settings: which frames are wanted, and how large.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+
+    def __init__(self, path: Path, name: str, settings: ClipSettings) -> None:
+        self._reader = VideoReader(
+            path,
+            start=settings.start,
+            end=settings.end,
+            stride=settings.stride,
+            fps=settings.fps,
+            max_size=settings.max_size,
+            name=name,
+            max_pixels=settings.max_pixels,
+            max_frames=settings.max_frames,
+        )
+        self.notes = self._reader.info.notes
+
+    def __enter__(self) -> VideoSource:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._reader.close()
+
+    @cached_property
+    def info(self) -> ClipInfo:
+        """What is known before the frames are read."""
+        info = self._reader.info
+        return ClipInfo(info.size, info.frames, info.tick, info.rate, audio=self._reader.audio)
+
+    @property
+    def skipped(self) -> int:
+        """Damaged packets passed over up to now."""
+        return self._reader.skipped
+
+    @property
+    def samples_recur(self) -> bool:
+        """Whether the clip is short enough to be held: then its samples are the frames themselves."""
+        return self._reader.is_held
+
+    def samples(self) -> Iterator[tuple[VideoFrame, bool]]:
+        """Yield frames spread along the clip, with True; with False those that are read on the way."""
+        return self._reader.sample(SAMPLES)
+
+    def frames(self) -> Iterator[VideoFrame]:
+        """Yield every frame that is wanted."""
+        return iter(self._reader)

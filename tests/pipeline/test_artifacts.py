@@ -1,0 +1,65 @@
+"""What every kind of result does: one suite for all that are registered."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from gradcam_cli.media.video.planes import even
+from gradcam_cli.pipeline.artifacts.registry import ARTIFACTS, CLIP_KINDS, KINDS
+from gradcam_cli.pipeline.clips.sources.animation import _Frame
+from gradcam_cli.pipeline.explanation import Explanation
+from gradcam_cli.pipeline.session import Session
+from gradcam_cli.pipeline.settings import ClipSettings, ModelSettings, RenderSettings
+from gradcam_cli.records import Prediction
+from gradcam_cli.render.planes import to_planes
+
+CAT = Prediction(3, "cat", 0.5)
+
+
+@pytest.fixture(scope="module")
+def session():
+    return Session(ModelSettings(model="tiny"))
+
+
+@pytest.fixture
+def pixels():
+    return np.random.default_rng(0).integers(0, 256, (33, 47, 3), np.uint8)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("picture_format", ["png", "jpg", "webp"])
+def test_a_pictures_file(kind, picture_format, session, pixels):
+    prepared = session.prepare(pixels)
+    result = session.explain_one(prepared)
+    explanation = Explanation(
+        "x.png", pixels, session, result.maps[0], prepared.geometry, result.targets[0], result.predictions[:5],
+        RenderSettings(format=picture_format),
+    )  # fmt: skip
+    artifact = ARTIFACTS[kind]
+    content = artifact.encode(explanation)
+    magic = {"png": b"\x89PNG", "jpg": b"\xff\xd8\xff", "webp": b"RIFF", "npy": b"\x93NUMPY", "json": b"{"}
+    assert content.startswith(magic[artifact.suffix or picture_format])
+    assert artifact.encode(explanation) == content, "the same each time"
+
+
+@pytest.mark.parametrize("kind", CLIP_KINDS)
+@pytest.mark.parametrize("chosen", [{}, {"side_by_side": True, "caption": True}])
+@pytest.mark.parametrize("blank", [False, True])
+def test_a_clips_frame(kind, chosen, blank, pixels):
+    drawer = ARTIFACTS[kind].for_clips(ClipSettings(**chosen), blank=blank)
+    frame = _Frame(pixels, Fraction(0), Fraction(1))
+    grayscale = np.tile(np.linspace(0, 255, 47).astype(np.uint8), (33, 1))
+    drawn = drawer.rgb(frame, frame.size, grayscale, CAT)
+    assert drawn.dtype == np.uint8
+    assert drawn.shape == (drawer.size(frame.size) if drawer.palette is not None else (*drawer.size(frame.size), 3))
+    colours = drawn if drawer.palette is None else drawer.palette[drawn]
+    padded = np.pad(grayscale, [(0, 1), (0, 1)], "edge")
+    planes = drawer.planes(frame, padded, CAT)
+    height, width = drawer.size(even(frame.size))
+    assert [plane.shape for plane in planes] == [(height, width), (height // 2, width // 2), (height // 2, width // 2)]
+    if not chosen:  # videos show what GIFs do
+        expected = to_planes(np.pad(colours, [(0, 1), (0, 1), (0, 0)], "edge"))
+        assert np.abs(planes[0].astype(int) - expected[0]).mean() < 2
