@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
-from gradcam_cli.cam.targets import parse_target
+from gradcam_cli.cam.methods.registry import check_method
+from gradcam_cli.cam.targets import TargetSpec, parse_target
 from gradcam_cli.errors import InputError, UsageError
 from gradcam_cli.pipeline.explanation import TOP, Explanation
 from gradcam_cli.pipeline.images.loading import prepare_picture, read_picture_for
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from gradcam_cli.models.load import Network
+    from gradcam_cli.models.network import Network
     from gradcam_cli.records import Activation, Fit, Normalization
 
 
@@ -59,8 +60,8 @@ def explain(
         weights: checkpoint file for ``model``, unless that is loaded already; so with ``labels`` and ``device``.
         labels: labels file for ``model``.
         layer: dotted name of the target layer, or ``auto``.
-        target: ``top``, a class index or a label.
-        method: name of the method, as ``gradcam methods`` lists them.
+        target: ``top``, a class index, a label, ``A vs B`` or ``not:A``.
+        method: name of the method, as ``gradcam methods`` lists them, with its parameters if need be.
         fit: ``whole``, ``crop``, ``stretch`` or ``pad``.
         input_size: side in pixels that overrides the network's preset.
         mean: subtracted from values of 0…1, one number or one a channel; default: the preset's.
@@ -96,8 +97,8 @@ def explain(
         weights=None if weights is None else Path(weights),
         labels=None if labels is None else Path(labels),
         layers=(layer,),
-        targets=tuple(parse_target(str(target))[:1]),
-        methods=(method,),
+        targets=(_one(str(target)),),
+        methods=(check_method(method),),
         fit=fit,
         input_size=input_size,
         mean=_numbers(mean),
@@ -134,6 +135,13 @@ def _session(settings: ModelSettings, network: Network) -> Session:
     same = copy.copy(cast("Session", session))
     same.settings = replace(settings, layers=same.settings.layers)
     return same
+
+
+def _one(target: str) -> TargetSpec:
+    specs = parse_target(target)
+    if len(specs) > 1:
+        raise UsageError(f"{target!r} is {len(specs)} classes", "explain one at a time")
+    return specs[0]
 
 
 def _numbers(given: float | Sequence[float] | None) -> tuple[float, ...] | None:

@@ -16,7 +16,10 @@ from torch import nn
 
 torch.set_num_threads(1)  # small networks gain nothing from more, and tests may run beside other work
 
-SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
+ROOT = Path(__file__).resolve().parents[1]
+"""The checkout."""
+SAMPLES = ROOT / "sample_images"
+SHARED = ROOT.parent / "shared" / "data"
 CORPUS = SHARED / "corpus"
 
 
@@ -102,6 +105,12 @@ def small_net() -> SmallNet:
 def batch() -> torch.Tensor:
     """Three normalised pictures of 24×40."""
     return torch.randn(3, 3, 24, 40, generator=torch.Generator().manual_seed(3))
+
+
+@pytest.fixture
+def cat() -> Path:
+    """Return the path of the bundled picture of a cat."""
+    return SAMPLES / "cat.jpg"
 
 
 @pytest.fixture

@@ -20,9 +20,10 @@ from gradcam_cli.cam.fuse import fuse
 from gradcam_cli.cam.layers.select import TargetLayer, every_layer, find_layer, layer_named
 from gradcam_cli.cam.layers.trace import trace_network
 from gradcam_cli.cam.maps import ClassMap, Raw, raw_maps
-from gradcam_cli.cam.methods.registry import METHODS
+from gradcam_cli.cam.methods.registry import method_named, methods_of
 from gradcam_cli.cam.targets import Target
-from gradcam_cli.errors import ModelError
+from gradcam_cli.errors import ModelError, UsageError
+from gradcam_cli.records import FUSIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
     from gradcam_cli.cam.augmentation import Augmentation
     from gradcam_cli.cam.layers.trace import Trace
+    from gradcam_cli.cam.methods.method import Method
+    from gradcam_cli.cam.methods.registry import MethodLike
     from gradcam_cli.cam.targets import Logits
     from gradcam_cli.records import Activation, Fusion
 
@@ -84,7 +87,8 @@ class Explainer:
         network: any module that maps (N, C, H, W) to class scores: a tensor, tuple, dict or object with ``.logits``.
         layer: dotted name, a module of the network, ``auto`` for the last layer with a grid, ``all`` for every layer
             with one, or several of them.
-        method: a key of ``cam.methods.registry.METHODS``, or several of them.
+        method: name of a method, with its parameters if need be (``smoothgrad:n=32``), a function of a `LayerContext`
+            that returns maps (N, h, w), or several of either.
         fusion: how the layers' maps become one, ``mean``, ``max`` or ``product``; None leaves each its own.
         input_size: (H, W) that the network is watched on, for ``auto`` and for ``optimize``.
         channels: C.
@@ -101,6 +105,7 @@ class Explainer:
     Raises:
         CannotRunError: the network does not run on ``input_size``.
         ModelError: there is no such layer, ``auto`` finds none, or a method does not suit the network.
+        UsageError: there is no such method, parameter or fusion.
 
     >>> import torch, torchvision
     >>> explainer = Explainer(torchvision.models.resnet18().eval())
@@ -113,7 +118,7 @@ class Explainer:
         network: nn.Module,
         layer: str | nn.Module | Sequence[str | nn.Module] = "auto",
         *,
-        method: str | Sequence[str] = "gradcam",
+        method: MethodLike | Sequence[MethodLike] = "gradcam",
         fusion: Fusion | None = None,
         input_size: tuple[int, int] = (224, 224),
         channels: int = 3,
@@ -126,6 +131,8 @@ class Explainer:
     ) -> None:
         wanted = [layer] if isinstance(layer, (str, torch.nn.Module)) else list(layer)
         self.network = network
+        if fusion is not None and fusion not in FUSIONS:
+            raise UsageError(f"there is no fusion {fusion!r}", f"choose one of {', '.join(FUSIONS)}")
         self.fusion = fusion
         self.tokens = tokens
         self.channels = channels
@@ -133,20 +140,20 @@ class Explainer:
         self.budget = budget or Budget()
         self.augmentation = augmentation
         self.eigen_smooth = eigen_smooth
-        self.methods = [method] if isinstance(method, str) else list(method)
+        self.methods = methods_of(method)
         # The copy is watched, not the network, so that a module it does not run as its own is never folded.
         template = _replica_or_none(network) if optimize else None
         trace = None
         found = {"auto", "all"} & {each for each in wanted if isinstance(each, str)}
-        if template is not None or found or any(METHODS[name].needs for name in self.methods):
+        if template is not None or found or any(each.needs for each in self.methods):
             trace = trace_network(template or network, input_size, channels, tokens)
         self.layers: list[TargetLayer] = []
         for each in wanted:
             self.layers += self._resolve(each, trace, template)
         if trace is not None:
             for target in self.layers:
-                for name in self.methods:
-                    METHODS[name].check(trace, target.name)
+                for each_method in self.methods:
+                    each_method.check(trace, target.name)
         self._replicas, self._optimized_for_cpu = None, False
         if template is not None and trace is not None:
             fold(template, trace.normalised, keep=[target.name for target in self.layers])
@@ -177,17 +184,17 @@ class Explainer:
     @property
     def takes_many_passes(self) -> bool:
         """Whether a method runs the network, or a part of it, for each feature map."""
-        return any(METHODS[name].slow or METHODS[name].reruns for name in self.methods)
+        return any(each.slow or each.reruns for each in self.methods)
 
     def only(self, layer: int | None, method: str) -> Explainer:
         """Return an explainer of the same network, its copies shared, for one layer, or fused ones, and one method.
 
         Args:
             layer: position among ``layers``; None keeps them all.
-            method: a key of ``cam.methods.registry.METHODS``, whose needs were checked if it is one of ``methods``.
+            method: its name; its needs were checked if it is one of ``methods``.
         """
         single = copy.copy(self)
-        single.methods = [method]
+        single.methods = [next((each for each in self.methods if each.name == method), None) or method_named(method)]
         if layer is not None:
             single.layers, single.fusion = [self.layers[layer]], None
         return single
@@ -229,7 +236,7 @@ class Explainer:
         some = next(self.network.parameters(), batch)
         dtype = some.dtype if some.is_floating_point() else batch.dtype
         with self.running() as (network, modules):
-            note = record_outputs if any(METHODS[name].reruns for name in self.methods) else None
+            note = record_outputs if any(each.reruns for each in self.methods) else None
             captured = capture(network, modules, batch.to(some.device, dtype), self.tokens, note)
             for layer, layout in zip(self.layers, captured.layouts, strict=True):
                 if not layout.has_grid:
@@ -248,8 +255,8 @@ class Explainer:
         if self.augmentation is not None:
             self._average(raws, captured, chosen, self.augmentation)
         results = [Attribution(row, []) for row in logits]
-        for (position, turn, name), raw in raws.items():
-            for picture, class_map in enumerate(raw.judged(self.layers[position].name, name, chosen[turn])):
+        for (position, turn, method), raw in raws.items():
+            for picture, class_map in enumerate(raw.judged(self.layers[position].name, method, chosen[turn])):
                 if turn < len(resolved[picture]):
                     results[picture].maps.append(class_map)
         if self.fusion is not None:
@@ -258,21 +265,21 @@ class Explainer:
                 result.maps[:] = [fuse(result.maps[k::each_layers], self.fusion) for k in range(each_layers)]
         return results
 
-    def _raw_maps(self, captured: Captured, chosen: Sequence[Sequence[Target]]) -> dict[tuple[int, int, str], Raw]:
+    def _raw_maps(self, captured: Captured, chosen: Sequence[Sequence[Target]]) -> dict[tuple[int, int, Method], Raw]:
         """Return the maps by layer's position, turn and method."""
         contexts = [
             BatchContext(captured, each, self.budget, self.activation, eigen=self.eigen_smooth) for each in chosen
         ]
-        raws: dict[tuple[int, int, str], Raw] = {}
+        raws: dict[tuple[int, int, Method], Raw] = {}
         for key in product(range(len(self.layers)), range(len(contexts)), self.methods):
-            position, turn, name = key
-            known = None if METHODS[name].layered else raws.get((0, turn, name))  # what is the same at every layer
-            raws[key] = known or raw_maps(name, contexts[turn].at(position))
+            position, turn, method = key
+            known = None if method.layered else raws.get((0, turn, method))  # what is the same at every layer
+            raws[key] = known or raw_maps(method, contexts[turn].at(position))
         return raws
 
     def _average(
         self,
-        raws: dict[tuple[int, int, str], Raw],
+        raws: dict[tuple[int, int, Method], Raw],
         captured: Captured,
         chosen: Sequence[Sequence[Target]],
         augmentation: Augmentation,

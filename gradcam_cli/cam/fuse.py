@@ -9,8 +9,6 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from gradcam_cli.cam.methods.registry import METHODS
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -68,7 +66,7 @@ def fuse(maps: Sequence[ClassMap], how: Fusion) -> ClassMap:
 
 
 def _scaled(each: ClassMap) -> Values:
-    low = np.float32(0) if METHODS[each.method].rectified else each.values.min()
+    low = np.float32(0) if each.rectified else each.values.min()
     return np.asarray((each.values - low) / (each.values.max() - low), np.float32)
 
 

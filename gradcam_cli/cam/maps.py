@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradcam_cli.cam.methods.registry import METHODS
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import numpy.typing as npt
 
     from gradcam_cli.cam.context import LayerContext
+    from gradcam_cli.cam.methods.method import Method
     from gradcam_cli.cam.targets import Target
 
 FLAT = 1e-6
@@ -29,12 +28,13 @@ class ClassMap:
         layer: the target layer's dotted name, of a fused map all of them, joined by ``+``; ``input`` for methods that
             look at no layer.
         target: what is explained.
-        method: a key of ``cam.methods.registry.METHODS``.
+        method: name of the method, with its parameters.
         values: float32 (h, w), as fine as the layer's grid or as the input, rectified where the method says so, not
             scaled; zeros where ``blank``.
         low: smallest value before rectification.
         high: largest value before rectification.
         blank: why the map shows nothing, or None.
+        rectified: whether what speaks against the class is cut off.
     """
 
     layer: str
@@ -44,6 +44,7 @@ class ClassMap:
     low: float
     high: float
     blank: str | None
+    rectified: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,22 +69,25 @@ class Raw:
         values = sum(each.values for each in several) / np.float32(len(several))
         return Raw(np.asarray(values, np.float32), np.logical_and.reduce([each.dead for each in several]))
 
-    def judged(self, layer: str, method: str, targets: Sequence[Target]) -> list[ClassMap]:
+    def judged(self, layer: str, method: Method, targets: Sequence[Target]) -> list[ClassMap]:
         """Return a map for each picture, rectified where the method says so, blank ones with the reason."""
-        entry = METHODS[method]
         maps = []
         for raw, target, is_dead in zip(self.values, targets, self.dead, strict=True):
-            blank = blank_reason(raw, gradient_is_zero=bool(is_dead), rectified=entry.rectified, layered=entry.layered)
-            values = np.zeros_like(raw) if blank else np.maximum(raw, 0) if entry.rectified else raw
-            maps.append(ClassMap(entry.place(layer), target, method, values, float(raw.min()), float(raw.max()), blank))
+            blank = blank_reason(
+                raw, gradient_is_zero=bool(is_dead), rectified=method.rectified, layered=method.layered
+            )
+            values = np.zeros_like(raw) if blank else np.maximum(raw, 0) if method.rectified else raw
+            low, high = float(raw.min()), float(raw.max())
+            maps.append(
+                ClassMap(method.place(layer), target, method.name, values, low, high, blank, rectified=method.rectified)
+            )
         return maps
 
 
-def raw_maps(method: str, context: LayerContext) -> Raw:
+def raw_maps(method: Method, context: LayerContext) -> Raw:
     """Return what a method makes of the evidence."""
-    entry = METHODS[method]
-    values = entry.load()(context).cpu().numpy()
-    if not entry.gradient:
+    values = method.load()(context).cpu().numpy()
+    if not method.gradient:
         return Raw(values, np.zeros(len(values), np.bool_))
     steepest = context.gradients.abs().amax((1, 2, 3))  # `any` takes four times as long
     return Raw(values, (steepest == 0).cpu().numpy())

@@ -1,14 +1,13 @@
 """What a source of models tells about one: how it is built, and which trained weights exist for it.
 
-A source is one module with ``architecture(name) -> Architecture`` and one line in ``load.SOURCES``. One that can list
-what it has is in ``catalogue`` too.
+A source has the interface `ModelSource` and one line in ``registry.SOURCES``.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -117,3 +116,30 @@ class ModelEntry:
     accuracy: float | None
     input: int
     cached: bool
+
+
+class ModelSource(Protocol):
+    """A source of models; modules of ``models.sources`` have this interface, and import nothing heavy by themselves.
+
+    Attributes:
+        PREFIX: what all of its names begin with, if its networks are listed on their own; otherwise empty.
+        TAKES_ARGUMENTS: whether ``architecture`` takes arguments of the user's.
+    """
+
+    PREFIX: str
+    TAKES_ARGUMENTS: bool
+
+    def names(self) -> tuple[str, ...]:
+        """Return the names that are known without importing anything heavy."""
+
+    def matches(self, spec: str) -> bool:
+        """Whether a name is meant for this source."""
+
+    def check(self, spec: str) -> str:
+        """Return a name as it is listed; raise UsageError for one that cannot be used, without heavy imports."""
+
+    def architecture(self, spec: str, **arguments: object) -> Architecture:
+        """Describe the network of a checked name; the arguments are the user's."""
+
+    def entries(self, wanted: Callable[[str], bool]) -> list[ModelEntry]:
+        """List the networks whose name, without the prefix, a function accepts."""

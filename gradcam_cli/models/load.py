@@ -2,31 +2,28 @@
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import dataclass, field
-from functools import cached_property
-from importlib import import_module
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
 from gradcam_cli.errors import ModelError
-from gradcam_cli.models import names
 from gradcam_cli.models.checkpoints.fit import fit, on_meta
 from gradcam_cli.models.checkpoints.identify import identify
 from gradcam_cli.models.checkpoints.read import read_checkpoint, read_state_dict
-from gradcam_cli.models.code_spec import is_code
 from gradcam_cli.models.device import find_device
 from gradcam_cli.models.download import Progress, fetch
 from gradcam_cli.models.input_channels import input_channels
 from gradcam_cli.models.labels import labels_in, read_labels
+from gradcam_cli.models.network import Network, Weights
 from gradcam_cli.models.preprocess import for_channels
+from gradcam_cli.models.registry import AUTO, TINY, check_name, describe, plugin_of
 from gradcam_cli.models.sources.exported import is_exported, load_exported
 from gradcam_cli.text import printable, quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from torch import nn
 
@@ -38,86 +35,9 @@ AUTO_WEIGHTS = "https://download.pytorch.org/models/mobilenet_v2-7ebf99e0.pth"
 AUTO_DIGEST = "7ebf99e0"
 """torchvision's default weights of ``AUTO_MODEL``, written out so that offline use need not import torchvision."""
 
-SOURCES: tuple[tuple[Callable[[str], bool], str], ...] = (
-    (lambda name: name == names.TINY, "gradcam_cli.models.sources.tiny"),
-    (lambda name: name in names.TORCHVISION, "gradcam_cli.models.sources.torchvision"),
-    (names.is_timm, "gradcam_cli.models.sources.timm"),
-    (is_code, "gradcam_cli.models.sources.user_code"),
-)
-"""Which module describes which names; it is imported when one of them is asked for."""
-
-
-@dataclass
-class Weights:
-    """Where a network's weights came from.
-
-    Attributes:
-        source: ``bundled``, ``torchvision IMAGENET1K_V1``, or the checkpoint's path as it was given.
-        path: the file; None where code of the user's own has set them.
-    """
-
-    source: str
-    path: Path | None
-
-    def sha256(self) -> str | None:
-        """Return the file's SHA-256 in hexadecimal, computed once; None when there is no file, or not any more."""
-        return self._digest
-
-    @cached_property
-    def _digest(self) -> str | None:
-        if self.path is None:
-            return None
-        digest = hashlib.sha256()
-        try:
-            with open(self.path, "rb") as file:
-                while chunk := file.read(1 << 20):
-                    digest.update(chunk)
-        except OSError:
-            return None
-        return digest.hexdigest()
-
-
-@dataclass
-class Network:
-    """A network that is ready to be explained.
-
-    Attributes:
-        module: maps float32 (N, C, H, W), C = ``preset.channels``, to logits (N, ``num_classes``); in evaluation mode,
-            float32, no parameter requires a gradient.
-        name: of its architecture.
-        num_classes: how many scores it gives.
-        preset: how it wants its pictures.
-        labels: names of its classes, or None when they are not known.
-        weights: where its weights came from.
-        notes: what a user should know about how it was loaded, one line each.
-        one_by_one: whether it takes one picture at a time only.
-        kept: what is made of the network once and used again, for as long as it lives.
-    """
-
-    module: nn.Module
-    name: str
-    num_classes: int
-    preset: Preset
-    labels: tuple[str, ...] | None
-    weights: Weights
-    notes: tuple[str, ...] = ()
-    one_by_one: bool = False
-    kept: dict[object, Any] = field(default_factory=dict, repr=False)
-
-    @property
-    def sides(self) -> int:
-        """How many classes there are names for: one score has two sides, the negative one first."""
-        return max(2, self.num_classes)
-
-    @property
-    def state(self) -> int:
-        """A number that changes when weights are replaced or changed in place, as by an optimizer's step."""
-        tensors = (*self.module.parameters(), *self.module.buffers())
-        return hash(tuple((id(each), each.data_ptr(), 0 if each.is_inference() else each._version) for each in tensors))
-
 
 def load_model(
-    spec: str = names.AUTO,
+    spec: str = AUTO,
     *,
     weights: Path | str | None = None,
     labels: Path | str | None = None,
@@ -131,7 +51,7 @@ def load_model(
     where they are cached or can be downloaded, and otherwise the bundled ``tiny``, which a note then says.
 
     Args:
-        spec: one of ``names.NAMES``, ``timm:NAME``, ``FILE.py:FUNCTION`` or ``package.module:CLASS``.
+        spec: a name that ``gradcam models`` lists, ``timm:NAME``, ``FILE.py:FUNCTION`` or ``package.module:CLASS``.
         weights: a checkpoint for that architecture, of any number of classes; default: the published weights.
         labels: a file with the names of the classes; default: those in the checkpoint, or that belong to the weights.
         device: ``auto``, ``cpu``, ``cuda`` or another of torch's names.
@@ -142,9 +62,9 @@ def load_model(
         UsageError: no such model or device, or arguments for what takes none.
         ModelError: weights or labels cannot be read, downloaded or brought together, or the code fails.
     """
-    name, notes = names.check_name(spec), tuple[str, ...]()
+    name, notes = check_name(spec), tuple[str, ...]()
     place = find_device(device)
-    if name == names.AUTO and weights is None:
+    if name == AUTO and weights is None:
         name, notes = _choose(progress)
     network = _published(name, progress, arguments) if weights is None else _from_checkpoint(name, weights, arguments)
     network.notes = (*notes, *network.notes)
@@ -177,8 +97,8 @@ def outline(spec: str, *, filled: bool = False, arguments: Mapping[str, object] 
         UsageError: no such model.
         ModelError: its code fails.
     """
-    name = names.check_name(spec)
-    architecture = describe(AUTO_MODEL if name == names.AUTO else name, arguments)
+    name = check_name(spec)
+    architecture = describe(AUTO_MODEL if name == AUTO else name, arguments)
     recipe = architecture.default
 
     def build() -> nn.Module:
@@ -193,27 +113,12 @@ def versions() -> dict[str, str]:
     return {"torch": torch.__version__}
 
 
-def describe(name: str, arguments: Mapping[str, object] | None = None) -> Architecture:
-    """Return the description of the model called ``name``, which ``names.check_name`` has passed.
-
-    Raises:
-        UsageError: no such model, or arguments for what takes none.
-        ModelError: its code fails.
-    """
-    names.check_arguments(name, arguments or ())
-    module = next(module for takes, module in SOURCES if takes(name))
-    architecture: Architecture = import_module(module).architecture(name, **(arguments or {}))
-    return architecture
-
-
 def _choose(progress: Progress | None) -> tuple[str, tuple[str, ...]]:
     """Return the name that ``auto`` stands for here and now, and what is to be said about it."""
     try:
         fetch(AUTO_WEIGHTS, AUTO_DIGEST, progress)
     except ModelError as error:
-        return names.TINY, (
-            f"{error.message}; using the small bundled network instead, which knows ten kinds of things",
-        )
+        return TINY, (f"{error.message}; using the small bundled network instead, which knows ten kinds of things",)
     return AUTO_MODEL, ()
 
 
@@ -243,7 +148,7 @@ def _from_checkpoint(name: str, weights: Path | str, arguments: Mapping[str, obj
     if is_exported(path):
         return _from_archive(name, weights)
     checkpoint = read_checkpoint(path)
-    if name == names.AUTO:
+    if name == AUTO:
         found = identify(checkpoint, path, describe)
         name, notes = found.name, (found.note,)
     architecture = describe(name, arguments)
@@ -260,7 +165,7 @@ def _from_checkpoint(name: str, weights: Path | str, arguments: Mapping[str, obj
 
 
 def _from_archive(name: str, weights: Path | str) -> Network:
-    if name != names.AUTO:
+    if name != AUTO:
         raise ModelError(
             f"weights {quoted(str(weights))}: a torch.export archive is a whole network, not weights for {name}",
             "leave --model out",
@@ -288,4 +193,5 @@ def _network(architecture: Architecture, fitted: Fitted, weights: Weights) -> Ne
         labels=labels if labels is not None and len(labels) == fitted.num_classes else None,
         weights=weights,
         notes=fitted.notes,
+        plugin=plugin_of(architecture.name),
     )

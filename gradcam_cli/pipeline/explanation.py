@@ -49,7 +49,7 @@ class AnyExplanation(Protocol):
 
     @property
     def method(self) -> str:
-        """The formula, a key of ``cam.methods.registry.METHODS``."""
+        """Name of the method, with its parameters."""
 
     @property
     def target(self) -> Prediction:
@@ -118,10 +118,19 @@ def build_record(
             "seen": [round(edge, 3) for edge in geometry.seen],
         },
         **own,
+        **_plugins_record(explanation),
         "files": {kind: str(path) for kind, path in explanation.files.items()},
         "seconds": {stage: round(value, 4) for stage, value in explanation.seconds.items()},
         "versions": {"gradcam": __version__, **versions(), "python": platform.python_version()},
     }
+
+
+def _plugins_record(explanation: AnyExplanation) -> dict[str, list[dict[str, str]]]:
+    """Return which packages added the network or the method, where any did."""
+    session = explanation.session
+    used = [method.plugin for method in session.explainer.methods if method.name == explanation.method]
+    found = [plugin.record() for plugin in (session.network.plugin, *used) if plugin is not None]
+    return {"plugins": found} if found else {}
 
 
 @dataclass
@@ -159,7 +168,7 @@ class Explanation:
 
     @property
     def method(self) -> str:
-        """The formula, a key of ``cam.methods.registry.METHODS``."""
+        """Name of the method, with its parameters."""
         return self.class_map.method
 
     @cached_property

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from gradcam_cli.cam.layers.select import Candidate, candidates, find_layer
 from gradcam_cli.cam.layers.trace import CannotRunError, Trace, trace_network
-from gradcam_cli.models.load import Network, Outline, load_model, outline
+from gradcam_cli.models.load import Outline, load_model, outline
+from gradcam_cli.models.network import Network
 from gradcam_cli.models.preprocess import plan_geometry
 from gradcam_cli.pipeline.session import USUAL_PICTURE
 

@@ -17,7 +17,7 @@ from gradcam_cli.cam.layers.trace import CannotRunError, trace_network
 from gradcam_cli.cam.predictions import Ranking, class_named, predictions, resolve
 from gradcam_cli.errors import GradcamError, InputError, ModelError
 from gradcam_cli.models.device import lower_precision, out_of_memory
-from gradcam_cli.models.load import Network, load_model
+from gradcam_cli.models.load import load_model
 from gradcam_cli.models.preprocess import Prepared, adapted, collate, plan_geometry, prepare, to_tensor
 from gradcam_cli.pipeline.settings import ALL_LAYERS
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from gradcam_cli.cam.maps import ClassMap
     from gradcam_cli.cam.targets import Logits, Target
+    from gradcam_cli.models.network import Network
     from gradcam_cli.pipeline.frame import Frame
     from gradcam_cli.pipeline.settings import ModelSettings
     from gradcam_cli.records import Geometry, Prediction, Preset, Size
@@ -162,7 +163,7 @@ class Session:
 
         Args:
             layer: position of the layer, or None to fuse all of them.
-            method: a key of ``cam.methods.registry.METHODS``.
+            method: name of the method.
         """
         single = copy.copy(self)
         single.explainer = self.explainer.only(layer, method)

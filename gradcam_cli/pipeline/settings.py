@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from itertools import product
 from typing import TYPE_CHECKING, Literal
 
-from gradcam_cli.cam.methods.registry import METHODS
+from gradcam_cli.cam.methods.registry import check_method
 from gradcam_cli.cam.targets import TOP, TargetSpec
 from gradcam_cli.errors import UsageError
-from gradcam_cli.models.names import check_arguments
+from gradcam_cli.models.registry import check_arguments
 from gradcam_cli.records import ACTIVATIONS, FITS, NORMALIZATIONS, PICTURE_QUALITY, PRECISIONS, VIDEO_QUALITY
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class ModelSettings:
         labels: labels file, or None for the network's own.
         layers: dotted names, ``auto``, or ``all`` alone.
         targets: the classes to explain.
-        methods: keys of ``cam.methods.registry.METHODS``.
+        methods: names, as ``cam.methods.registry.check_method`` gives them.
         fusion: how several layers' maps become one, or None for a result each.
         fit: how a picture meets the network's input.
         input_size: side in pixels that overrides the preset's sizes.
@@ -98,7 +98,7 @@ class ModelSettings:
     def __post_init__(self) -> None:
         check_arguments(self.model, self.arguments)
         for method in self.methods:
-            _require("method", method, METHODS)
+            check_method(method)
         _require("fit", self.fit, FITS)
         _require("precision", self.precision, PRECISIONS)
         _require("activation", self.activation, ACTIVATIONS)

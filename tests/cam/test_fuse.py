@@ -13,12 +13,14 @@ from gradcam_cli.cam.fuse import fuse
 from gradcam_cli.cam.layers.select import every_layer
 from gradcam_cli.cam.layers.trace import trace_network
 from gradcam_cli.cam.maps import ClassMap
+from gradcam_cli.cam.methods.registry import METHODS
 from gradcam_cli.cam.targets import Target
 
 
 def made(values: np.ndarray, layer: str = "a", method: str = "gradcam", blank: str | None = None) -> ClassMap:
     values = np.asarray(values, np.float32)
-    return ClassMap(layer, Target(1), method, values, float(values.min()), float(values.max()), blank)
+    rectified = METHODS[method].rectified
+    return ClassMap(layer, Target(1), method, values, float(values.min()), float(values.max()), blank, rectified)
 
 
 def upsampled(values: np.ndarray, side: int) -> np.ndarray:

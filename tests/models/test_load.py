@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from gradcam_cli.errors import ModelError, UsageError
-from gradcam_cli.models import download, load
+from gradcam_cli.models import download, load, registry
 from gradcam_cli.models.architecture import Architecture, Recipe
 from gradcam_cli.models.checkpoints.fit import fit
 from gradcam_cli.models.load import load_model
@@ -148,17 +148,17 @@ def test_googlenet_drops_auxiliary_heads_and_transforms_its_input(tmp_path):
 
 
 def test_the_preset_is_of_the_set_that_the_file_name_tells(tmp_path):
-    recipes = load.describe("resnet50").recipes
+    recipes = registry.describe("resnet50").recipes
     for name, resize in (("mine.pth", 256), ("resnet50-11ad3fa6.pth", 232), ("resnet50-0676ba61.pth", 256)):
         first = load._likeliest_first(recipes, tmp_path / name)[0]
         assert first.preset.resize == resize
 
 
 def test_every_torchvision_name_is_described():
-    from gradcam_cli.models.names import TORCHVISION
+    from gradcam_cli.models.sources.torchvision.names import NAMES
 
-    for name in TORCHVISION:
-        architecture = load.describe(name)
+    for name in NAMES:
+        architecture = registry.describe(name)
         assert architecture.default in architecture.recipes
         assert architecture.default.hash
         assert len(architecture.default.labels) == 1000

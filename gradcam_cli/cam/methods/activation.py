@@ -16,29 +16,28 @@ if TYPE_CHECKING:
     from gradcam_cli.cam.context import LayerContext
     from gradcam_cli.cam.layers.trace import Trace
 
-RARE = 2.0
-"""Standard deviations above its mean from which a place of a feature map stands out."""
 
-SEED = 0
-
-
-def fem(context: LayerContext) -> Tensor:
+def fem(context: LayerContext, *, k: float = 2.0) -> Tensor:
     r"""Weigh every feature map by the share of its places that stand out.
 
-    .. math:: \alpha_k = \frac{1}{hw} \sum_{ij} [A_{kij} > \mu_k + 2 \sigma_k]
+    .. math:: \alpha_k = \frac{1}{hw} \sum_{ij} [A_{kij} > \mu_k + k \sigma_k]
+
+    Args:
+        context: of a batch.
+        k: standard deviations above a feature map's mean from which a place stands out.
 
     Source: Fuad et al., "Features Understanding in 3D CNNs for Actions Recognition in Video", IPTA 2020,
     https://hal.science/hal-02963298.
     """
     maps = context.activations
-    threshold = maps.mean(dim=(2, 3), keepdim=True) + RARE * maps.std(dim=(2, 3), keepdim=True, correction=0)
+    threshold = maps.mean(dim=(2, 3), keepdim=True) + k * maps.std(dim=(2, 3), keepdim=True, correction=0)
     return context.weighed((maps > threshold).float().mean(dim=(2, 3)))
 
 
-def random_weights(context: LayerContext) -> Tensor:
+def random_weights(context: LayerContext, *, seed: int = 0) -> Tensor:
     """Weigh the feature maps by numbers from U(-1, 1), the same for every picture and class; seeded."""
     count = context.activations.shape[1]
-    weights = torch.rand(count, generator=torch.Generator().manual_seed(SEED)) * 2 - 1
+    weights = torch.rand(count, generator=torch.Generator().manual_seed(seed)) * 2 - 1
     return context.weighed(weights.to(context.activations.device).expand(len(context.targets), count))
 
 

@@ -11,8 +11,6 @@ if TYPE_CHECKING:
 
     from gradcam_cli.cam.context import LayerContext
 
-NEAREST = 3
-"""Classes that Finer-CAM compares with."""
 
 TINY = 1e-6
 """A sum below this share of its parts' size is rounding."""
@@ -83,13 +81,13 @@ def shapleycam(context: LayerContext) -> Tensor:
     return context.weighed((context.gradients - context.curvature / 2).mean(dim=(2, 3)))
 
 
-def finercam(context: LayerContext) -> Tensor:
+def finercam(context: LayerContext, *, n: int = 3, alpha: float = 1.0) -> Tensor:
     r"""Do as Grad-CAM for the difference to the classes whose logits are nearest to the explained one's.
 
     .. math:: \alpha_k = \mathrm{mean}\left(\frac{\partial}{\partial A_k}
-              \left(y_c - \frac{1}{|D|} \sum_{d \in D} y_d\right)\right)
+              \left(y_c - \frac{\alpha}{|D|} \sum_{d \in D} y_d\right)\right)
 
-    D are the three nearest to c, or as many as there are, without a class that c is held against. A network with one
+    D are the n nearest to c, or as many as there are, without a class that c is held against. A network with one
     logit has one other side, whose logit is -y: the map is twice Grad-CAM's. pytorch-grad-cam 1.5.7 weighs D by its
     probabilities instead of evenly.
 
@@ -100,8 +98,8 @@ def finercam(context: LayerContext) -> Tensor:
     compared = torch.zeros_like(logits)
     for row, class_weights, own, target in zip(logits, compared, context.class_weights, context.targets, strict=True):
         distance = (row - row[target.index]).abs().masked_fill(own != 0, torch.inf)
-        nearest = distance.argsort(stable=True)[: min(NEAREST, int((own == 0).sum()))]
-        class_weights[nearest] = own[target.index] / max(1, len(nearest))
+        nearest = distance.argsort(stable=True)[: min(n, int((own == 0).sum()))]
+        class_weights[nearest] = alpha * own[target.index] / max(1, len(nearest))
     if compared.any():
         gradients = gradients - context.gradients_of(compared)
     return context.weighed(gradients.mean(dim=(2, 3)))

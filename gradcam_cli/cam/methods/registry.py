@@ -1,178 +1,102 @@
-"""The methods: formulas that turn what is known about a batch into class activation maps.
+"""The table of methods: formulas that turn what is known about a batch into class activation maps.
 
-A method is one function in a file of its family and one entry of ``METHODS``; it is imported when it is asked for, so
-that the names are known without torch.
+A method is one function in a file of its family and one line of ``METHODS``; it is imported when it is used, so that
+the names are known without torch. Other packages add methods by entry points of the group ``gradcam.methods``.
 """
 
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass
-from importlib import import_module
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Final
 
+from gradcam_cli.cam.methods.method import Method, Parameter
 from gradcam_cli.errors import UsageError
+from gradcam_cli.plugins import plugins
 from gradcam_cli.text import quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterable
 
-    import torch
+    from gradcam_cli.cam.methods.method import Formula
 
-    from gradcam_cli.cam.context import LayerContext
-    from gradcam_cli.cam.layers.trace import Trace
+    MethodLike = str | Method | Formula
+    """A method by its name, as a record, or as a function of one's own."""
 
-    Method = Callable[[LayerContext], torch.Tensor]
-    """What is known → class activation maps (N, h, w), or maps of the input (N, H, W), not rectified."""
-
-    Check = Callable[[Trace, str], None]
-    """What was seen of a network, the target layer's name; raises ModelError where the method does not suit them."""
-
-
-@dataclass(frozen=True, slots=True)
-class MethodEntry:
-    """A method's place and what is told about it.
-
-    Attributes:
-        location: ``module:function`` within this package.
-        summary: one line.
-        paper: where it was published, or empty.
-        gradient: whether it looks at the layer's gradient, so that a gradient of zero leaves it nothing to show.
-        rectified: whether what speaks against the class is cut off.
-        slow: whether the network is run anew for each feature map.
-        layered: whether it looks at the target layer; otherwise its map is the same for all of them.
-        reruns: whether the part of the network behind the layer is run anew, for which the pass before it is noted.
-        needs: ``module:function`` that raises where a network or layer does not suit it; empty where all do.
-    """
-
-    location: str
-    summary: str
-    paper: str = ""
-    gradient: bool = True
-    rectified: bool = True
-    slow: bool = False
-    reruns: bool = False
-    layered: bool = True
-    needs: str = ""
-
-    def load(self) -> Method:
-        """Import and return the function."""
-        return cast("Method", _imported(self.location))
-
-    def place(self, layer: str) -> str:
-        """Return what the method looks at when it is asked for a layer: that, or ``input``."""
-        return layer if self.layered else INPUT
-
-    def check(self, trace: Trace, layer: str) -> None:
-        """Raise ModelError when the method cannot explain the network at the layer of that name."""
-        if self.needs:
-            cast("Check", _imported(self.needs))(trace, layer)
-
-
-def _imported(location: str) -> object:
-    module, function = location.split(":")
-    return getattr(import_module(f"{__package__}.{module}"), function)
-
-
-INPUT = "input"
-"""What methods look at that look at no layer."""
+GROUP: Final = "gradcam.methods"
 
 ARXIV = "https://arxiv.org/abs/"
 
-METHODS: dict[str, MethodEntry] = {
-    "gradcam": MethodEntry(
-        "gradcam:gradcam", "feature maps weighed by the mean of their gradient", f"{ARXIV}1610.02391"
-    ),
-    "gradcam++": MethodEntry(
-        "gradcam:gradcam_pp", "positive gradients, weighed by how alone they are", f"{ARXIV}1710.11063"
-    ),
-    "smoothgradcam++": MethodEntry(
-        "smoothgrad:smoothgradcam_pp", "Grad-CAM++ averaged over eight noisy copies of the picture",
-        f"{ARXIV}1908.01224", gradient=False,
-    ),
-    "xgradcam": MethodEntry(
-        "gradcam:xgradcam", "gradients weighed by each place's share of its map", f"{ARXIV}2008.02312"
-    ),
-    "hirescam": MethodEntry("elementwise:hirescam", "gradient times activation, place by place", f"{ARXIV}2011.08891"),
-    "layercam": MethodEntry(
-        "elementwise:layercam", "positive gradient times activation, place by place",
-        "https://doi.org/10.1109/TIP.2021.3089943",
-    ),
-    "gradcam-elementwise": MethodEntry("elementwise:gradcam_elementwise", "positive part of gradient times activation"),
-    "shapleycam": MethodEntry(
-        "gradcam:shapleycam", "the gradient's mean less half the curvature along the activation", f"{ARXIV}2501.06261"
-    ),
-    "finercam": MethodEntry(
-        "gradcam:finercam", "what tells the class from the three that score nearest to it", f"{ARXIV}2501.11309"
-    ),
-    "guided-weights": MethodEntry(
-        "gradcam:guided_weights", "positive gradients at active places only, as Keras tutorials do", rectified=False
-    ),
-    "eigencam": MethodEntry(
-        "eigen:eigencam", "first principal component of the activations; knows no class", f"{ARXIV}2008.00299",
-        gradient=False,
-    ),
-    "eigengradcam": MethodEntry("eigen:eigengradcam", "first principal component of gradient times activation"),
-    "kpca-cam": MethodEntry(
-        "eigen:kpca_cam", "first kernel principal component of the activations; knows no class", f"{ARXIV}2410.00267",
-        gradient=False,
-    ),
-    "fem": MethodEntry(
-        "activation:fem", "feature maps weighed by how often they stand out; knows no class",
+_TABLE = (
+    Method("gradcam", "gradcam:gradcam", "feature maps weighed by the mean of their gradient", f"{ARXIV}1610.02391"),
+    Method("gradcam++", "gradcam:gradcam_pp", "positive gradients, weighed by how alone they are",
+        f"{ARXIV}1710.11063"),
+    Method("smoothgradcam++", "smoothgrad:smoothgradcam_pp",
+        "Grad-CAM++ averaged over eight noisy copies of the picture", f"{ARXIV}1908.01224", gradient=False,
+        parameters=(
+            Parameter("n", 8, "noisy copies", 1, 1000),
+            Parameter("sigma", 0.15, "noise, as a share of the picture's range", 0, 10))),
+    Method("xgradcam", "gradcam:xgradcam", "gradients weighed by each place's share of its map", f"{ARXIV}2008.02312"),
+    Method("hirescam", "elementwise:hirescam", "gradient times activation, place by place", f"{ARXIV}2011.08891"),
+    Method("layercam", "elementwise:layercam", "positive gradient times activation, place by place",
+        "https://doi.org/10.1109/TIP.2021.3089943"),
+    Method("gradcam-elementwise", "elementwise:gradcam_elementwise", "positive part of gradient times activation"),
+    Method("shapleycam", "gradcam:shapleycam", "the gradient's mean less half the curvature along the activation",
+        f"{ARXIV}2501.06261"),
+    Method("finercam", "gradcam:finercam", "what tells the class from the three that score nearest to it",
+        f"{ARXIV}2501.11309",
+        parameters=(
+            Parameter("n", 3, "classes to compare with", 1, 1000),
+            Parameter("alpha", 1.0, "strength of the comparison", 0, 10))),
+    Method("guided-weights", "gradcam:guided_weights",
+        "positive gradients at active places only, as Keras tutorials do", rectified=False),
+    Method("eigencam", "eigen:eigencam", "first principal component of the activations; knows no class",
+        f"{ARXIV}2008.00299", gradient=False),
+    Method("eigengradcam", "eigen:eigengradcam", "first principal component of gradient times activation"),
+    Method("kpca-cam", "eigen:kpca_cam", "first kernel principal component of the activations; knows no class",
+        f"{ARXIV}2410.00267", gradient=False),
+    Method("fem", "activation:fem", "feature maps weighed by how often they stand out; knows no class",
         "https://hal.science/hal-02963298", gradient=False,
-    ),
-    "ablationcam": MethodEntry(
-        "ablation:ablationcam", "what the score loses without each feature map; some forward passes",
-        "https://doi.org/10.1109/WACV45572.2020.9093360", gradient=False, reruns=True,
-    ),
-    "scorecam": MethodEntry(
-        "score:scorecam", "the class's probability when only a feature map's places are left; many forward passes",
-        f"{ARXIV}1910.01279", gradient=False, slow=True,
-    ),
-    "scorecam-paper": MethodEntry(
-        "score:scorecam_paper", "the same with the paper's weights: softmax of what the score gains",
-        f"{ARXIV}1910.01279", gradient=False, slow=True,
-    ),
-    "scorecam-logits": MethodEntry(
-        "score:scorecam_logits", "the same with other libraries' weights: softmax of the score",
-        f"{ARXIV}1910.01279", gradient=False, slow=True,
-    ),
-    "faster-scorecam": MethodEntry(
-        "score:faster_scorecam", "Score-CAM with the 64 feature maps that vary most",
+        parameters=(Parameter("k", 2.0, "standard deviations above the mean that stand out", 0, 100),)),
+    Method("ablationcam", "ablation:ablationcam", "what the score loses without each feature map; some forward passes",
+        "https://doi.org/10.1109/WACV45572.2020.9093360", gradient=False, reruns=True),
+    Method("scorecam", "score:scorecam",
+        "the class's probability when only a feature map's places are left; many forward passes", f"{ARXIV}1910.01279",
+        gradient=False, slow=True),
+    Method("scorecam-paper", "score:scorecam_paper",
+        "the same with the paper's weights: softmax of what the score gains", f"{ARXIV}1910.01279", gradient=False,
+        slow=True),
+    Method("scorecam-logits", "score:scorecam_logits", "the same with other libraries' weights: softmax of the score",
+        f"{ARXIV}1910.01279", gradient=False, slow=True),
+    Method("faster-scorecam", "score:faster_scorecam", "Score-CAM with the 64 feature maps that vary most",
         "https://github.com/tabayashi0117/Score-CAM", gradient=False, slow=True,
-    ),
-    "sscam": MethodEntry(
-        "score:sscam", "Score-CAM over eight noisy copies of each mask", f"{ARXIV}2006.14255", gradient=False, slow=True
-    ),
-    "iscam": MethodEntry(
-        "score:iscam", "Score-CAM over ten strengths of each mask", f"{ARXIV}2010.03023", gradient=False, slow=True
-    ),
-    "gradient": MethodEntry(
-        "input_gradient:gradient", "how much the score changes with each pixel of the input", f"{ARXIV}1312.6034",
-        gradient=False, rectified=False, layered=False,
-    ),
-    "smoothgrad": MethodEntry(
-        "smoothgrad:smoothgrad", "the same averaged over sixteen noisy copies of the picture", f"{ARXIV}1706.03825",
-        gradient=False, rectified=False, layered=False,
-    ),
-    "guided-backprop": MethodEntry(
-        "input_gradient:guided_backprop",
-        "the input's gradient, positive through every ReLU; knows little of the class",
-        f"{ARXIV}1412.6806", gradient=False, rectified=False, layered=False, needs="input_gradient:needs_relu",
-    ),
-    "guided-gradcam": MethodEntry(
-        "input_gradient:guided_gradcam",
-        "guided backpropagation times Grad-CAM: details where they speak for the class",
-        f"{ARXIV}1610.02391", needs="input_gradient:needs_relu",
-    ),
-    "cam": MethodEntry(
-        "activation:cam", "the last linear layer's weights, where only pooling is in front of it",
-        f"{ARXIV}1512.04150", gradient=False, needs="activation:needs_linear_head",
-    ),
-    "random": MethodEntry(
-        "activation:random_weights", "random weights: the baseline that a method has to beat", gradient=False
-    ),
-}  # fmt: skip
+        parameters=(Parameter("n", 64, "feature maps", 1, 100_000),)),
+    Method("sscam", "score:sscam", "Score-CAM over eight noisy copies of each mask", f"{ARXIV}2006.14255",
+        gradient=False, slow=True,
+        parameters=(
+            Parameter("n", 8, "noisy copies of a mask", 1, 1000),
+            Parameter("sigma", 2.0, "standard deviation of the noise", 0, 100))),
+    Method("iscam", "score:iscam", "Score-CAM over ten strengths of each mask", f"{ARXIV}2010.03023", gradient=False,
+        slow=True, parameters=(Parameter("n", 10, "strengths of a mask", 1, 1000),)),
+    Method("gradient", "input_gradient:gradient", "how much the score changes with each pixel of the input",
+        f"{ARXIV}1312.6034", gradient=False, rectified=False, layered=False),
+    Method("smoothgrad", "smoothgrad:smoothgrad", "the same averaged over sixteen noisy copies of the picture",
+        f"{ARXIV}1706.03825", gradient=False, rectified=False, layered=False,
+        parameters=(
+            Parameter("n", 16, "noisy copies", 1, 1000),
+            Parameter("sigma", 0.15, "noise, as a share of the picture's range", 0, 10))),
+    Method("guided-backprop", "input_gradient:guided_backprop",
+        "the input's gradient, positive through every ReLU; knows little of the class", f"{ARXIV}1412.6806",
+        gradient=False, rectified=False, layered=False, needs="input_gradient:needs_relu"),
+    Method("guided-gradcam", "input_gradient:guided_gradcam",
+        "guided backpropagation times Grad-CAM: details where they speak for the class", f"{ARXIV}1610.02391",
+        needs="input_gradient:needs_relu"),
+    Method("cam", "activation:cam", "the last linear layer's weights, where only pooling is in front of it",
+        f"{ARXIV}1512.04150", gradient=False, needs="activation:needs_linear_head"),
+    Method("random", "activation:random_weights", "random weights: the baseline that a method has to beat",
+        gradient=False, parameters=(Parameter("seed", 0, "of the weights", 0, 2**31),)),
+)  # fmt: skip
+
+METHODS: dict[str, Method] = {method.name: method for method in _TABLE}
 """Name → method, in the order in which they are listed."""
 
 _SPELT = {name.replace("-", "").replace("++", plus): name for name in METHODS for plus in ("++", "pp", "plusplus")}
@@ -183,26 +107,81 @@ ALL = "all"
 
 
 def check_method(text: str) -> str:
-    """Return the method's name as it is listed, or ``all``.
+    """Return the method's name as it is listed, its parameters behind it, or ``all``.
+
+    Of a method of another package no more is checked than that there is one.
 
     Raises:
-        UsageError: there is no such method; close matches are offered.
+        UsageError: there is no such method, and close matches are offered; or it has no such parameter.
     """
-    name = text.strip().lower().replace("_", "-")
-    name = _SPELT.get(name.replace("-", ""), name)
-    if name in METHODS or name == ALL:
-        return name
-    close = difflib.get_close_matches(name, METHODS, 3, 0.5)
-    known = f"did you mean {', '.join(close)}?" if close else "'gradcam methods' lists them"
-    raise UsageError(f"there is no method {quoted(text)}", known)
+    name, _, given = text.partition(":")
+    known = _known(name)
+    if known == ALL and not given:
+        return ALL
+    if known in METHODS:
+        return METHODS[known].bound(given).name
+    if known in plugins(GROUP):
+        return f"{known}:{given}" if given else known
+    close = difflib.get_close_matches(known, METHODS, 3, 0.5)
+    hint = f"did you mean {', '.join(close)}?" if close else "'gradcam methods' lists them"
+    raise UsageError(f"there is no method {quoted(text)}", hint)
+
+
+def method_named(text: str) -> Method:
+    """Return a method by its name and parameters (``smoothgrad:n=32,sigma=0.2``), those of other packages loaded.
+
+    Raises:
+        UsageError: there is no such method or parameter, or another package's fails.
+    """
+    name, _, given = check_method(text).partition(":")
+    if name == ALL:
+        raise UsageError(f"{ALL!r} is several methods", "give one, or a list of them")
+    method = METHODS.get(name)
+    if method is None:
+        plugin = plugins(GROUP)[name]
+        loaded = plugin.load()
+        if not (isinstance(loaded, Method) or callable(loaded)):
+            raise plugin.failure(f"it is a {type(loaded).__name__}, not a function or Method")
+        method = Method.of(loaded, name, plugin)
+    return method.bound(given)
+
+
+def methods_of(given: MethodLike | Iterable[MethodLike]) -> list[Method]:
+    """Return the methods for names, for functions of one's own, or for several of either, each name once.
+
+    Raises:
+        UsageError: as `method_named`.
+    """
+    several = [given] if isinstance(given, (str, Method)) or callable(given) else list(given)
+    found = [method_named(each) if isinstance(each, str) else Method.of(each) for each in several]
+    return list({method.name: method for method in found}.values())
+
+
+def listed_methods() -> tuple[list[Method], list[str]]:
+    """Return all methods, those of other packages loaded and behind ours, and a line for each that cannot be used."""
+    found, problems = list(METHODS.values()), []
+    for name, plugin in plugins(GROUP).items():
+        if _known(name) in METHODS or name == ALL:
+            problems.append(f"the method {quoted(name)} of the package {plugin.package} is left out: we have that name")
+            continue
+        try:
+            found.append(method_named(name))
+        except UsageError as error:
+            problems.append(f"the method {error.message}")
+    return found, problems
+
+
+def _known(name: str) -> str:
+    plain = name.strip().lower().replace("_", "-")
+    return _SPELT.get(plain.replace("-", ""), plain)
 
 
 def quick() -> tuple[str, ...]:
     """Return the methods that any network suits and that run it once or a few times."""
-    return tuple(name for name, entry in METHODS.items() if not (entry.needs or entry.slow))
+    return tuple(name for name, method in METHODS.items() if not (method.needs or method.slow))
 
 
 def methods_named(names: tuple[str, ...]) -> tuple[str, ...]:
     """Write ``all`` out and leave each name once."""
-    universal = [name for name, entry in METHODS.items() if not entry.needs]
+    universal = [name for name, method in METHODS.items() if not method.needs]
     return tuple(dict.fromkeys(each for name in names for each in (universal if name == ALL else [name])))

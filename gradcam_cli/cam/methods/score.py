@@ -22,12 +22,6 @@ if TYPE_CHECKING:
 
 AT_ONCE = 16
 """Masked pictures in one forward pass; a third faster than 32 on processors, whose caches are small."""
-FEW = 64
-"""Feature maps that the fast variant takes."""
-STEPS = 10
-"""Of the integral over a mask's strength."""
-SAMPLES, NOISE = 8, 2.0
-"""Noisy copies of a mask, and the standard deviation of the noise."""
 SEED = 0
 
 
@@ -74,36 +68,34 @@ def scorecam_logits(context: LayerContext) -> Tensor:
     return _weighed(context, context.score, softmax=True)
 
 
-def faster_scorecam(context: LayerContext) -> Tensor:
-    """Do as ``scorecam`` with the 64 feature maps of each picture that vary most, or as many as the budget allows.
+def faster_scorecam(context: LayerContext, *, n: int = 64) -> Tensor:
+    """Do as ``scorecam`` with the n feature maps of each picture that vary most, or as many as the budget allows.
 
     Source: https://github.com/tabayashi0117/Score-CAM, "Faster-Score-CAM".
     """
-    return _weighed(context, context.probability, few=True)
+    return _weighed(context, context.probability, most=n)
 
 
-def iscam(context: LayerContext) -> Tensor:
+def iscam(context: LayerContext, *, n: int = 10) -> Tensor:
     r"""Weigh by the class's logit, averaged over the mask's strength, softmax over the feature maps.
 
     .. math:: \alpha = \mathrm{softmax}_k\left(\frac{1}{n} \sum_{i=1}^{n} f(x \circ \tfrac{i}{n} M_k)_c\right)
 
-    with n = 10. In torch-cam 0.5.0 the strength is a running total of i/n, up to 5.5, and masks are scaled before they
+    In torch-cam 0.5.0 the strength is a running total of i/n, up to 5.5, and masks are scaled before they
     are upsampled.
 
     Source: Naidu et al., "IS-CAM: Integrated Score-CAM for axiomatic-based explanations", 2020,
     https://arxiv.org/abs/2010.03023.
     """
-    return _weighed(
-        context, context.score, softmax=True, changes=[_weaker(step / STEPS) for step in range(1, STEPS + 1)]
-    )
+    return _weighed(context, context.score, softmax=True, changes=[_weaker(step / n) for step in range(1, n + 1)])
 
 
-def sscam(context: LayerContext) -> Tensor:
+def sscam(context: LayerContext, *, n: int = 8, sigma: float = 2.0) -> Tensor:
     r"""Weigh by the class's logit, averaged over noisy copies of the mask, softmax over the feature maps.
 
     .. math:: \alpha = \mathrm{softmax}_k\left(\frac{1}{n} \sum_{i=1}^{n} f(x \circ (M_k + \delta_i))_c\right)
 
-    with n = 8 and δ ~ N(0, 2²) at every pixel, the same for all feature maps; seeded. torch-cam 0.5.0 draws new noise
+    with δ ~ N(0, σ²) at every pixel, the same for all feature maps; seeded. torch-cam 0.5.0 draws new noise
     for each feature map, unseeded.
 
     Source: Wang et al., "SS-CAM: Smoothed Score-CAM for Sharper Visual Feature Localization", 2020,
@@ -111,7 +103,7 @@ def sscam(context: LayerContext) -> Tensor:
     """
     generator = torch.Generator().manual_seed(SEED)
     shape = (1, 1, *context.pictures.shape[2:])
-    noises = [(torch.randn(shape, generator=generator) * NOISE).to(context.pictures) for _ in range(SAMPLES)]
+    noises = [(torch.randn(shape, generator=generator) * sigma).to(context.pictures) for _ in range(n)]
     return _weighed(context, context.score, softmax=True, changes=[_noisier(noise) for noise in noises])
 
 
@@ -132,7 +124,7 @@ def _weighed(
     score: Callable[[Tensor, int], Tensor],
     *,
     softmax: bool = False,
-    few: bool = False,
+    most: int | None = None,
     changes: Sequence[Callable[[Tensor], Tensor]] = (_unchanged,),
 ) -> Tensor:
     """Weigh the feature maps of each picture by what ``score`` makes of the masked pictures' logits.
@@ -141,12 +133,12 @@ def _weighed(
         context: of a batch.
         score: logits (B, K), the picture's position → (B,).
         softmax: whether the scores of all feature maps are brought to a sum of 1.
-        few: whether those that vary most are enough.
+        most: feature maps, those that vary most, where that many are enough.
         changes: versions of the masks whose scores are averaged.
     """
     maps = context.activations
     weights = torch.zeros(maps.shape[:2], device=maps.device)
-    chosen = [_chosen(planes, few=few, budget=context.budget) for planes in maps]
+    chosen = [_chosen(planes, most, context.budget) for planes in maps]
     done, total = 0, sum(map(len, chosen)) * len(changes)
     for picture, channels in enumerate(chosen):
         versions = []
@@ -154,7 +146,7 @@ def _weighed(
             logits: list[Tensor] = []
             began = time.monotonic()
             for some in torch.split(channels, AT_ONCE):
-                if few and logits and context.budget is not None and time.monotonic() - began > context.budget:
+                if most and logits and context.budget is not None and time.monotonic() - began > context.budget:
                     break
                 logits.append(_masked_logits(context, picture, some.tolist(), change))
                 done += len(some)
@@ -167,13 +159,13 @@ def _weighed(
     return context.weighed(weights)
 
 
-def _chosen(planes: Tensor, *, few: bool, budget: float | None) -> Tensor:
+def _chosen(planes: Tensor, most: int | None, budget: float | None) -> Tensor:
     """Return the numbers of the feature maps (C, h, w) to be used: none that is flat; where few do, the most varied."""
     uneven = (planes.amax(dim=(1, 2)) > planes.amin(dim=(1, 2))).nonzero()[:, 0]
-    if not few:
+    if most is None:
         return uneven
     order = planes[uneven].var(dim=(1, 2), correction=0).argsort(descending=True, stable=True)
-    return uneven[order if budget is not None else order[:FEW]]
+    return uneven[order if budget is not None else order[:most]]
 
 
 @torch.no_grad()

@@ -20,22 +20,21 @@ if TYPE_CHECKING:
 
     from gradcam_cli.cam.context import LayerContext
 
-SHARE = 0.15
-"""Of the range of a picture's values: SmoothGrad's authors found 10 to 20 % best."""
-COPIES = 16
-"""For SmoothGrad."""
-FEW_COPIES = 8
-"""For Smooth Grad-CAM++, whose maps are coarse and settle sooner."""
 SEED = 0
 
 
-def smoothgrad(context: LayerContext) -> Tensor:
+def smoothgrad(context: LayerContext, *, n: int = 16, sigma: float = 0.15) -> Tensor:
     r"""Average the gradient at the pixels over noisy copies of the picture.
 
     .. math:: L_{ij} = \max_k \left|\frac{1}{n} \sum_{m=1}^{n}
               \frac{\partial y}{\partial x_{kij}}(x + \delta_m)\right|
 
-    with n = 16 and δ ~ N(0, σ²), σ = 0.15 · (max x - min x); seeded.
+    with δ ~ N(0, (σ · (max x - min x))²); seeded.
+
+    Args:
+        context: of a batch.
+        n: noisy copies.
+        sigma: σ, a share of the range of the picture's values: the authors found 0.1 to 0.2 best.
 
     Returns:
         (N, H, W), at the network's input.
@@ -43,43 +42,48 @@ def smoothgrad(context: LayerContext) -> Tensor:
     Source: Smilkov et al., "SmoothGrad: removing noise by adding noise", 2017, https://arxiv.org/abs/1706.03825.
     """
     total = torch.zeros_like(context.pictures, dtype=torch.float32)
-    for pictures in _noisy(context, COPIES):
+    for pictures in _noisy(context, n, sigma):
         total += context.input_gradients(pictures)
-    return strongest_colour(total / COPIES)
+    return strongest_colour(total / n)
 
 
-def smoothgradcam_pp(context: LayerContext) -> Tensor:
+def smoothgradcam_pp(context: LayerContext, *, n: int = 8, sigma: float = 0.15) -> Tensor:
     r"""Do as Grad-CAM++ with the gradient and its powers averaged over noisy copies of the picture.
 
     .. math:: \alpha_k = \sum_{ij} w_{kij} \mathrm{relu}(D^1_{kij}), \qquad
               w = \frac{D^2}{2 D^2 + D^3 \sum_{ab} A_{kab}}, \qquad
               D^p = \frac{1}{n} \sum_{m=1}^{n} g(x + \delta_m)^p
 
-    with n = 8, δ ~ N(0, σ²), σ = 0.15 · (max x - min x), seeded, and A of the picture without noise. w is 0 where the
-    denominator vanishes.
+    with δ ~ N(0, (σ · (max x - min x))²), seeded, and A of the picture without noise. w is 0 where the denominator
+    vanishes.
+
+    Args:
+        context: of a batch.
+        n: noisy copies: fewer than for `smoothgrad`, since coarse maps settle sooner.
+        sigma: σ, a share of the range of the picture's values.
 
     Source: Omeiza et al., "Smooth Grad-CAM++: An Enhanced Inference Level Visualization Technique for Deep
     Convolutional Neural Network Models", 2019, https://arxiv.org/abs/1908.01224, section 3.
     """
     maps = context.activations
     first, second, third = (torch.zeros_like(maps) for _ in range(3))
-    for pictures in _noisy(context, FEW_COPIES):
+    for pictures in _noisy(context, n, sigma):
         gradients = context.on(pictures).gradients
-        first += gradients / FEW_COPIES
-        second += gradients.square() / FEW_COPIES
-        third += gradients.pow(3) / FEW_COPIES
+        first += gradients / n
+        second += gradients.square() / n
+        third += gradients.pow(3) / n
     alone, crowd = 2 * second, third * maps.sum(dim=(2, 3), keepdim=True)
     sound = (alone + crowd).abs() > TINY * (alone + crowd.abs())
     coefficients = torch.where(sound, second / torch.where(sound, alone + crowd, 1.0), 0.0)
     return context.weighed((coefficients * first.clamp(min=0)).sum(dim=(2, 3)))
 
 
-def _noisy(context: LayerContext, copies: int) -> Iterator[Tensor]:
+def _noisy(context: LayerContext, copies: int, sigma: float) -> Iterator[Tensor]:
     """Yield noisy copies of the batch, one at a time, so that memory does not grow with their number."""
     pictures = context.pictures
     # Half precision is too coarse for noise; float64 is kept, where rounding would open other gates.
     plain = pictures.to(torch.promote_types(pictures.dtype, torch.float32))
-    spread = SHARE * (plain.amax(dim=(1, 2, 3), keepdim=True) - plain.amin(dim=(1, 2, 3), keepdim=True))
+    spread = sigma * (plain.amax(dim=(1, 2, 3), keepdim=True) - plain.amin(dim=(1, 2, 3), keepdim=True))
     generator = torch.Generator().manual_seed(SEED)
     for copy in range(copies):
         noise = torch.randn(pictures.shape[1:], generator=generator).to(plain.device)

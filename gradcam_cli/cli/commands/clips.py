@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gradcam_cli.cam.methods.registry import METHODS
+from gradcam_cli.cam.methods.registry import method_named
 from gradcam_cli.cli.console import Console
 from gradcam_cli.cli.options.network import model_options
 from gradcam_cli.cli.options.settings import model_settings, plan_for, render_settings
@@ -143,7 +143,7 @@ def gif(inputs: tuple[str, ...], **options: Any) -> int:  # noqa: ANN401
         return SweepRun(jobs, session, settings, sweep, count)
 
     model = _one_map(options)
-    if sweep == "layers" and not METHODS[model.methods[0]].layered:
+    if sweep == "layers" and not method_named(model.methods[0]).layered:
         raise UsageError(f"the method {model.methods[0]} looks at no layer", "choose another --method or --sweep")
     plan = plan_for(
         inputs, options, model, kinds=("overlay",), suffixes=PICTURE_SUFFIXES, picture_format="gif", parts=(sweep,)

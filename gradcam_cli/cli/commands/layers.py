@@ -11,8 +11,8 @@ import click
 
 from gradcam_cli.cli.console import print_result
 from gradcam_cli.cli.options.types import FILE, Checked
-from gradcam_cli.models.code_spec import parse_argument
-from gradcam_cli.models.names import check_name
+from gradcam_cli.models.registry import check_name
+from gradcam_cli.models.sources.user_code.spec import parse_argument
 from gradcam_cli.pipeline.settings import MAX_INPUT, MIN_INPUT
 
 if TYPE_CHECKING:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import click
 
 from gradcam_cli.cli.console import print_result
-from gradcam_cli.models.names import has_timm, is_timm
 
 if TYPE_CHECKING:
     from gradcam_cli.models.architecture import ModelEntry
@@ -35,9 +34,9 @@ def models(pattern: str, *, as_json: bool) -> None:
     its weights are on this machine. timm's networks, if that is installed, are listed when PATTERN begins with timm:.
     On a pipe the columns are separated by tabs.
     """
-    from gradcam_cli.models.catalogue import find
+    from gradcam_cli.models.registry import find_models, prefixes
 
-    entries = find(pattern)
+    entries = find_models(pattern)
     if as_json:
         for entry in entries:
             print_result(json.dumps(asdict(entry)))
@@ -46,10 +45,11 @@ def models(pattern: str, *, as_json: bool) -> None:
     else:
         for entry in entries:
             print_result("\t".join([entry.name, *_figures(entry, ""), "cached" if entry.cached else ""]))
-    if not is_timm(pattern) and has_timm():
-        click.echo(
-            "timm's networks are listed by: gradcam models 'timm:*', or a pattern such as 'timm:resnet*'", err=True
-        )
+    if ":" not in pattern:
+        for prefix in prefixes():
+            name = prefix.rstrip(":")
+            like = f", or a pattern such as '{prefix}resnet*'" if name == "timm" else ""
+            click.echo(f"{name}'s networks are listed by: gradcam models '{prefix}*'{like}", err=True)
 
 
 def _figures(entry: ModelEntry, separator: str) -> tuple[str, str, str, str]:

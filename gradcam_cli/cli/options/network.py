@@ -9,8 +9,8 @@ import click
 from gradcam_cli.cam.methods.registry import check_method
 from gradcam_cli.cam.targets import TargetSpec, parse_target
 from gradcam_cli.cli.options.types import FILE, Checked, Finite, Function, grid, numbers, option, option_group
-from gradcam_cli.models.code_spec import parse_argument
-from gradcam_cli.models.names import check_name
+from gradcam_cli.models.registry import check_name
+from gradcam_cli.models.sources.user_code.spec import parse_argument
 from gradcam_cli.pipeline.settings import MAX_INPUT, MIN_INPUT
 from gradcam_cli.records import ACTIVATIONS, FITS, FUSIONS, PRECISIONS
 

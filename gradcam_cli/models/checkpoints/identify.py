@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gradcam_cli.errors import ModelError
-from gradcam_cli.models import names
 from gradcam_cli.models.checkpoints.fit import fits, without_wrappers
 from gradcam_cli.models.checkpoints.signatures import SIGNATURES
 from gradcam_cli.text import printable, quoted
@@ -93,4 +92,4 @@ def _known(said: str) -> str | None:
     Only names of the lists: a file must not get code run by calling itself after some ``file.py:function``.
     """
     name = said.strip().lower().rpartition("torchvision.models.")[2].replace("-", "_")
-    return name if name in SIGNATURES and name in names.NAMES else None
+    return name if name in SIGNATURES else None

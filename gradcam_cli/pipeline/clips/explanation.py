@@ -54,7 +54,7 @@ class ClipExplanation:
 
     @property
     def method(self) -> str:
-        """The formula, a key of ``cam.methods.registry.METHODS``."""
+        """Name of the method, with its parameters."""
         return self.track.method
 
     @property

@@ -33,7 +33,7 @@ class Track:
 
     Attributes:
         layer: dotted name.
-        method: a key of ``cam.methods.registry.METHODS``.
+        method: name of the method.
         target: the class with its mean probability; where each frame has its own, what the whole clip's would be.
         scale: values that become 0 and 1; None when each frame has its own, or when there is nothing to see.
         blank: why nothing is to be seen in any of the frames, or None.

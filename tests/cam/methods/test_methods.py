@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -11,7 +14,7 @@ from torch import nn
 from gradcam_cli.cam.context import Budget
 from gradcam_cli.cam.execution.partial_forward import PartialForward
 from gradcam_cli.cam.explainer import Explainer
-from gradcam_cli.cam.methods import ablation, score
+from gradcam_cli.cam.methods import ablation
 from gradcam_cli.cam.methods.registry import METHODS, check_method, methods_named, quick
 from gradcam_cli.cam.targets import Target
 from gradcam_cli.errors import ModelError, UsageError
@@ -146,13 +149,12 @@ def test_scores_are_shared_by_the_family_and_by_classes(small_net, batch):
     assert sum(passes) == 1 + uneven + blank
 
 
-def test_the_fast_variant_takes_what_varies_most(small_net, batch, monkeypatch):
-    monkeypatch.setattr(score, "FEW", 3)
+def test_the_fast_variant_takes_what_varies_most(small_net, batch):
     truth = Oracle(small_net, batch[0], "features")
     weights = score_weights("scorecam", truth, 1)
     most = np.argsort(-truth.activations.var(axis=(1, 2)))[:3]
     expected_map = np.tensordot(weights[most], truth.activations[most], axes=1)
-    found = Explainer(small_net, "features", method="faster-scorecam")(batch[:1], 1)[0].maps[0].values
+    found = Explainer(small_net, "features", method="faster-scorecam:n=3")(batch[:1], 1)[0].maps[0].values
     np.testing.assert_allclose(found, expected_map, atol=1e-5 * expected_map.max())
 
 
@@ -275,6 +277,52 @@ def test_every_method_tells_its_summary_and_paper():
         assert entry.load().__doc__, name
         if entry.paper:
             assert entry.paper.rpartition("://")[2] in entry.load().__doc__.replace("\n    ", ""), name
+
+
+PARAMETERS = [(name, parameter) for name, method in METHODS.items() for parameter in method.parameters]
+
+
+@pytest.mark.parametrize(("name", "parameter"), PARAMETERS, ids=lambda each: getattr(each, "name", each))
+def test_parameters_are_the_formulas_own(name, parameter):
+    """The table's names and defaults are those of the function, and all that this takes is in the table."""
+    formula = replace(METHODS[name], parameters=()).load()
+    given = dict(inspect.signature(formula).parameters)
+    given.pop("context")
+    assert {each: known.default for each, known in given.items()} == {
+        each.name: each.default for each in METHODS[name].parameters
+    }
+    assert parameter.meaning
+    assert parameter.low <= parameter.default <= parameter.high
+    assert type(parameter.default).__name__ == given[parameter.name].annotation
+
+
+def test_parameters_are_spelt_in_one_way():
+    assert check_method("SmoothGrad: sigma = 0.2 , n=32") == "smoothgrad:n=32,sigma=0.2"
+    assert check_method("smoothgrad:n=16") == "smoothgrad", "the default"
+    assert methods_named(("smoothgrad", check_method("smoothgrad:sigma=0.15"))) == ("smoothgrad",)
+    for wrong, message in (
+        ("smoothgrad:m=1", "no parameter 'm=1'"),
+        ("smoothgrad:n", "no parameter 'n'"), ("smoothgrad:n=", "cannot be ''"),
+        ("smoothgrad:n=1.5", "cannot be '1.5'"), ("smoothgrad:sigma=nan", "cannot be 'nan'"),
+        ("smoothgrad:sigma=-1", "cannot be '-1'"), ("gradcam:n=1", "no parameter"), ("all:n=1", "no method"),
+    ):  # fmt: skip
+        with pytest.raises(UsageError) as caught:
+            check_method(wrong)
+        assert message in caught.value.message
+        assert caught.value.hint
+
+
+def test_parameters_change_the_formula(small_net, batch):
+    """A comparison of strength zero leaves Grad-CAM, a noisy copy without noise the gradient, and so on."""
+    pairs = {
+        "finercam:alpha=0": "gradcam", "smoothgrad:n=1,sigma=0": "gradient", "smoothgradcam++:n=3,sigma=0": "gradcam++",
+        "sscam:n=2,sigma=0": "scorecam-logits", "iscam:n=1": "scorecam-logits", "faster-scorecam:n=8": "scorecam",
+    }  # fmt: skip
+    for special, plain in pairs.items():
+        maps = Explainer(small_net, "features", method=[special, plain])(batch[:1], 1)[0].maps
+        np.testing.assert_allclose(maps[0].values, maps[1].values, atol=1e-5 * maps[1].values.max(), err_msg=special)
+    maps = Explainer(small_net, "features", method=["random", "random:seed=1"])(batch[:1])[0].maps
+    assert not np.array_equal(maps[0].values, maps[1].values)
 
 
 class OneOfMany(torch.nn.Module):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from gradcam_cli.cli.main import run
-from gradcam_cli.models import names
+from gradcam_cli.models.sources import timm as timm_source
 
 NETS = """
     from torch import nn
@@ -81,7 +81,7 @@ def test_a_part_of_the_name(capfd):
 
 @pytest.mark.parametrize("installed", [True, False])
 def test_timm_is_mentioned_where_it_is(capfd, monkeypatch, installed):
-    monkeypatch.setattr("gradcam_cli.cli.commands.models.has_timm", lambda: installed)
+    monkeypatch.setattr(timm_source, "is_installed", lambda: installed)
     assert run(["models", "tiny"]) == 0
     assert ("timm:" in capfd.readouterr().err) is installed
 
@@ -94,7 +94,7 @@ def test_a_pattern_that_nothing_matches(capfd):
 
 
 def test_timm_that_is_not_there(capfd, monkeypatch):
-    monkeypatch.setattr(names, "has_timm", lambda: False)
+    monkeypatch.setattr(timm_source, "is_installed", lambda: False)
     assert run(["models", "timm:*"]) == 2
     assert run(["layers", "timm:resnet18"]) == 2
     assert capfd.readouterr().err.count("error: timm is not installed\n  hint: pip install timm") == 2

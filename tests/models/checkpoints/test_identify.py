@@ -12,11 +12,12 @@ from safetensors.torch import save_file
 from torch import nn
 
 from gradcam_cli.errors import ModelError
-from gradcam_cli.models import names
 from gradcam_cli.models.checkpoints import identify
 from gradcam_cli.models.checkpoints.fit import on_meta
 from gradcam_cli.models.checkpoints.signatures import SIGNATURES, Signature
-from gradcam_cli.models.load import describe, load_model
+from gradcam_cli.models.load import load_model
+from gradcam_cli.models.registry import describe
+from gradcam_cli.models.sources.torchvision.names import NAMES
 from tests.models.checkpoints.test_read import PICTURE, WRAPPED, Evil, saved
 from tests.models.conftest import tiny_net
 
@@ -28,7 +29,7 @@ def state_of(name, num_classes=7):
     return on_meta(lambda: build(num_classes=num_classes, **architecture.recipes[0].options)).state_dict()
 
 
-@pytest.mark.parametrize("name", names.TORCHVISION)
+@pytest.mark.parametrize("name", NAMES)
 def test_every_torchvision_network_is_known_by_its_keys_and_shapes(name):
     """No two of them share all keys and shapes, so that each is the only one; the table is the installed library's."""
     state, other = state_of(name), state_of(name, 9)
@@ -39,7 +40,7 @@ def test_every_torchvision_network_is_known_by_its_keys_and_shapes(name):
 
 
 def test_every_network_has_a_signature():
-    assert set(SIGNATURES) == {names.TINY, *names.TORCHVISION}
+    assert set(SIGNATURES) == {"tiny", *NAMES}
 
 
 @pytest.mark.parametrize("kind", WRAPPED)
@@ -120,7 +121,6 @@ def test_none_fits(tmp_path):
 def test_several_fit(tmp_path, monkeypatch):
     """As could be when torchvision adds a network of another's shapes: none is guessed."""
     monkeypatch.setitem(SIGNATURES, "twin", SIGNATURES["tiny"])
-    monkeypatch.setattr(names, "NAMES", (*names.NAMES, "twin"))
     find = lambda name: describe("tiny" if name == "twin" else name)  # noqa: E731
     path = saved({"state_dict": tiny_net(3).state_dict()}, tmp_path / "x.pth")
     from gradcam_cli.models.checkpoints.read import read_checkpoint

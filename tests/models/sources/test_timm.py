@@ -10,14 +10,14 @@ import torch
 
 from gradcam_cli.cam.explainer import Explainer
 from gradcam_cli.errors import ModelError, UsageError
-from gradcam_cli.models import names
-from gradcam_cli.models.catalogue import find
-from gradcam_cli.models.load import describe, load_model
+from gradcam_cli.models.load import load_model
+from gradcam_cli.models.registry import check_name, describe, find_models
+from gradcam_cli.models.sources import timm as timm_source
 from gradcam_cli.pipeline.session import Session
 from gradcam_cli.pipeline.settings import ModelSettings
 
 timm = pytest.importorskip("timm")
-source = pytest.importorskip("gradcam_cli.models.sources.timm")
+source = pytest.importorskip("gradcam_cli.models.sources.timm.networks")
 
 FAMILIES = {
     "resnet18": (64, "layer4.1"), "convnext_atto": (64, "stages.3"), "vit_tiny_patch16_224": (224, "blocks.11.norm1"),
@@ -93,7 +93,7 @@ def test_cached_weights_are_loaded_whole(hub):
     assert "state_dict" not in network.module.pretrained_cfg
     picture = torch.randn(1, 3, 64, 64)
     assert torch.allclose(network.module(picture), original(picture), atol=1e-4)
-    (listed,) = find("timm:mobilenetv3_small_050.lamb*")
+    (listed,) = find_models("timm:mobilenetv3_small_050.lamb*")
     assert listed.cached
     assert listed.parameters == sum(parameter.numel() for parameter in original.parameters())
 
@@ -141,17 +141,17 @@ def test_a_network_without_a_classifier_says_so():
 
 
 def test_the_list_is_of_classifiers_with_weights():
-    listed = [entry.name for entry in find("timm:vit_small*")]
+    listed = [entry.name for entry in find_models("timm:vit_small*")]
     assert "timm:vit_small_patch16_224.augreg_in1k" in listed
     assert not [name for name in listed if "dinov2" in name]
     with pytest.raises(UsageError, match="no model matches") as caught:
-        find("timm:resnt18")
+        find_models("timm:resnt18")
     assert "timm:resnet18" in caught.value.hint
 
 
 def test_without_timm(monkeypatch):
-    monkeypatch.setattr(names, "has_timm", lambda: False)
-    for refused in (lambda: names.check_name("timm:resnet18"), lambda: find("timm:*")):
+    monkeypatch.setattr(timm_source, "is_installed", lambda: False)
+    for refused in (lambda: check_name("timm:resnet18"), lambda: find_models("timm:*")):
         with pytest.raises(UsageError, match=r"^timm is not installed$") as caught:
             refused()
         assert "pip install timm" in caught.value.hint

@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from gradcam_cli.errors import ModelError, UsageError
-from gradcam_cli.models.code_spec import check_code, parse_argument
 from gradcam_cli.models.load import load_model, outline
+from gradcam_cli.models.sources.user_code.spec import check_code, parse_argument
 
 NET = """
     import torch

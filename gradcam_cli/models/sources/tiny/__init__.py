@@ -12,8 +12,27 @@ if TYPE_CHECKING:
 
     from gradcam_cli.models.architecture import Architecture, ModelEntry
 
+NAME = "tiny"
+PREFIX = ""
+TAKES_ARGUMENTS = False
+
 WEIGHTS = Path(__file__).with_name("tiny.safetensors")
 """Filters and matrices as float16, the rest as float32, without the counters of batches that training keeps."""
+
+
+def names() -> tuple[str, ...]:
+    """Return the one name."""
+    return (NAME,)
+
+
+def matches(spec: str) -> bool:
+    """Whether it is that name; upper case is forgiven."""
+    return spec.lower() == NAME
+
+
+def check(spec: str) -> str:
+    """Return the name as it is listed."""
+    return NAME
 
 
 def architecture(name: str) -> Architecture:
@@ -33,12 +52,11 @@ def entries(wanted: Callable[[str], bool]) -> list[ModelEntry]:
         wanted: tells of its name whether it is to be listed.
     """
     from gradcam_cli.models.architecture import ModelEntry
-    from gradcam_cli.models.names import TINY
 
-    if not wanted(TINY):
+    if not wanted(NAME):
         return []
-    described = architecture(TINY)
+    described = architecture(NAME)
     count = sum(parameter.numel() for parameter in described.build(described.num_classes).parameters())
     return [
-        ModelEntry(TINY, WEIGHTS.stat().st_size / (1 << 20), count, None, described.default.preset.crop, cached=True)
+        ModelEntry(NAME, WEIGHTS.stat().st_size / (1 << 20), count, None, described.default.preset.crop, cached=True)
     ]

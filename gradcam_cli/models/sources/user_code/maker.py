@@ -18,7 +18,7 @@ from torch import nn
 
 from gradcam_cli.errors import GradcamError, ModelError, UsageError
 from gradcam_cli.models.architecture import Architecture, Fitted, Recipe
-from gradcam_cli.models.code_spec import Code, first_on_path, locate, missing, no_module
+from gradcam_cli.models.sources.user_code.spec import Code, first_on_path, locate, missing, no_module
 from gradcam_cli.records import Preset
 from gradcam_cli.text import printable
 
@@ -36,7 +36,7 @@ def architecture(spec: str, **arguments: object) -> Architecture:
     """Describe the network that ``path/to/net.py:build`` or ``package.module:Class`` makes, which this runs.
 
     Args:
-        spec: one that ``code_spec.check_code`` has passed.
+        spec: one that ``spec.check_code`` has passed.
         **arguments: what the function or class is called with.
 
     Raises:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from gradcam_cli.models.architecture import Architecture, ModelEntry, Recipe
 from gradcam_cli.models.download import cache_path
 from gradcam_cli.models.light_import import import_without_compiler
-from gradcam_cli.models.names import TORCHVISION
+from gradcam_cli.models.sources.torchvision.names import NAMES
 from gradcam_cli.records import Preset
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def entries(wanted: Callable[[str], bool]) -> list[ModelEntry]:
     Args:
         wanted: tells of a name whether it is to be listed.
     """
-    return [_entry(name, models.get_model_weights(name).DEFAULT) for name in TORCHVISION if wanted(name)]
+    return [_entry(name, models.get_model_weights(name).DEFAULT) for name in NAMES if wanted(name)]
 
 
 def _entry(name: str, weights: Any) -> ModelEntry:  # noqa: ANN401 (torchvision's enum has no types)

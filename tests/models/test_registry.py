@@ -5,7 +5,8 @@ import sys
 import pytest
 
 from gradcam_cli.errors import ExitCode, UsageError
-from gradcam_cli.models import names
+from gradcam_cli.models import registry
+from gradcam_cli.models.sources.torchvision.names import NAMES
 
 
 def test_the_list_is_torchvisions_in_natural_order():
@@ -14,12 +15,12 @@ def test_the_list_is_torchvisions_in_natural_order():
     def natural(name):
         return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)]
 
-    assert list(names.TORCHVISION) == sorted(models.list_models(module=models), key=natural)
+    assert list(NAMES) == sorted(models.list_models(module=models), key=natural)
 
 
 @pytest.mark.parametrize("spec", ["auto", "tiny", "resnet50", "ResNet50", " vit_b_16 "])
 def test_known_names(spec):
-    assert names.check_name(spec) == spec.strip().lower()
+    assert registry.check_name(spec) == spec.strip().lower()
 
 
 @pytest.mark.parametrize(
@@ -28,7 +29,7 @@ def test_known_names(spec):
 )
 def test_unknown_names_are_usage_errors_with_suggestions(spec, hint):
     with pytest.raises(UsageError) as caught:
-        names.check_name(spec)
+        registry.check_name(spec)
     assert spec in caught.value.message
     assert hint in caught.value.hint
     assert caught.value.exit_code is ExitCode.USAGE
@@ -36,12 +37,14 @@ def test_unknown_names_are_usage_errors_with_suggestions(spec, hint):
 
 def test_a_hostile_name_is_printed_safely():
     with pytest.raises(UsageError) as caught:
-        names.check_name("\x1b[31mred\n" + "x" * 5000)
+        registry.check_name("\x1b[31mred\n" + "x" * 5000)
     assert caught.value.message.isprintable()
     assert len(caught.value.message) < 150
 
 
 def test_names_are_checked_without_torch():
-    code = "import sys; from gradcam_cli.models.names import check_name as c; c('vgg16'); print('torch' in sys.modules)"
+    code = (
+        "import sys; from gradcam_cli.models.registry import check_name as c; c('vgg16'); print('torch' in sys.modules)"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

@@ -20,7 +20,8 @@ from gradcam_cli.models.architecture import Architecture, Fitted, ModelEntry, Re
 from gradcam_cli.models.checkpoints.fit import on_meta
 from gradcam_cli.models.checkpoints.read import read_state_dict
 from gradcam_cli.models.download import TIMEOUT, Progress, cache_path, fetch
-from gradcam_cli.models.names import TIMM, close_to
+from gradcam_cli.models.sources.timm import PREFIX
+from gradcam_cli.models.spelling import close_to
 from gradcam_cli.records import Preset
 from gradcam_cli.text import printable, quoted
 
@@ -48,7 +49,7 @@ def architecture(spec: str) -> Architecture:
     Raises:
         UsageError: timm has no network or no weights of that name.
     """
-    name = spec.removeprefix(TIMM)
+    name = spec.removeprefix(PREFIX)
     settings = _settings(name)
     recipe = Recipe(f"timm {settings.get('tag') or name}", None, _preset(settings), _labels(settings))
     return Architecture(
@@ -76,7 +77,7 @@ def entries(wanted: Callable[[str], bool]) -> list[ModelEntry]:
         if len(found) <= MAX_COUNTED:
             count = sum(parameter.numel() for parameter in on_meta(partial(_created, name)).parameters())
         size = None if file is None else file.stat().st_size / (1 << 20)
-        listed.append(ModelEntry(TIMM + name, size, count, None, _preset(settings).crop, file is not None))
+        listed.append(ModelEntry(PREFIX + name, size, count, None, _preset(settings).crop, file is not None))
     return listed
 
 
@@ -88,9 +89,9 @@ def _settings(name: str) -> dict[str, Any]:
     except RuntimeError:  # there is the network, but not the tag
         settings = None
     if settings is None:
-        hint = close_to(name, timm.list_pretrained() if "." in name else timm.list_models(), TIMM)
+        hint = close_to(name, timm.list_pretrained() if "." in name else timm.list_models(), PREFIX)
         raise UsageError(
-            f"timm has no model {quoted(name)}", hint or f"gradcam models '{TIMM}*' lists those with trained weights"
+            f"timm has no model {quoted(name)}", hint or f"gradcam models '{PREFIX}*' lists those with trained weights"
         )
     return {"num_classes": USUAL_CLASSES, **settings.to_dict()}
 
@@ -125,9 +126,10 @@ def _pretrained(
     name: str, settings: dict[str, Any], recipe: Recipe, progress: Progress | None
 ) -> tuple[Fitted, Path | None]:
     if not settings["num_classes"]:
+        family = name.partition("_")[0]
         raise ModelError(
-            f"{TIMM}{name} gives features, not class scores: it has no classifier",
-            f"choose one that gradcam models '{TIMM}{name.partition('_')[0]}*' lists, or give --weights that have one",
+            f"{PREFIX}{name} gives features, not class scores: it has no classifier",
+            f"choose one that gradcam models '{PREFIX}{family}*' lists, or give --weights that have one",
         )
     path = _fetched(name, settings, progress)
     # Read by the reader that runs nothing; timm then brings what earlier versions wrote to today's names.
@@ -136,7 +138,7 @@ def _pretrained(
         module = _created(name, pretrained=True, pretrained_cfg_overlay=overlay)
     except (RuntimeError, KeyError, ValueError) as error:
         raise ModelError(
-            f"weights {quoted(path)} do not fit {TIMM}{name}",
+            f"weights {quoted(path)} do not fit {PREFIX}{name}",
             "delete this file of the cache to have it downloaded again",
         ) from error
     module.pretrained_cfg.pop("state_dict", None)  # type: ignore[operator, union-attr]  # or it stays in memory
@@ -152,7 +154,7 @@ def _fetched(name: str, settings: dict[str, Any], progress: Progress | None) -> 
     if settings.get("hf_hub_id"):
         return _from_hub(settings)
     if not settings.get("url"):
-        raise ModelError(f"timm has no trained weights for {TIMM}{name}", GIVE_WEIGHTS)
+        raise ModelError(f"timm has no trained weights for {PREFIX}{name}", GIVE_WEIGHTS)
     digest = Path(settings["url"]).stem.rpartition("-")[2]
     return fetch(settings["url"], digest if re.fullmatch(r"[0-9a-f]{8,}", digest) else None, progress)
 

@@ -1,0 +1,168 @@
+"""A method: a formula, what the engine must know of it, and its parameters."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from dataclasses import dataclass, replace
+from functools import partial, update_wrapper
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, cast
+
+from gradcam_cli.errors import UsageError
+from gradcam_cli.text import quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import torch
+
+    from gradcam_cli.cam.context import LayerContext
+    from gradcam_cli.cam.layers.trace import Trace
+    from gradcam_cli.plugins import Plugin
+
+    Formula = Callable[..., torch.Tensor]
+    """LayerContext, parameters by name → maps (N, h, w), or of the input (N, H, W), not rectified."""
+
+    Check = Callable[[Trace, str], None]
+    """What was seen of a network, the target layer's name; raises ModelError where the method does not suit them."""
+
+INPUT = "input"
+"""What methods look at that look at no layer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A number that a method takes.
+
+    Attributes:
+        name: as it is given, and as the formula's keyword.
+        default: a whole number where only those make sense.
+        meaning: in a few words.
+        low: smallest value.
+        high: largest value.
+    """
+
+    name: str
+    default: float
+    meaning: str = ""
+    low: float = -math.inf
+    high: float = math.inf
+
+    def read(self, text: str, method: str) -> float:
+        """Return the value that ``text`` writes.
+
+        Raises:
+            UsageError: it is none, or out of range.
+        """
+        kind = int if isinstance(self.default, int) else float
+        try:
+            value: float = kind(text)
+        except ValueError:
+            value = math.nan
+        if not self.low <= value <= self.high:  # NaN fails here too
+            what = "a whole number" if kind is int else "a number"
+            raise UsageError(
+                f"{method}: {self.name} cannot be {quoted(text)}", f"give {what} from {self.low:g} to {self.high:g}"
+            )
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """A formula and what the engine must know of it.
+
+    Attributes:
+        name: that it is used by; with values of its parameters that are not the defaults behind it.
+        formula: a function of a `LayerContext` and of the parameters, or its place, ``module:function`` of this folder.
+        summary: one line.
+        paper: where it was published, or empty.
+        gradient: whether it looks at the layer's gradient, so that a gradient of zero leaves it nothing to show.
+        rectified: whether what speaks against the class is cut off.
+        slow: whether the network is run anew for each feature map.
+        layered: whether it looks at the target layer; otherwise its map is the same for all of them.
+        reruns: whether the part of the network behind the layer is run anew, for which the pass before it is recorded.
+        needs: ``module:function`` that raises where a network or layer does not suit it; empty where all do.
+        parameters: what can be chosen.
+        values: (name, value) of the parameters that are not the defaults.
+        plugin: the package that adds it, or None.
+    """
+
+    name: str
+    formula: str | Formula
+    summary: str = ""
+    paper: str = ""
+    gradient: bool = True
+    rectified: bool = True
+    slow: bool = False
+    reruns: bool = False
+    layered: bool = True
+    needs: str = ""
+    parameters: tuple[Parameter, ...] = ()
+    values: tuple[tuple[str, float], ...] = ()
+    plugin: Plugin | None = None
+
+    @classmethod
+    def of(cls, given: Method | Formula, name: str = "", plugin: Plugin | None = None) -> Method:
+        """Return the method that a function is, or one that another package gives.
+
+        A function's first line of documentation is the summary, its keyword arguments with a number as default are
+        the parameters; its map is rectified.
+        """
+        if isinstance(given, Method):
+            return replace(given, name=name or given.name, plugin=plugin)
+        described = inspect.getdoc(given) or ""
+        parameters = tuple(
+            Parameter(each.name, each.default)
+            for each in inspect.signature(given).parameters.values()
+            if isinstance(each.default, (int, float)) and not isinstance(each.default, bool)
+        )
+        called = name or getattr(given, "__name__", type(given).__name__)
+        summary = described.partition("\n")[0]
+        return cls(called, given, summary, gradient=False, parameters=parameters, plugin=plugin)
+
+    def bound(self, given: str) -> Method:
+        """Return the method with other values of its parameters.
+
+        Args:
+            given: ``n=32,sigma=0.2``; empty for the defaults.
+
+        Raises:
+            UsageError: it has no such parameter, or that cannot have such a value.
+        """
+        if not given:
+            return self
+        known = {parameter.name: parameter for parameter in self.parameters}
+        values: dict[str, float] = {}
+        for each in given.split(","):
+            name, equals, text = (part.strip() for part in each.partition("="))
+            if name not in known or not equals:
+                has = ", ".join(f"{parameter.name}={parameter.default:g}" for parameter in self.parameters)
+                raise UsageError(
+                    f"{self.name} has no parameter {quoted(each)}",
+                    f"it has {has}" if has else f"give --method {self.name} alone: it has none",
+                )
+            values[name] = known[name].read(text, self.name)
+        chosen = tuple((name, values[name]) for name in known if name in values and values[name] != known[name].default)
+        spelt = ",".join(f"{name}={value:.12g}" for name, value in chosen)
+        return replace(self, name=f"{self.name}:{spelt}" if chosen else self.name, values=chosen)
+
+    def load(self) -> Callable[[LayerContext], torch.Tensor]:
+        """Import and return the formula, its parameters bound."""
+        formula = cast("Formula", _imported(self.formula)) if isinstance(self.formula, str) else self.formula
+        given = {parameter.name: parameter.default for parameter in self.parameters} | dict(self.values)
+        return update_wrapper(partial(formula, **given), formula) if given else formula
+
+    def place(self, layer: str) -> str:
+        """Return what the method looks at when it is to explain a layer: that, or ``input``."""
+        return layer if self.layered else INPUT
+
+    def check(self, trace: Trace, layer: str) -> None:
+        """Raise ModelError when the method cannot explain the network at the layer of that name."""
+        if self.needs:
+            cast("Check", _imported(self.needs))(trace, layer)
+
+
+def _imported(location: str) -> Any:  # noqa: ANN401
+    module, function = location.split(":")
+    return getattr(import_module(f"{__package__}.{module}"), function)

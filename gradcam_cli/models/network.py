@@ -1,0 +1,87 @@
+"""A network that is ready to be explained, and where its weights came from."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from torch import nn
+
+    from gradcam_cli.plugins import Plugin
+    from gradcam_cli.records import Preset
+
+
+@dataclass
+class Weights:
+    """Where a network's weights came from.
+
+    Attributes:
+        source: ``bundled``, ``torchvision IMAGENET1K_V1``, or the checkpoint's path as it was given.
+        path: the file; None where code of the user's own has set them.
+    """
+
+    source: str
+    path: Path | None
+
+    def sha256(self) -> str | None:
+        """Return the file's SHA-256 in hexadecimal, computed once; None when there is no file, or not any more."""
+        return self._digest
+
+    @cached_property
+    def _digest(self) -> str | None:
+        if self.path is None:
+            return None
+        digest = hashlib.sha256()
+        try:
+            with open(self.path, "rb") as file:
+                while chunk := file.read(1 << 20):
+                    digest.update(chunk)
+        except OSError:
+            return None
+        return digest.hexdigest()
+
+
+@dataclass
+class Network:
+    """A network that is ready to be explained.
+
+    Attributes:
+        module: maps float32 (N, C, H, W), C = ``preset.channels``, to logits (N, ``num_classes``); in evaluation mode,
+            float32, no parameter requires a gradient.
+        name: of its architecture.
+        num_classes: how many scores it gives.
+        preset: how it wants its pictures.
+        labels: names of its classes, or None when they are not known.
+        weights: where its weights came from.
+        notes: what a user should know about how it was loaded, one line each.
+        one_by_one: whether it takes one picture at a time only.
+        plugin: the package whose source it comes from, or None.
+        kept: what is made of the network once and used again, for as long as it lives.
+    """
+
+    module: nn.Module
+    name: str
+    num_classes: int
+    preset: Preset
+    labels: tuple[str, ...] | None
+    weights: Weights
+    notes: tuple[str, ...] = ()
+    one_by_one: bool = False
+    plugin: Plugin | None = None
+    kept: dict[object, Any] = field(default_factory=dict, repr=False)
+
+    @property
+    def sides(self) -> int:
+        """How many classes there are names for: one score has two sides, the negative one first."""
+        return max(2, self.num_classes)
+
+    @property
+    def state(self) -> int:
+        """A number that changes when weights are replaced or changed in place, as by an optimizer's step."""
+        tensors = (*self.module.parameters(), *self.module.buffers())
+        return hash(tuple((id(each), each.data_ptr(), 0 if each.is_inference() else each._version) for each in tensors))

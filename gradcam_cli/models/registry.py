@@ -1,0 +1,203 @@
+"""The table of model sources: from a model's name to the module that describes it; known without torch.
+
+A source is a module or package of ``models.sources`` with the interface `architecture.ModelSource` and one line in
+``SOURCES``. Other packages add sources by entry points of the group ``gradcam.models``: an entry point called ``zoo``
+serves the names ``zoo:NAME``.
+"""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+from importlib import import_module
+from typing import TYPE_CHECKING, Final, cast
+
+from gradcam_cli.errors import UsageError
+from gradcam_cli.models.spelling import close_to
+from gradcam_cli.plugins import plugins
+from gradcam_cli.text import quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from gradcam_cli.models.architecture import Architecture, ModelEntry, ModelSource
+    from gradcam_cli.plugins import Plugin
+
+GROUP: Final = "gradcam.models"
+
+AUTO = "auto"
+TINY = "tiny"
+
+SOURCES = ("tiny", "torchvision", "timm", "user_code")
+"""Modules of ``models.sources``; the first that a name matches describes it. Code takes what no other does."""
+
+
+class PluginSource:
+    """A source of another package: an object with ``architecture(name, **arguments)`` and, if it can, ``entries``.
+
+    ``name`` stands without the prefix. What it gives is an `Architecture`; its entries are `ModelEntry` records.
+
+    Args:
+        plugin: where it comes from.
+    """
+
+    TAKES_ARGUMENTS = True
+
+    def __init__(self, plugin: Plugin) -> None:
+        self.plugin = plugin
+        self.PREFIX = f"{plugin.name.lower()}:"
+
+    def names(self) -> tuple[str, ...]:
+        """Return nothing: the package would have to be imported."""
+        return ()
+
+    def matches(self, spec: str) -> bool:
+        """Whether a name begins with the prefix."""
+        return spec.lower().startswith(self.PREFIX)
+
+    def check(self, spec: str) -> str:
+        """Return the name; the package is not imported."""
+        return spec
+
+    def architecture(self, spec: str, **arguments: object) -> Architecture:
+        """Describe a network.
+
+        Raises:
+            UsageError: the package fails.
+        """
+        return cast("Architecture", self._called("architecture", spec[len(self.PREFIX) :], **arguments))
+
+    def entries(self, wanted: Callable[[str], bool]) -> list[ModelEntry]:
+        """List networks, those that the package lists.
+
+        Raises:
+            UsageError: the package fails.
+        """
+        if not hasattr(self.plugin.load(), "entries"):
+            return []
+        return cast("list[ModelEntry]", self._called("entries", wanted))
+
+    def _called(self, function: str, *given: object, **arguments: object) -> object:
+        called = getattr(self.plugin.load(), function, None)
+        if called is None:
+            raise self.plugin.failure(f"it has no function {function}")
+        return self.plugin.guarded(called, *given, **arguments)
+
+
+def sources() -> list[ModelSource]:
+    """Return all sources, those of other packages in front of code, less those whose name is taken."""
+    own = [cast("ModelSource", import_module(f"{__package__}.sources.{name}")) for name in SOURCES]
+    return [*own[:-1], *(PluginSource(each) for each in plugins(GROUP).values() if not _is_taken(each, own)), own[-1]]
+
+
+def _is_taken(plugin: Plugin, own: Iterable[ModelSource]) -> bool:
+    return any(source.matches(f"{plugin.name}:") for source in list(own)[:-1])
+
+
+def source_of(name: str) -> ModelSource | None:
+    """Return the source that describes the model called ``name``, or None; packages are looked through last."""
+    own = (cast("ModelSource", import_module(f"{__package__}.sources.{each}")) for each in SOURCES[:-1])
+    return next((source for source in own if source.matches(name)), None) or next(
+        (source for source in sources() if source.matches(name)), None
+    )
+
+
+def check_name(spec: str) -> str:
+    """Return the model's name as it is spelled here; upper case is forgiven.
+
+    Nothing is imported for it: of ``timm:NAME`` no more is checked than that timm is there, of ``FILE.py:FUNCTION`` and
+    ``package.module:CLASS`` what can be known without running them.
+
+    Raises:
+        UsageError: no such model; the hint has the names that look alike.
+    """
+    name = spec.strip()
+    if name.lower() == AUTO:
+        return AUTO
+    source = source_of(name)
+    if source is not None:
+        return source.check(name)
+    known = [AUTO, *(each for source in sources() for each in source.names())]
+    hint = close_to(name, known) or "give auto, tiny or one that 'gradcam models' lists, such as resnet50"
+    raise UsageError(f"unknown model {quoted(spec)}", hint)
+
+
+def check_arguments(spec: str, arguments: Iterable[object]) -> None:
+    """Check that arguments are given to code alone.
+
+    Raises:
+        UsageError: the model is known by its name and takes none.
+    """
+    if not list(arguments):
+        return
+    source = None if spec.lower() == AUTO else source_of(spec)
+    if source is None or not source.TAKES_ARGUMENTS:
+        raise UsageError(
+            f"model {quoted(spec)} takes no --model-arg", "give them to code of your own: --model FILE.py:FUNCTION"
+        )
+
+
+def describe(name: str, arguments: Mapping[str, object] | None = None) -> Architecture:
+    """Return the description of the model called ``name``, which `check_name` has passed.
+
+    Raises:
+        UsageError: no such model, or arguments for what takes none.
+        ModelError: its code fails.
+    """
+    check_arguments(name, arguments or ())
+    source = source_of(name)
+    assert source is not None
+    return source.architecture(name, **(arguments or {}))
+
+
+def plugin_of(name: str) -> Plugin | None:
+    """Return the package whose source describes the model called ``name``, or None where the source is ours."""
+    source = source_of(name)
+    return source.plugin if isinstance(source, PluginSource) else None
+
+
+def find_models(pattern: str = "") -> list[ModelEntry]:
+    """List networks.
+
+    Args:
+        pattern: glob, or a part of the names; with a source's prefix in front (``timm:``) only that one is searched,
+            whose networks are too many to be listed otherwise.
+
+    Raises:
+        UsageError: a library is needed and not installed, or nothing matches.
+    """
+    rest = pattern.strip().lower()
+    prefixed = next((source for source in sources() if source.PREFIX and rest.startswith(source.PREFIX)), None)
+    searched = [source for source in sources() if not source.PREFIX]
+    prefix = ""
+    if prefixed is not None:
+        prefixed.check(rest)
+        searched, prefix = [prefixed], prefixed.PREFIX
+        rest = rest.removeprefix(prefix)
+    seen: list[str] = []
+    glob = rest if set(rest) & set("*?[") else f"*{rest}*"
+
+    def wanted(name: str) -> bool:
+        seen.append(name)
+        return fnmatchcase(name.lower(), glob)
+
+    found = [entry for source in searched for entry in source.entries(wanted)]
+    if not found:
+        bases = list(dict.fromkeys(name.partition(".")[0] for name in seen))  # timm's have the weights' tag behind
+        close = close_to(rest.strip("*?"), bases, prefix)
+        raise UsageError(
+            f"no model matches {quoted(pattern)}", close or "give a part of a name, or a glob such as 'resnet*'"
+        )
+    return found
+
+
+def prefixes() -> list[str]:
+    """Return the prefixes of sources that are listed on their own, where their library is installed."""
+    found = []
+    for source in sources():
+        if source.PREFIX:
+            try:
+                source.check(source.PREFIX)
+            except UsageError:
+                continue
+            found.append(source.PREFIX)
+    return found

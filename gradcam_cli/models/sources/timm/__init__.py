@@ -1,0 +1,56 @@
+"""timm's networks, ``timm:NAME``, where that library is installed; it takes seconds to import."""
+
+from __future__ import annotations
+
+import importlib.util
+from typing import TYPE_CHECKING
+
+from gradcam_cli.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gradcam_cli.models.architecture import Architecture, ModelEntry
+
+PREFIX = "timm:"
+TAKES_ARGUMENTS = False
+
+
+def is_installed() -> bool:
+    """Whether timm is installed; it is not imported."""
+    return importlib.util.find_spec("timm") is not None
+
+
+def names() -> tuple[str, ...]:
+    """Return nothing: timm would have to be imported."""
+    return ()
+
+
+def matches(spec: str) -> bool:
+    """Whether a name, or a pattern of names, is meant for timm."""
+    return spec.lower().startswith(PREFIX)
+
+
+def check(spec: str) -> str:
+    """Return the name in lower case; no more is checked than that timm is there.
+
+    Raises:
+        UsageError: it is not.
+    """
+    if not is_installed():
+        raise UsageError("timm is not installed", "pip install timm, or choose a model that 'gradcam models' lists")
+    return spec.lower()
+
+
+def architecture(spec: str) -> Architecture:
+    """Describe a network, see `networks.architecture`."""
+    from gradcam_cli.models.sources.timm import networks
+
+    return networks.architecture(spec)
+
+
+def entries(wanted: Callable[[str], bool]) -> list[ModelEntry]:
+    """List networks, see `networks.entries`; ``wanted`` takes names without ``timm:``."""
+    from gradcam_cli.models.sources.timm import networks
+
+    return networks.entries(wanted)
