@@ -1,4 +1,4 @@
-"""The suffixes by which a directory scan knows what is for it; importing this costs nothing."""
+"""File name suffixes that a directory scan looks for; importing this costs nothing."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ PICTURE_SUFFIXES: frozenset[str] = frozenset(
         ".pcx",
     }
 )
-"""Lower-case, with the dot. Only a scan uses them: a file that is named by hand is judged by its content."""
+"""Lower-case, with the dot. Only a scan uses them: a file that is named itself is identified by its content."""
 
 VIDEO_SUFFIXES: frozenset[str] = frozenset(
     {
@@ -59,7 +59,7 @@ VIDEO_SUFFIXES: frozenset[str] = frozenset(
         ".wmv",
     }
 )
-"""What a scan takes as a video."""
+"""Suffixes that a scan takes for videos."""
 
 ANIMATION_SUFFIXES: frozenset[str] = frozenset({".gif", ".webp", ".apng", ".avif"})
-"""What a scan takes as an animation; a still picture among them is an animation of one frame."""
+"""Suffixes that a scan takes for animations; a still picture among them is an animation of one frame."""

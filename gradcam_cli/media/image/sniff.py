@@ -1,11 +1,11 @@
-"""What a file is that is not a readable picture, told from its first bytes."""
+"""Description of files that are not readable pictures, by their first bytes."""
 
 from __future__ import annotations
 
 import re
 
 HEAD = 512
-"""How many of the first bytes `describe` wants."""
+"""Number of first bytes that `describe` needs."""
 
 _TEXT = rb"(?:\xef\xbb\xbf)?\s*"  # text may begin with a byte order mark and blanks
 
