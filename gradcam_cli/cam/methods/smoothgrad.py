@@ -1,4 +1,4 @@
-"""Methods that average over noisy copies of a picture, which evens out how much a gradient jumps from pixel to pixel.
+"""Methods that average over noisy copies of a picture, which smooths the gradient's jumps from pixel to pixel.
 
 The noise is normal, its standard deviation a share of the range of the normalised picture's values. It is seeded and
 drawn once for all pictures, so that none depends on the others in its batch.
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from gradcam_cli.cam.context import LayerContext
 
 SHARE = 0.15
-"""Of the range of a picture's values: SmoothGrad's authors found 10 to 20 % best."""
+"""Noise as a share of the range of a picture's values: SmoothGrad's authors found 10 to 20 % best."""
 COPIES = 16
-"""For SmoothGrad."""
+"""Noisy copies for SmoothGrad."""
 FEW_COPIES = 8
-"""For Smooth Grad-CAM++, whose maps are coarse and settle sooner."""
+"""Noisy copies for Smooth Grad-CAM++, whose maps are coarse and converge sooner."""
 SEED = 0
 
 
@@ -49,7 +49,7 @@ def smoothgrad(context: LayerContext) -> Tensor:
 
 
 def smoothgradcam_pp(context: LayerContext) -> Tensor:
-    r"""Do as Grad-CAM++ with the gradient and its powers averaged over noisy copies of the picture.
+    r"""Apply Grad-CAM++ with the gradient and its powers averaged over noisy copies of the picture.
 
     .. math:: \alpha_k = \sum_{ij} w_{kij} \mathrm{relu}(D^1_{kij}), \qquad
               w = \frac{D^2}{2 D^2 + D^3 \sum_{ab} A_{kab}}, \qquad
@@ -77,7 +77,7 @@ def smoothgradcam_pp(context: LayerContext) -> Tensor:
 def _noisy(context: LayerContext, copies: int) -> Iterator[Tensor]:
     """Yield noisy copies of the batch, one at a time, so that memory does not grow with their number."""
     pictures = context.pictures
-    # Half precision is too coarse for noise; float64 is kept, where rounding would open other gates.
+    # Half precision is too coarse for noise; float64 is kept, since rounding could switch other ReLUs on.
     plain = pictures.to(torch.promote_types(pictures.dtype, torch.float32))
     spread = SHARE * (plain.amax(dim=(1, 2, 3), keepdim=True) - plain.amin(dim=(1, 2, 3), keepdim=True))
     generator = torch.Generator().manual_seed(SEED)
