@@ -26,7 +26,7 @@ def is_relu(function: object, args: tuple[Any, ...], kwargs: dict[str, Any]) -> 
 class Calls(TorchFunctionMode):
     """Calls ``noted`` after every call of one of torch's functions.
 
-    A dispatch mode would see more, also what compiled functions do, but imports torch's compiler.
+    A dispatch mode would see more, including calls in compiled functions, but imports torch's compiler.
     """
 
     def noted(self, function: object, args: tuple[Any, ...], kwargs: dict[str, Any], result: object) -> None:

@@ -28,7 +28,7 @@ _BITS = 5
 """Bits per channel in the table of patterns: 6 take eight times the work, and are hardly closer to the original."""
 
 _WEIGHT = 8
-"""Number of pixels that each distinct colour counts for, whatever the number that have it."""
+"""Number of pixels that each distinct colour counts for, regardless of how many pixels have it."""
 
 _SPREAD = np.float32(0.25)
 """Share of the error that the pattern's next colour corrects: more hides bands better, but shows as grain."""

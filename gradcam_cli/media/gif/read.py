@@ -78,8 +78,8 @@ class AnimationInfo:
 class AnimationReader:
     """Reads an animation with few frames in memory; its format is determined by its content, not by its suffix.
 
-    A context manager, and iterable: each iteration begins anew. A damaged frame ends the iteration, because later
-    frames build on it; ``damage`` then describes it, and the frames before it have been delivered.
+    A context manager, and iterable: each iteration starts from the beginning. A damaged frame ends the iteration,
+    because later frames build on it; ``damage`` then describes it, and the frames before it have been delivered.
 
     Args:
         source: a file's path or its content.

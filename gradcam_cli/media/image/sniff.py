@@ -50,7 +50,7 @@ _KINDS: tuple[tuple[bytes, str, str], ...] = (
 
 
 def describe(head: bytes) -> tuple[str, str]:
-    """Return what a file with these first bytes is (``"is a web page, not a picture"``) and what to do about it."""
+    """Describe a file by its first bytes (``"is a web page, not a picture"``), and return that with a remedy."""
     for pattern, what, hint in _KINDS:
         if re.match(pattern, head, re.DOTALL):
             return what, hint

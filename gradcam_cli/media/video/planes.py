@@ -282,7 +282,7 @@ def to_rgb(planes: Planes, size: Size, target: Size | None) -> Plane:
 def _scaled(
     frame: av.VideoFrame, size: Size, form: str, scaler: VideoReformatter, **options: int | None
 ) -> av.VideoFrame:
-    """Scale and convert in this thread: swscale's own threads would be started anew for every frame."""
+    """Scale and convert in this thread: swscale would start its own threads again for every frame."""
     if _SCALER_HAS_THREADS:
         options["threads"] = 1
     return scaler.reformat(frame, size[1], size[0], form, **options)

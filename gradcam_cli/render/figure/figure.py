@@ -95,7 +95,7 @@ class _Lengths:
         return max(height, round(_UPRIGHT * self.dpi))
 
     def beside(self, rows: Sequence[str], scale: str, height: int) -> tuple[int, int]:
-        """Return how many lines the upright texts need: the rows' headings, and the colour bar's.
+        """Return the number of lines that the upright texts need: the rows' headings, and the colour bar's.
 
         Args:
             rows: the headings.

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     Pixels = npt.NDArray[np.uint8]
 
 _TALLEST, _SMALLEST = 0.06, 10
-"""Height of the letters: as a share of the picture's short side, but at least so many pixels."""
+"""Height of the letters: as a share of the picture's short side, and the least in pixels."""
 
 _NARROWEST = 0.6
 """Text that is too long is made smaller, down to this share of its size; then it is cut."""
