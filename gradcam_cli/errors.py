@@ -1,4 +1,4 @@
-"""What can go wrong, in words for a user, and the exit codes that tell a shell.
+"""Errors with messages for a user, and the exit codes of the command.
 
 The core raises; only the command line turns an error into a line on stderr and an exit code.
 """
@@ -23,8 +23,8 @@ class GradcamError(Exception):
     """An error that a user can understand.
 
     Args:
-        message: one line: what is wrong.
-        hint: one line: what to do about it.
+        message: one line that describes the problem.
+        hint: one line with a remedy.
     """
 
     exit_code = ExitCode.FAILED
@@ -36,13 +36,13 @@ class GradcamError(Exception):
 
 
 class UsageError(GradcamError):
-    """The command was asked for something that cannot be: known before any work began."""
+    """An impossible request, detected before any work began."""
 
     exit_code = ExitCode.USAGE
 
 
 class InputError(GradcamError):
-    """One input cannot be read or explained; the others are not concerned."""
+    """One input cannot be read or explained; the others are not affected."""
 
 
 class OutputError(GradcamError):

@@ -1,4 +1,4 @@
-"""A look at a file before it is opened, and what to say when it cannot be read."""
+"""Checks of a file before it is opened, and messages for files that cannot be read."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ _SPECIAL = {stat.S_IFIFO: "pipe", stat.S_IFSOCK: "socket"}
 
 
 def refusal(path: Path, wanted: str, hint: str) -> tuple[str, str] | None:
-    """Look at ``path`` without opening it: to open a pipe waits for ever, and a device may never end.
+    """Check ``path`` without opening it: opening a pipe waits for ever, and a device may never end.
 
     Args:
         path: the file.
-        wanted: what it should be: ``a picture``.
-        hint: what to do when it is a directory, pipe, socket or device.
+        wanted: the expected kind: ``a picture``.
+        hint: the remedy for a directory, pipe, socket or device.
 
     Returns:
-        None for a regular file; otherwise what is wrong (``is a directory, not a picture``) and what to do about it.
+        None for a regular file; otherwise the problem (``is a directory, not a picture``) and a remedy.
     """
     try:
         mode = os.stat(path).st_mode
@@ -44,12 +44,12 @@ def refusal(path: Path, wanted: str, hint: str) -> tuple[str, str] | None:
 
 
 def read_at_most(stream: BinaryIO, most: int) -> bytes | None:
-    """Return what is left in ``stream``, or None when that is more than ``most`` bytes: a device may never end."""
+    """Return the rest of ``stream``, or None when that is more than ``most`` bytes: a device may never end."""
     data = stream.read(most + 1)
     return data if len(data) <= most else None
 
 
 def explain_read_error(error: OSError) -> tuple[str, str]:
-    """Return why a file cannot be read (``cannot be read: permission denied``), and what to do about it."""
+    """Return the reason why a file cannot be read (``cannot be read: permission denied``), and a remedy."""
     what, hint = explain_os_error(error)
     return f"cannot be read: {what}", hint or "copy it elsewhere and try again"

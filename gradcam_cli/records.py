@@ -1,4 +1,4 @@
-"""The plain records that travel the way from a path to the written files.
+"""Plain records that are passed between the steps from a path to the written files.
 
 No module here imports numpy, OpenCV or torch at run time, so that planning and ``--help`` stay light.
 Sizes are ``(height, width)`` in pixels throughout.
@@ -36,7 +36,7 @@ NORMALIZATIONS: tuple[Normalization, ...] = ("minmax", "max", "none")
 ACTIVATIONS: tuple[Activation, ...] = ("auto", "softmax", "sigmoid")
 
 PICTURE_QUALITY, VIDEO_QUALITY = 95, 75
-"""Of files that lose something, from 1 to 100, unless told otherwise."""
+"""Default quality of files with lossy compression, from 1 to 100."""
 
 
 def fitted(size: tuple[float, float], longest: int | None) -> Size:
@@ -47,17 +47,17 @@ def fitted(size: tuple[float, float], longest: int | None) -> Size:
 
 @dataclass(frozen=True, slots=True)
 class Preset:
-    """How a network wants its pictures: sizes in pixels, statistics in units of the scaled range, RGB or luma.
+    """A network's preprocessing: sizes in pixels, statistics in units of the scaled range, RGB or luma.
 
     Attributes:
-        resize: length that a picture's short side is brought to.
+        resize: length to which a picture's short side is resized.
         crop: side of the square that the network was trained on.
         mean: per channel, subtracted after scaling.
         std: per channel, divided by.
         interpolation: of the resize, always with antialiasing.
         multiple: sides of a whole picture are rounded to multiples of this, so that batches form.
         channels: 3 for RGB, 1 for luma.
-        scale: what white is scaled to, 1 or 255; black is 0.
+        scale: value of white after scaling, 1 or 255; black is 0.
     """
 
     resize: int = 256
@@ -72,7 +72,7 @@ class Preset:
 
 @dataclass(frozen=True, slots=True)
 class Geometry:
-    """Where the network's input lies in the source picture.
+    """The position of the network's input in the source picture.
 
     The whole source is resized to ``resized``; the network sees the window of size ``input`` whose upper left
     corner is at ``offset`` in the resized picture. A negative offset means a border outside the picture (``pad``).
@@ -98,18 +98,18 @@ class Geometry:
         return left, top, right, bottom
 
     def for_source(self, source: Size) -> Geometry:
-        """Return the geometry for the same picture at another size, from where the network's input is the same."""
+        """Return the geometry for the same picture at another size, with the same network input."""
         return replace(self, source=source)
 
     @property
     def sees_all(self) -> bool:
-        """Whether no pixel of the source was cut off."""
+        """Whether the network saw every pixel of the source."""
         return self.seen == (0.0, 0.0, float(self.source[1]), float(self.source[0]))
 
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """One class and what the network gives it: ``probability`` in [0, 1]."""
+    """One class with its ``probability`` in [0, 1] by the network."""
 
     index: int
     label: str
@@ -139,11 +139,11 @@ class Output:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One input and where its results go, decided before anything is read.
+    """One input and the paths of its results, decided before anything is read.
 
     Attributes:
         input: path of the picture, or None for standard input.
-        name: how messages call it.
+        name: the input's name in messages.
         stem: the results' common path without their kind and suffix.
         outputs: the files to write: each kind's for all parts together, the parts in the order of the explanations.
     """
@@ -167,7 +167,7 @@ class Job:
 
     @property
     def given(self) -> str:
-        """The input as JSON results have it: its path, or ``-`` for standard input."""
+        """The input in JSON results: its path, or ``-`` for standard input."""
         return "-" if self.input is None else str(self.input)
 
 
@@ -177,7 +177,7 @@ class Picture:
 
     Attributes:
         pixels: uint8 RGB, (H, W, 3), upright, opaque.
-        notes: what was done to it that a user should know (first of several pages, …).
+        notes: changes that a user should know of (first of several pages, …).
         whole: (height, width) of the upright picture in its file, of which ``pixels`` may be a smaller decoding.
     """
 

@@ -1,4 +1,4 @@
-"""How names and system errors are put into words: safe to print, and in one line."""
+"""Names and system errors as text for messages: safe to print, and in one line."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _REASONS = {
     errno.EPERM: ("permission denied", _PERMISSIONS),
     errno.EROFS: ("the file system is read-only", "choose another place"),
     errno.ENOTDIR: _BLOCKED,
-    errno.EEXIST: _BLOCKED,  # of mkdir: a file stands where a directory is wanted
+    errno.EEXIST: _BLOCKED,  # of mkdir: a file exists where a directory should be
     errno.EISDIR: ("it is a directory", "choose another name, or move the directory away"),
     errno.ELOOP: ("it is a symbolic link that leads back to itself", "remove the link, or point it to a file"),
     errno.ENAMETOOLONG: ("the name is too long", "choose a shorter name (255 bytes is the usual limit)"),
@@ -32,16 +32,16 @@ _REASONS = {
 
 
 def printable(text: str | os.PathLike[str]) -> str:
-    r"""Return ``text``, often a path, fit for one line of a terminal.
+    r"""Return ``text``, often a path, made safe for one line of a terminal.
 
-    Control characters, line separators, direction overrides and bytes that are no text appear as ``\n``,
-    ``\u202e``, ``\xe9``; everything else stays. An empty text appears as ``''``.
+    Control characters, line separators, direction overrides and undecodable bytes appear as ``\n``, ``\u202e``,
+    ``\xe9``; everything else stays. An empty text appears as ``''``.
     """
     return _UNPRINTABLE.sub(_escaped, os.fspath(text)) or "''"
 
 
 def escaped_json(text: str) -> str:
-    r"""Return a JSON text that means the same, with ``\u202e`` and the like for what `printable` spells out."""
+    r"""Return an equivalent JSON text, with ``\u202e`` and the like for characters that `printable` escapes."""
     return _UNPRINTABLE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
@@ -54,21 +54,21 @@ def quoted(name: object, limit: int = 80) -> str:
 
 
 def whole_number(text: str) -> int | None:
-    """Return the number that ``text`` writes in digits, with or without a minus; None for anything else.
+    """Return the number that ``text`` contains in digits, with or without a minus; None for anything else.
 
-    More than nine digits are no number that anything here is counted by, and Python refuses some thousands.
+    Numbers of more than nine digits are not needed, and Python refuses those of some thousand digits.
     """
     return int(text) if _WHOLE.fullmatch(text) else None
 
 
 def _escaped(match: re.Match[str]) -> str:
     code = ord(match[0])
-    if 0xDC80 <= code <= 0xDCFF:  # how Python carries an undecodable byte
+    if 0xDC80 <= code <= 0xDCFF:  # Python's code for an undecodable byte
         return f"\\x{code - 0xDC00:02x}"
     return match[0].encode("unicode_escape").decode("ascii")
 
 
 def explain_os_error(error: OSError) -> tuple[str, str]:
-    """Return what a system error means, and what to do about it; the hint is empty for the unusual ones."""
+    """Return a system error's description and a remedy, which is empty for unusual errors."""
     known = _REASONS.get(error.errno or 0)
     return known or (printable(error.strerror or str(error) or type(error).__name__), "")

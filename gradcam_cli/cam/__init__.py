@@ -1,1 +1,1 @@
-"""Class activation maps of any ``nn.Module``: find the layer, capture it, weigh its feature maps, judge the result."""
+"""Class activation maps of any ``nn.Module``: find the layer, capture it, weight its feature maps, check the result."""

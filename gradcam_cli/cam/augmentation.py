@@ -1,4 +1,4 @@
-"""Smoothing over versions of a picture: flips and changes of brightness, which should not change what is seen."""
+"""Smoothing over versions of a picture: flips and changes of brightness, which should not change its content."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ class Augmentation:
     """Makes the versions of a batch whose maps are averaged, as pytorch-grad-cam's ``aug_smooth`` does.
 
     There the normalised tensor is scaled, which changes contrast around the training pictures' mean; here the pixels
-    are, and stay between black and white.
+    are scaled, and stay between black and white.
 
     Attributes:
-        mean: per channel, what normalisation subtracts from pixels, once they are scaled.
-        std: per channel, what it divides by.
-        white: what pixels are scaled to, from 0 on.
+        mean: per channel, subtracted by normalisation from scaled pixels.
+        std: per channel, the divisor of normalisation.
+        white: value of white after scaling; black is 0.
     """
 
     mean: tuple[float, ...]
@@ -33,9 +33,9 @@ class Augmentation:
     white: float = 1
 
     def versions(self, batch: torch.Tensor) -> Iterator[tuple[torch.Tensor, bool]]:
-        """Yield normalised pictures (N, C, H, W) and whether they are flipped left to right; first those given.
+        """Yield normalised pictures (N, C, H, W) and whether they are flipped left to right; the originals first.
 
-        Six in all: as they are and flipped, at 1, 0.9 and 1.1 times their brightness.
+        Six in all: unflipped and flipped, at 1, 0.9 and 1.1 times their brightness.
         """
         mean, std = (torch.tensor(values).to(batch).view(-1, 1, 1) for values in (self.mean, self.std))
         for factor, flipped in product(BRIGHTNESS, (False, True)):

@@ -1,6 +1,6 @@
-"""One forward pass whose target layers can be differentiated, and nothing else.
+"""Capture of target layers in one forward pass that records only what their gradients need.
 
-The target layer's output becomes the only leaf that needs a gradient: what comes before it is not recorded, and the
+The target layer's output becomes the only leaf that needs a gradient: operations before it are not recorded, and the
 gradient comes from ``autograd.grad``, so no parameter's ``.grad`` is ever touched.
 """
 
@@ -31,24 +31,24 @@ _ALONE = threading.RLock()
 
 @contextlib.contextmanager
 def recording() -> Iterator[None]:
-    """Let a graph be recorded whatever mode the caller is in: ``no_grad``, ``inference_mode`` are left for a while."""
+    """Record a graph in any mode of the caller: ``no_grad`` and ``inference_mode`` are suspended in the block."""
     with torch.inference_mode(False), torch.enable_grad():
         yield
 
 
 @dataclass
 class Captured:
-    """What one forward pass left behind; differentiable as often as asked for.
+    """The results of one forward pass; they can be differentiated repeatedly.
 
     Attributes:
-        network: what was run.
+        network: the network that ran.
         layers: its target layers.
-        batch: on what, (N, 3, H, W).
+        batch: its input, (N, 3, H, W).
         activations: per target layer, its output as the layer returned it, attached to the graph.
-        layouts: per target layer, where its grid is.
+        layouts: per target layer, the layout of its grid.
         logits: class scores (N, K), attached to the graph.
-        tokens: (h, w) of the grid that tokens make, where that was given.
-        noted: what ``note`` yielded for each layer, or empty.
+        tokens: (h, w) of the grid of tokens, where that was given.
+        noted: value yielded by ``note`` for each layer, or empty.
     """
 
     network: nn.Module
@@ -62,7 +62,7 @@ class Captured:
 
     @cached_property
     def memory(self) -> list[dict[Any, Any]]:
-        """Per target layer, what methods keep for one another."""
+        """Per target layer, results that methods share with one another."""
         return [{} for _ in self.layers]
 
     @cached_property
@@ -77,12 +77,12 @@ class Captured:
         """Return a weighted sum of each picture's logits, (N,), attached to the graph.
 
         Args:
-            class_weights: of every class, (N, K); of a network with one logit (N, 2).
+            class_weights: weight of every class, (N, K); for a network with one logit (N, 2).
         """
         return (two_class_logits(self.logits) * class_weights.to(self.logits)).sum(1)
 
     def gradients(self, scores: torch.Tensor) -> list[torch.Tensor]:
-        """Differentiate one score a picture, (N,), with respect to every target layer.
+        """Differentiate one score per picture, (N,), with respect to every target layer.
 
         Returns:
             Per target layer ∂score/∂activation as float32 (N, C, h, w); zeros where the layer does not reach the score.
@@ -109,12 +109,12 @@ class Captured:
 
 
 def two_class_logits(logits: torch.Tensor) -> torch.Tensor:
-    """Return a logit for every class: a network with one logit y, (N, 1), has two sides, -y and y."""
+    """Return a logit for every class: a network with one logit y, (N, 1), has two classes, -y and y."""
     return torch.cat([-logits, logits], dim=1) if logits.shape[1] == 1 else logits
 
 
 def differentiated(scores: torch.Tensor, tensors: Sequence[torch.Tensor]) -> list[torch.Tensor]:
-    """Differentiate one score a picture, (N,), with respect to tensors of the same batch.
+    """Differentiate one score per picture, (N,), with respect to tensors of the same batch.
 
     Returns:
         For each of them ∂score/∂tensor, float32 of its shape; zeros where it does not reach the score.
@@ -137,9 +137,9 @@ def _scale_for(scores: torch.Tensor) -> float:
 
 @contextlib.contextmanager
 def undisturbed(network: nn.Module) -> Iterator[None]:
-    """Hold the network in eval mode with no parameter needing a gradient; restore every flag at the end.
+    """Keep the network in eval mode with no parameter needing a gradient; restore every flag at the end.
 
-    One thread at a time: hooks and flags belong to the network, not to a call, and networks may share modules.
+    Only one thread at a time: hooks and flags belong to the network, not to a call, and networks may share modules.
     """
     with _ALONE:
         training = [module for module in network.modules() if module.training]
@@ -159,9 +159,9 @@ def undisturbed(network: nn.Module) -> Iterator[None]:
 
 @contextlib.contextmanager
 def hooked(layers: Sequence[nn.Module], seen: dict[int, torch.Tensor | None]) -> Iterator[None]:
-    """Let each layer's output start, or continue, the graph; ``seen`` receives it, or None, by the layer's position.
+    """Make each layer's output start, or continue, the graph; ``seen`` receives it, or None, by the layer's position.
 
-    The network goes on with a copy, so that an in-place activation behind the layer cannot change what was captured.
+    The network continues with a copy, so that an in-place activation behind the layer cannot change the capture.
     A layer that is called more than once is captured at its last call.
     """
 
@@ -186,10 +186,10 @@ def hooked(layers: Sequence[nn.Module], seen: dict[int, torch.Tensor | None]) ->
 
 
 def logits_of(output: Any) -> torch.Tensor:  # noqa: ANN401
-    """Return the class scores (N, K) in what a network returned: a tensor, tuple, dict or object with ``.logits``.
+    """Return the class scores (N, K) in a network's output: a tensor, tuple, dict or object with ``.logits``.
 
     Raises:
-        ModelError: no matrix of scores is in it.
+        ModelError: the output contains no matrix of scores.
     """
     logits = first_tensor(output, (1, 2))
     if logits is None:
@@ -207,18 +207,18 @@ def capture(
     tokens: Size | None = None,
     note: Callable[[nn.Module, nn.Module], contextlib.AbstractContextManager[Callable[[], Any]]] | None = None,
 ) -> Captured:
-    """Run one forward pass, within ``recording``, and keep what the target layers returned.
+    """Run one forward pass, within ``recording``, and keep the target layers' outputs.
 
     Args:
-        network: maps (N, 3, H, W) to class scores; in eval mode, its parameters without gradients, used by nobody else
+        network: maps (N, 3, H, W) to class scores; in eval mode, its parameters without gradients, not used elsewhere
             meanwhile: ``undisturbed``, or a ``replica``.
         layers: target layers, modules of ``network``.
         batch: normalised pictures (N, 3, H, W), of the network's dtype and device.
-        tokens: (h, w) of the grid that tokens make; None finds it.
-        note: opened for the network and each layer while it runs; what it yields is kept.
+        tokens: (h, w) of the grid of tokens; None finds it.
+        note: context manager entered for the network and each layer during the run; the yielded value is kept.
 
     Raises:
-        ModelError: a layer was not called or has no spatial output, or the network gives no class scores.
+        ModelError: a layer was not called or has no spatial output, or the network returns no class scores.
     """
     batch = batch.clone() if batch.is_inference() else batch
     seen: dict[int, torch.Tensor | None] = {}

@@ -1,4 +1,4 @@
-"""A layer's feature maps one by one, by what each contributes to a class."""
+"""Single feature maps of a layer, ranked by their contributions to a class."""
 
 from __future__ import annotations
 
@@ -35,16 +35,16 @@ class ChannelMap:
 
 @recording()
 def channel_maps(explainer: Explainer, picture: torch.Tensor, target: int | Target, count: int) -> list[ChannelMap]:
-    """Return the feature maps of the explainer's first layer that speak most for a class, the strongest first.
+    """Return the feature maps of the explainer's first layer that contribute most to a class, the strongest first.
 
     Args:
         explainer: for the network and its target layer.
         picture: normalised, (1, 3, H, W).
-        target: class index, or an aim.
-        count: how many, at most; those that speak against the class are left out.
+        target: class index or `Target`.
+        count: largest number of maps; those with a negative contribution are left out.
 
     Raises:
-        ModelError: the layer has no grid, or the network gives no class scores.
+        ModelError: the layer has no grid, or the network returns no class scores.
     """
     some = next(explainer.network.parameters(), picture)
     with explainer.running() as (network, layers):

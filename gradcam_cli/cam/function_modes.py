@@ -13,24 +13,24 @@ if TYPE_CHECKING:
 
 _RELUS = {torch.relu, torch.relu_, torch.Tensor.relu, torch.Tensor.relu_, F.relu, F.relu6}
 _CLIPS = {F.hardtanh, F.hardtanh_}
-"""Called with both bounds; with 0 as the lower they are ReLUs that are cut above, as ReLU6 is."""
+"""Called with both bounds; with a lower bound of 0 they are ReLUs with an upper limit, like ReLU6."""
 
 
 def is_relu(function: object, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
-    """Whether a call of one of torch's functions, as a ``TorchFunctionMode`` sees it, is a ReLU; modules call these."""
+    """Return whether a call of a torch function, seen by a ``TorchFunctionMode``, is a ReLU; modules call these too."""
     if function in _CLIPS:
         return bool((args[1] if len(args) > 1 else kwargs.get("min_val", -1.0)) == 0)
     return function in _RELUS
 
 
 class Calls(TorchFunctionMode):
-    """Tells ``noted`` of every call of one of torch's functions, once it has been made.
+    """Calls ``noted`` after every call of one of torch's functions.
 
-    A dispatch mode would see more, also what compiled functions do, but imports torch's compiler.
+    A dispatch mode would see more, including calls in compiled functions, but imports torch's compiler.
     """
 
     def noted(self, function: object, args: tuple[Any, ...], kwargs: dict[str, Any], result: object) -> None:
-        """Take note of a call and of what it returned."""
+        """Process a call and its result."""
         raise NotImplementedError
 
     def __torch_function__(
@@ -46,9 +46,9 @@ class Calls(TorchFunctionMode):
 
 
 class Guided(Calls):
-    """Where a forward pass and its backward pass run within it, gradients at what ReLUs return are cut at zero.
+    """Clamps gradients at the outputs of ReLUs at zero, in forward and backward passes that run within it.
 
-    Modules, functions and in-place calls are alike, and no module gets a hook. Source: Springenberg et al., "Striving
+    This covers modules, functions and in-place calls, and no module gets a hook. Source: Springenberg et al., "Striving
     for Simplicity: The All Convolutional Net", ICLR Workshops 2015, https://arxiv.org/abs/1412.6806.
     """
 
@@ -59,7 +59,7 @@ class Guided(Calls):
         kwargs: dict[str, Any],
         result: Any,  # noqa: ANN401
     ) -> None:
-        """Have a ReLU's gradient cut."""
+        """Clamp the gradient at a ReLU's output."""
         if is_relu(function, args, kwargs) and result.requires_grad:
             result.register_hook(_positive)
 

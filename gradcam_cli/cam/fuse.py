@@ -1,4 +1,4 @@
-"""Several layers' maps made into one."""
+"""Fusion of several layers' maps into one."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ STEEP = 2.0
 
 
 def fuse(maps: Sequence[ClassMap], how: Fusion) -> ClassMap:
-    r"""Make one map of those of several layers, for one class by one method.
+    r"""Fuse the maps of several layers, for one class by one method.
 
     Each is divided by its maximum, so that no layer outweighs the others, and upsampled bilinearly (half-pixel
     centres) to the finest of their grids; then their mean, maximum or product is taken, place by place. Blank maps are
@@ -38,12 +38,12 @@ def fuse(maps: Sequence[ClassMap], how: Fusion) -> ClassMap:
     stages, as in the paper.
 
     Args:
-        maps: of one picture, one a layer, first to last.
+        maps: of one picture, one per layer, first to last.
         how: ``mean``, ``max`` or ``product``.
 
     Returns:
-        The fused map, in [0, 1]; its layer's name is theirs joined by ``+``. Blank where all are, or where a product
-        is zero everywhere.
+        The fused map, in [0, 1]; its layer's name is the layers' names joined by ``+``. Blank where all maps are, or
+        where a product is zero everywhere.
     """
     name = "+".join(dict.fromkeys(each.layer for each in maps))
     shown = [each for each in maps if each.blank is None]

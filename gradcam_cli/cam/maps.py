@@ -1,4 +1,4 @@
-"""Class activation maps: what methods return for a batch, and what becomes of it for each picture."""
+"""Class activation maps: the output of methods for a batch, and the checked map of each picture."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from gradcam_cli.cam.targets import Target
 
 FLAT = 1e-6
-"""A map whose values differ by less than this share of the largest is float32 rounding on a constant."""
+"""A map whose values differ by less than this share of the largest is constant up to float32 rounding."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +25,11 @@ class ClassMap:
     """The class activation map of one picture for one class at one layer by one method.
 
     Attributes:
-        layer: the target layer's dotted name, of a fused map all of them, joined by ``+``; ``input`` for methods that
-            look at no layer.
-        target: what is explained.
+        layer: the target layer's dotted name, for a fused map all names, joined by ``+``; ``input`` for methods that
+            use no layer.
+        target: the explained score.
         method: name of the method, with its parameters.
-        values: float32 (h, w), as fine as the layer's grid or as the input, rectified where the method says so, not
+        values: float32 (h, w), as fine as the layer's grid or as the input, rectified if the method requires it, not
             scaled; zeros where ``blank``.
         low: smallest value before rectification.
         high: largest value before rectification.
@@ -49,11 +49,11 @@ class ClassMap:
 
 @dataclass(frozen=True, slots=True)
 class Raw:
-    """What a method makes of a batch, before it is judged.
+    """A method's output for a batch, before it is checked.
 
     Attributes:
         values: float32 (N, h, w), not rectified.
-        dead: bool (N,), whether the score does not change with what the method looks at.
+        dead: bool (N,), whether the score does not depend on the layer or input that the method uses.
     """
 
     values: npt.NDArray[np.float32]
@@ -70,7 +70,7 @@ class Raw:
         return Raw(np.asarray(values, np.float32), np.logical_and.reduce([each.dead for each in several]))
 
     def judged(self, layer: str, method: Method, targets: Sequence[Target]) -> list[ClassMap]:
-        """Return a map for each picture, rectified where the method says so, blank ones with the reason."""
+        """Return a map for each picture, rectified if the method requires it, blank ones with the reason."""
         maps = []
         for raw, target, is_dead in zip(self.values, targets, self.dead, strict=True):
             blank = blank_reason(
@@ -85,7 +85,7 @@ class Raw:
 
 
 def raw_maps(method: Method, context: LayerContext) -> Raw:
-    """Return what a method makes of the evidence."""
+    """Return the result of a method for a layer's context."""
     values = method.load()(context).cpu().numpy()
     if not method.gradient:
         return Raw(values, np.zeros(len(values), np.bool_))
@@ -96,7 +96,7 @@ def raw_maps(method: Method, context: LayerContext) -> Raw:
 def blank_reason(
     raw: npt.NDArray[np.float32], *, gradient_is_zero: bool, rectified: bool = True, layered: bool = True
 ) -> str | None:
-    """Say in one line why a map shows nothing and what to try, or None when it shows something.
+    """Return one line on why a map shows nothing and what to try, or None when it shows something.
 
     Args:
         raw: the map before rectification, float32 (h, w).

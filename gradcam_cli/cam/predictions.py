@@ -1,4 +1,4 @@
-"""From logits to probabilities and classes, and from targets, as typed, to the classes that they name."""
+"""Conversion of logits to probabilities and predictions, and of targets, as typed, to class indices."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def class_named(label: str, labels: Sequence[str] | None) -> int:
     """Return the index of the class whose label is ``label``, case-insensitively, or contains it where only one does.
 
     Raises:
-        ModelError: the network has no labels, or no class or more than one answers to it.
+        ModelError: the network has no labels, or no class or more than one matches.
     """
     if labels is None:
         raise ModelError(
@@ -28,7 +28,7 @@ def class_named(label: str, labels: Sequence[str] | None) -> int:
         )
     wanted = label.casefold()
     folded = [known.casefold() for known in labels]
-    # "tench, Tinca tinca" is called by either of its names.
+    # "tench, Tinca tinca" matches either of its names.
     named = [i for i, known in enumerate(folded) if known == wanted or wanted in known.split(", ")]
     found = named or [i for i, known in enumerate(folded) if wanted in known]
     if len(found) == 1:
@@ -44,7 +44,7 @@ def class_named(label: str, labels: Sequence[str] | None) -> int:
 
 
 def activation_for(count: int, wanted: Activation) -> Activation:
-    """Return what makes ``count`` logits probabilities, ``softmax`` or ``sigmoid``; one logit takes the latter."""
+    """Return the function that makes ``count`` logits probabilities, ``softmax`` or ``sigmoid``; the latter for one."""
     return "sigmoid" if count == 1 or wanted == "sigmoid" else "softmax"
 
 
@@ -56,10 +56,10 @@ def probabilities(logits: Logits | Sequence[float], activation: Activation = "au
         activation: ``sigmoid`` gives each class its own, independent of the others; otherwise they sum to one. For a
             single logit they are (1 − sigmoid, sigmoid) in any case.
     """
-    import numpy as np  # by now it is loaded; to read a target does not take it
+    import numpy as np  # by now it is loaded; parsing a target does not need it
 
     scores = np.asarray([0.0, *logits] if len(logits) == 1 else logits, np.float64)
-    with np.errstate(invalid="ignore"):  # scores that are not finite make chances that are not: whoever asked is told
+    with np.errstate(invalid="ignore"):  # scores that are not finite give such chances; the caller reports it
         if activation == "sigmoid" and len(logits) > 1:
             powers = np.exp(-np.abs(scores))
             chances = np.where(scores >= 0, 1, powers) / (1 + powers)
@@ -78,11 +78,11 @@ def label_of(index: int, labels: Sequence[str] | None) -> str:
 class Ranking(Sequence[Prediction]):
     """Every class of one picture, the most probable first; ties go to the lower index.
 
-    Sorted when a rank is first asked for, and not before: a frame of a clip, whose class is known, needs none.
+    Sorted only when a rank is first requested: a frame of a clip, whose class is known, needs none.
 
     Args:
         chances: the probability of each class.
-        labels: the network's, or None.
+        labels: the network's class names, or None.
     """
 
     def __init__(self, chances: Sequence[float], labels: Sequence[str] | None) -> None:
@@ -112,7 +112,7 @@ class Ranking(Sequence[Prediction]):
         return Prediction(index, label_of(index, self.labels), self.chances[index])
 
     def for_target(self, target: Target) -> Prediction:
-        """Return the prediction for an aim's class, its label saying what is compared or negated."""
+        """Return the prediction for a target's class, with a label that names the comparison or negation."""
         plain = self.of(target.index)
         if target.against is not None:
             return replace(plain, label=f"{plain.label} vs {label_of(target.against, self.labels)}")
@@ -122,17 +122,17 @@ class Ranking(Sequence[Prediction]):
 def predictions(
     logits: Logits | Sequence[float], labels: Sequence[str] | None, activation: Activation = "auto"
 ) -> Ranking:
-    """Return what the network gives to every class; ``activation`` as ``probabilities`` takes it."""
+    """Return the predictions for all classes; ``activation`` is that of ``probabilities``."""
     return Ranking(probabilities(logits, activation), labels)
 
 
 def resolve(specs: Sequence[TargetSpec], ranked: Ranking, labels: Sequence[str] | None) -> list[Target]:
-    """Return what each of ``specs`` asks for.
+    """Resolve each of ``specs`` to class indices.
 
     Args:
-        specs: wishes.
+        specs: the requested classes.
         ranked: the picture's classes, the most probable first.
-        labels: the network's.
+        labels: the network's class names.
 
     Raises:
         ModelError: a label, an index or a rank that the network does not have.

@@ -1,6 +1,6 @@
-"""Which classes to explain: what ``--target`` says, resolved against labels and predictions.
+"""Targets: the classes to explain, parsed from ``--target``.
 
-Plain Python, so that a target that cannot be read is refused before torch is loaded.
+Plain Python, so that an invalid target is refused before torch is loaded.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     Logits: TypeAlias = npt.NDArray[np.float64]
-    """One picture's, (K,)."""
+    """Of one picture, (K,)."""
 
 
 @dataclass(frozen=True, slots=True)
 class TargetSpec:
-    """One wish: the class at ``rank`` (1 is the most probable), the class with an ``index``, or with a ``label``.
+    """One requested class: by ``rank`` (1 is the most probable), by ``index``, or by ``label``.
 
     Attributes:
-        against: another wish whose logit is subtracted.
-        negated: whether what speaks against it is wanted.
+        against: another class whose logit is subtracted.
+        negated: whether the evidence against the class is requested.
     """
 
     rank: int | None = None
@@ -39,7 +39,7 @@ class TargetSpec:
 
     @property
     def name(self) -> str:
-        """How files and messages call the wish: ``top1``, ``281``, ``golden retriever``; known before any class is."""
+        """Name in files and messages: ``top1``, ``281``, ``golden retriever``; known before the class is resolved."""
         own = f"top{self.rank}" if self.rank else self.label if self.label is not None else str(self.index)
         if self.against is not None:
             return f"{own} vs {self.against.name}"
@@ -48,7 +48,7 @@ class TargetSpec:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What is explained: the logit of class ``index``, less that of ``against``; its negative where ``negated``.
+    """The score to explain: the logit of class ``index``, less that of ``against``; its negative where ``negated``.
 
     A network with one logit y has the classes 0 and 1, with the logits -y and y.
     """
@@ -61,11 +61,11 @@ class Target:
 TOP = TargetSpec(rank=1)
 
 MAX_RANKS = 10_000
-"""What ``top:N`` can ask for."""
+"""Largest N of ``top:N``."""
 
 
 def parse_target(text: str) -> list[TargetSpec]:
-    """Read ``top``, ``top:3`` (three wishes), a class index, a label, ``A vs B`` or ``not:A`` of these.
+    """Parse ``top``, ``top:3`` (three targets), a class index, a label, ``A vs B`` or ``not:A`` of these.
 
     Raises:
         UsageError: ``text`` is none of them.

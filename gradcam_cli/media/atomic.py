@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all: written beside their place, then moved there."""
+"""Atomic output: a file is written under a temporary name in its directory, then renamed."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _PART = re.compile(r"\..*\.(?P<process>[1-9][0-9]*)-(?P<system>[0-9a-f]{8})[0-9a
 
 
 def write_all(files: Mapping[Path, bytes]) -> None:
-    """Write several files, none of which takes its place before all of them are written.
+    """Write several files; they are renamed into place only after all of them are written.
 
     Missing directories are made, existing files replaced, permissions are the user's usual ones (umask).
-    Whatever goes wrong, Ctrl-C included, no part file is left behind.
+    After any failure, Ctrl-C included, no part file is left behind.
 
     Raises:
         OutputError: a file cannot be written: the disk is full, permission is denied, …
@@ -41,15 +41,15 @@ def write_all(files: Mapping[Path, bytes]) -> None:
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """Give the name of a part file to write to; it becomes ``path`` when the block ends without an exception.
+    """Yield the name of a part file to write to; it is renamed to ``path`` when the block ends without an exception.
 
-    The name is in the same directory, which is made when missing; it begins with ``.``, ends with ``.part`` and is
-    no other process's. After an exception the part file is removed, and ``path`` is as it was. What a killed process
-    leaves behind, `remove_abandoned` removes.
+    The part file is in the same directory, which is made when missing; its name begins with ``.``, ends with ``.part``
+    and is unique to this process. After an exception the part file is removed, and ``path`` is unchanged.
+    `remove_abandoned` removes part files of killed processes.
 
     Raises:
-        OutputError: the directory cannot be made, or ``path`` cannot be replaced. What the block itself raises
-            passes unchanged: `explained` words its own system errors.
+        OutputError: the directory cannot be made, or ``path`` cannot be replaced. Exceptions of the block
+            itself pass unchanged; `explained` is for its system errors.
     """
     with explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -66,10 +66,10 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 
 def keep_part(part: Path, path: Path) -> None:
-    """Let what there is of ``path`` appear beside it: ``cat.mp4`` → ``cat.partial.mp4``, which is no finished result.
+    """Keep the unfinished content of ``path`` under a name that marks it: ``cat.mp4`` → ``cat.partial.mp4``.
 
     Raises:
-        OutputError: it cannot be moved there.
+        OutputError: the part file cannot be renamed.
     """
     kept = path.with_name(f"{path.stem}.partial{path.suffix}")
     with explained(kept):
@@ -77,11 +77,11 @@ def keep_part(part: Path, path: Path) -> None:
 
 
 def remove_abandoned(folder: Path) -> None:
-    """Remove the part files in a directory whose process is gone without having been able to (SIGKILL, power).
+    """Remove part files in a directory whose processes ended without removing them (SIGKILL, power failure).
 
-    Those of other machines and containers stay, since nobody here knows whether their processes still live.
+    Part files of other machines and containers stay, since it is unknown here whether their processes still run.
     """
-    if os.name != "posix":  # nor is there a harmless way of asking
+    if os.name != "posix":  # other systems have no harmless way of checking for a process
         return
     with suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
@@ -118,7 +118,7 @@ def _part(path: Path) -> Path:
 
 @cache
 def _system() -> str:
-    """Return eight digits for what process numbers are unique in: a machine, or a container on it."""
+    """Return eight hexadecimal digits for the scope of process numbers: a machine, or a container on it."""
     parts = [platform.node()]
     with suppress(OSError):
         parts.append(os.readlink("/proc/self/ns/pid"))
@@ -132,6 +132,6 @@ def _lives(process: int) -> bool:
         os.kill(process, 0)
     except ProcessLookupError:
         return False
-    except (OSError, OverflowError):  # it is another user's, or no number of a process
+    except (OSError, OverflowError):  # another user's process, or not a valid process number
         return True
     return True

@@ -1,4 +1,4 @@
-"""How large pictures, frames and clips may be: what is larger is refused before it costs memory or time."""
+"""Size limits of pictures, frames and clips: larger ones are refused before they cost memory or time."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from PIL import Image
 from gradcam_cli.errors import InputError
 
 PICTURE_PIXELS = 178_956_970
-"""Of a picture, or an animation's canvas; the same as Pillow's own limit for what it calls a bomb."""
+"""Most pixels of a picture or an animation's canvas: Pillow's own limit for a decompression bomb."""
 
 FRAME_PIXELS = 1 << 26
-"""Of a video's frame (8192×8192)."""
+"""Most pixels of a video's frame (8192×8192)."""
 
 
 def check_pixels(width: int, height: int, most: int, name: str, what: str = "") -> None:
@@ -19,12 +19,12 @@ def check_pixels(width: int, height: int, most: int, name: str, what: str = "") 
     Args:
         width: of the picture.
         height: of the picture.
-        most: how many pixels it may have.
-        name: how the error calls the file.
-        what: how it calls the picture: ``its frames of 9000×9000 have``; by default it is the file itself.
+        most: largest number of pixels allowed.
+        name: the file's name in the error message.
+        what: subject of the message: ``its frames of 9000×9000 have``; by default it is the file itself.
 
     Raises:
-        InputError: it has more.
+        InputError: the picture has more pixels.
     """
     if width * height > most:
         raise too_large(most, f"{name}: {what or 'has'}", f": --max-pixels {_rounded_up(width * height)}")
@@ -37,19 +37,19 @@ def too_large(most: int, what: str, how: str = " with --max-pixels") -> InputErr
 
 
 def check_frames(count: int, most: int | None, name: str, hint: str) -> None:
-    """Refuse a clip of more than ``most`` frames, or none if that is None.
+    """Refuse a clip of more than ``most`` frames; None is no limit.
 
     Raises:
-        InputError: it has more; its hint begins with ``hint``.
+        InputError: the clip has more frames; the error's hint begins with ``hint``.
     """
     if most is not None and count > most:
         raise InputError(f"{name}: has more than {most} frames", f"{hint}, or raise the limit with --max-frames")
 
 
 def let_pillow(most: int) -> None:
-    """Have Pillow decode pictures of ``most`` pixels too, where its own limit is lower; it is one for the process."""
+    """Raise Pillow's own limit, which holds for the whole process, to ``most`` pixels where it is lower."""
     if Image.MAX_IMAGE_PIXELS is not None and most > 2 * Image.MAX_IMAGE_PIXELS:
-        Image.MAX_IMAGE_PIXELS = (most + 1) // 2  # it refuses twice as many
+        Image.MAX_IMAGE_PIXELS = (most + 1) // 2  # Pillow refuses more than twice this number
 
 
 def _rounded_up(pixels: int) -> str:

@@ -1,4 +1,4 @@
-"""The suffixes by which a directory scan knows what is for it; importing this costs nothing."""
+"""File name suffixes that a directory scan looks for; importing this costs nothing."""
 
 from __future__ import annotations
 

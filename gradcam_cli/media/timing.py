@@ -1,4 +1,4 @@
-"""When frames are shown: time stamps repaired, cut, thinned and resampled, in exact fractions of a second."""
+"""Times of frames: stamps are repaired, cut, thinned out and resampled, in exact fractions of a second."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _SPLICE_BACK = Fraction(1, 4)
-"""Seconds. A stamp that lies further back is a splice, to be carried on from; one less far back is a slip."""
+"""Seconds. A stamp further back is a splice, from which time continues; one less far back is a single error."""
 
 _MAX_GAP = 3600
-"""Seconds. Nothing is shown longer than this: a stamp further ahead is a splice as well."""
+"""Seconds. No frame is shown longer than this: a stamp further ahead is a splice as well."""
 
 
 @dataclass(frozen=True, slots=True)
 class TimedFrame(Generic[T]):
-    """Something that is shown from ``time`` for ``duration``, both in seconds."""
+    """A frame ``what``, shown from ``time`` for ``duration``, both in seconds."""
 
     time: Fraction
     duration: Fraction
@@ -28,16 +28,16 @@ class TimedFrame(Generic[T]):
 
     @property
     def end(self) -> Fraction:
-        """When it is no longer shown."""
+        """The time when it is no longer shown."""
         return self.time + self.duration
 
 
 class Clock:
-    """Makes a stream's time stamps grow: missing, equal, backward and far-off ones are put where they must have been.
+    """Makes a stream's time stamps increase: missing, equal, backward and far-off ones are replaced by estimates.
 
     Args:
         tick: length of the stamps' unit in seconds.
-        gap: the usual distance of two stamps, until two were seen.
+        gap: the usual distance of two stamps, used until two have been seen.
     """
 
     def __init__(self, tick: Fraction, gap: int) -> None:
@@ -48,7 +48,7 @@ class Clock:
         self._shift = 0
 
     def place(self, stamp: int | None) -> int:
-        """Return the stamp to use instead of this one, in ticks; a good one stays as it is."""
+        """Return the stamp to use instead of this one, in ticks; a valid one is returned unchanged."""
         last = self._last
         if last is None:
             now = stamp or 0
@@ -63,17 +63,17 @@ class Clock:
         if now < last - self._back or now > last + self._ahead:
             self._shift += last + self.gap - now
             return last + self.gap
-        if now <= last:  # a part of the gap, so that the stamps behind a slip are right again
+        if now <= last:  # a part of the gap, so that the stamps after a single error are right again
             return last + max(1, self.gap // 4)
         self.gap = now - last
         return now
 
 
 def shown(stamped: Iterable[tuple[int | None, int, T]], tick: Fraction, gap: int) -> Iterator[TimedFrame[T]]:
-    """Give each thing the time until the next one; the last one keeps its own length, or has the usual one.
+    """Yield each frame with the time until the next one; the last one keeps its own length, or gets the usual one.
 
     Args:
-        stamped: (time stamp or None, length or 0, thing), the numbers in ticks.
+        stamped: (time stamp or None, length or 0, frame), the numbers in ticks.
         tick: length of their unit in seconds.
         gap: the usual distance of two stamps.
     """
@@ -90,7 +90,7 @@ def shown(stamped: Iterable[tuple[int | None, int, T]], tick: Fraction, gap: int
 
 
 def within(frames: Iterable[TimedFrame[T]], start: Fraction | None, end: Fraction | None) -> Iterator[TimedFrame[T]]:
-    """Keep what begins at ``start`` or later and before ``end``; the last one is cut at ``end``."""
+    """Keep frames that begin at ``start`` or later and before ``end``; the last one is cut at ``end``."""
     for frame in frames:
         if end is not None and frame.time >= end:
             return
@@ -99,7 +99,7 @@ def within(frames: Iterable[TimedFrame[T]], start: Fraction | None, end: Fractio
 
 
 def every(frames: Iterable[TimedFrame[T]], stride: int) -> Iterator[TimedFrame[T]]:
-    """Keep the first of every ``stride``, shown for the time of them all."""
+    """Keep the first of every ``stride`` frames, shown for the time of all of them."""
     held: TimedFrame[T] | None = None
     end = Fraction(0)
     for index, frame in enumerate(frames):
@@ -113,7 +113,7 @@ def every(frames: Iterable[TimedFrame[T]], stride: int) -> Iterator[TimedFrame[T
 
 
 def at_rate(frames: Iterable[TimedFrame[T]], rate: Fraction) -> Iterator[TimedFrame[T]]:
-    """Take what is shown at each ``1 / rate`` from the first one's time on: some are dropped, some repeated."""
+    """Yield the frame shown at each ``1 / rate`` from the first one's time on: some are dropped, some repeated."""
     step = 1 / rate
     time: Fraction | None = None
     for frame in frames:

@@ -1,4 +1,4 @@
-"""Where a network runs."""
+"""The device and precision with which a network runs."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ def find_device(name: str) -> torch.device:
         return torch.device(next((kind for kind, there in found.items() if there), "cpu"))
     try:
         device = torch.device(name)
-        torch.zeros(1, device=device).item()  # what a name promises shows only in use
+        torch.zeros(1, device=device).item()  # only use shows whether the device works
     except (RuntimeError, AssertionError, NotImplementedError, TypeError) as error:
         raise UsageError(f"device {quoted(name)} cannot be used here", "use --device auto or --device cpu") from error
     return device
 
 
 def lower_precision(network: nn.Module, precision: Precision) -> None:
-    """Bring a network's parameters and buffers to a lower precision, in place; ``float32`` leaves them alone."""
+    """Convert a network's parameters and buffers to a lower precision, in place; ``float32`` changes nothing."""
     if precision != "float32":
         network.to(getattr(torch, precision))
 
 
 def out_of_memory(error: Exception) -> bool:
-    """Whether an error says that memory is full, the device's or the machine's; what torch keeps is given back."""
+    """Return whether an error means that device or machine memory is full; if so, release torch's cached memory."""
     text = str(error).lower()
     full = isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "out of memory" in text
     full = full or (isinstance(error, RuntimeError) and "allocate memory" in text)

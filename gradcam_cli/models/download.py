@@ -1,4 +1,4 @@
-"""Fetches published weights into torch's own cache, whole and checked or not at all."""
+"""Downloads published weights into torch's own cache, complete and checked or not at all."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from gradcam_cli.errors import ModelError
 from gradcam_cli.text import explain_os_error, printable, quoted
 
 Progress = Callable[[int, int], None]
-"""Called with (bytes done, bytes in all); 0 in all where the server does not tell."""
+"""Called with (bytes done, total bytes); the total is 0 where the server does not state it."""
 
 HINT = "use --model tiny (bundled), or --weights FILE with a checkpoint you have"
 TIMEOUT = 5.0
@@ -46,20 +46,20 @@ class _StayOnHttps(urllib.request.HTTPRedirectHandler):
 
 
 def cache_path(url: str) -> Path:
-    """Return where torch keeps, or would keep, the file of ``url`` (honours ``TORCH_HOME``)."""
+    """Return the path where torch caches, or would cache, the file of ``url`` (honours ``TORCH_HOME``)."""
     return Path(torch.hub.get_dir(), "checkpoints", url.rpartition("/")[2])
 
 
 def fetch(url: str, digest: str | None, progress: Progress | None = None) -> Path:
-    """Return the cached file of ``url``, downloaded first when it is not there yet.
+    """Return the cached file of ``url``, downloaded first when it is missing.
 
     Args:
         url: https address.
         digest: first hexadecimal digits of the file's SHA-256, compared after a download.
-        progress: told how far the download is.
+        progress: called with (bytes done, total bytes).
 
     Raises:
-        ModelError: the file is neither cached nor downloadable; nothing is left behind. There is no second try.
+        ModelError: the file is neither cached nor downloadable; nothing is left behind. There is no second attempt.
     """
     path = cache_path(url)
     if path.is_file():
@@ -81,13 +81,13 @@ def fetch(url: str, digest: str | None, progress: Progress | None = None) -> Pat
 
 
 def _reason(error: BaseException) -> str:
-    """Return the words of an error: urllib wraps the system's, which begins with a number."""
+    """Return an error's message: urllib wraps that of the system, which begins with a number."""
     cause = getattr(error, "reason", error)
     return explain_os_error(cause)[0] if isinstance(cause, OSError) else str(cause) or type(cause).__name__
 
 
 def _download(url: str, file: IO[bytes], digest: str | None, progress: Progress | None) -> None:
-    """Copy ``url`` into ``file``; ValueError when it is cut short or is another file than promised."""
+    """Copy ``url`` into ``file``; raise ValueError when it is cut short or is not the expected file."""
     request = urllib.request.Request(url, headers={"User-Agent": "gradcam"})
     seen = hashlib.sha256()
     done = 0

@@ -1,4 +1,4 @@
-"""How many channels a network reads: three as a rule, one where it was made for grey pictures."""
+"""The number of channels that a network reads: usually three, one if it was made for grey pictures."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ def first_convolution(network: nn.Module) -> tuple[str, nn.Conv2d] | None:
 
 
 def input_channels(network: nn.Module) -> int | None:
-    """Return how many channels a network's pictures have, as its first convolution tells; None where none does.
+    """Return the number of channels of a network's pictures by its first convolution; None where that is unknown.
 
-    A first convolution of neither one nor three channels is no reader of pictures and tells nothing.
+    A first convolution of neither one nor three channels does not read pictures, so the number is unknown.
     """
     first = first_convolution(network)
     return first[1].in_channels if first is not None and first[1].in_channels in (1, RGB) else None
 
 
 def with_one_channel(network: nn.Module) -> nn.Module:
-    """Let a network's first convolution read one channel, in place, with weights that are still to be filled."""
+    """Make a network's first convolution read one channel, in place; its weights must be loaded afterwards."""
     first = first_convolution(network)
     if first is not None:
         name, old = first
@@ -34,6 +34,6 @@ def with_one_channel(network: nn.Module) -> nn.Module:
         parent, _, child = name.rpartition(".")
         new = nn.Conv2d(1, old.out_channels, bias=old.bias is not None, **wanted)
         setattr(network.get_submodule(parent), child, new)
-    if getattr(network, "transform_input", False):  # of Inception networks: recolours three channels one by one
+    if getattr(network, "transform_input", False):  # Inception networks: it rescales three channels one by one
         network.transform_input = False  # type: ignore[assignment]
     return network

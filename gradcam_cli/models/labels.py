@@ -1,4 +1,4 @@
-"""Reads class names in the formats that people have."""
+"""Reads class names from files in common formats."""
 
 from __future__ import annotations
 
@@ -34,23 +34,23 @@ FORMATS = (
 
 
 class _UnreadableError(ValueError):
-    """Why a labels file cannot be used, without its name."""
+    """The reason why a labels file cannot be used, without its name."""
 
 
 def read_labels(path: Path, num_classes: int) -> tuple[str, ...]:
     r"""Return the names of the classes, in the order of their indices.
 
-    Read are UTF-8 (or UTF-16/32 with a byte order mark) texts of one name a line; JSON lists; JSON objects
+    Accepted are UTF-8 (or UTF-16/32 with a byte order mark) texts of one name per line; JSON lists; JSON objects
     ``{"0": "tench"}``, ``{"0": ["n01440764", "tench"]}`` and ``{"tench": 0}``; Python's ``{0: 'tench'}``. WordNet
     identifiers are dropped when every name begins with one (``n01440764 tench, Tinca tinca``). Control characters
-    are spelled out (``\x1b``), so that a name can be printed as it is.
+    are escaped (``\x1b``), so that a name can be printed safely.
 
     Args:
         path: the file.
-        num_classes: how many names there must be.
+        num_classes: required number of names.
 
     Raises:
-        ModelError: the file cannot be read, has another form or another number of names.
+        ModelError: the file cannot be read, has another format or another number of names.
     """
     require_regular(path, "labels")
     try:
@@ -67,14 +67,14 @@ def read_labels(path: Path, num_classes: int) -> tuple[str, ...]:
 
 
 def labels_in(content: list[Any] | dict[Any, Any], num_classes: int) -> tuple[str, ...] | None:
-    """Return the names of the classes among what a checkpoint holds, in the order of their indices.
+    """Return the names of the classes from a checkpoint's metadata, in the order of their indices.
 
     Args:
         content: the names in order, or a dict of index → name or name → index.
-        num_classes: how many names there must be.
+        num_classes: required number of names.
 
     Returns:
-        The names, printable; None where there is not one for each class.
+        The names, printable; None where some class has no name.
     """
     if isinstance(content, dict):
         content = {str(key): value for key, value in content.items() if isinstance(key, (str, int))}
@@ -98,7 +98,7 @@ def _decode(data: bytes) -> str:
 
 
 def _parse(text: str, num_classes: int, *, is_json: bool) -> list[str]:
-    """Return the names; what looks like JSON but is not, in a file that is not called so, is lines."""
+    """Return the names; text that looks like JSON but is not is read as lines, unless the file is named ``.json``."""
     if is_json or text.lstrip()[0] in "[{":
         try:
             return _names(_structure(text), num_classes)

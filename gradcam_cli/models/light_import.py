@@ -1,7 +1,7 @@
-"""Imports of libraries that would bring torch's compiler along, without it.
+"""Imports of libraries that would also import torch's compiler, without it.
 
-``torch._dynamo`` takes a second and a half to import, as long as torch itself. torchvision's detection operators ask it
-for one function, which classifiers never call.
+``torch._dynamo`` takes a second and a half to import, as long as torch itself. torchvision's detection operators import
+one function from it, which classifiers never call.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ _COMPILER, _UTILITIES = "torch._dynamo", "torch._dynamo.utils"
 
 
 def import_without_compiler(name: str) -> Any:  # noqa: ANN401 (torchvision has no types)
-    """Import a module, with a stand-in for torch's compiler as long as that lasts; the compiler itself stays usable.
+    """Import a module with a temporary stand-in for torch's compiler; the compiler itself stays usable.
 
-    A module that wants more of it than the stand-in has is imported as usual.
+    A module that needs more of it than the stand-in has is imported as usual.
     """
     if _COMPILER in sys.modules:
         return importlib.import_module(name)
@@ -27,7 +27,7 @@ def import_without_compiler(name: str) -> Any:  # noqa: ANN401 (torchvision has 
     sys.modules.update({_COMPILER: compiler, _UTILITIES: utilities})
     try:
         return importlib.import_module(name)
-    except Exception:  # whatever a stand-in leads to; what is really wrong is raised again below
+    except Exception:  # any error due to the stand-in; a real error is raised again below
         pass
     finally:
         for each in (_COMPILER, _UTILITIES):
@@ -36,7 +36,7 @@ def import_without_compiler(name: str) -> Any:  # noqa: ANN401 (torchvision has 
 
 
 def _is_compile_supported(device_type: str) -> bool:
-    """Ask the compiler after all."""
+    """Call the real compiler's function."""
     from torch._dynamo.utils import is_compile_supported
 
     supported: bool = is_compile_supported(device_type)

@@ -1,4 +1,4 @@
-"""From a picture to the tensor that a network sees, and where in the picture that was."""
+"""Preprocessing of a picture to a network's input tensor, and the geometry between the two."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ MAX_ASPECT = 4
 """A whole picture's long side is at most this many times the preset's resize size; longer strips are squeezed."""
 
 LUMA = (0.299, 0.587, 0.114)
-"""What red, green and blue add to a grey value, by ITU-R BT.601."""
+"""Weights of red, green and blue in a grey value, by ITU-R BT.601."""
 
-# Decoded pictures are read-only and only ever read here.
+# Decoded pictures are read-only, and this module only reads them.
 warnings.filterwarnings("ignore", message="The given NumPy array is not writable", category=UserWarning)
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A picture as the network sees it: float32 (C, h, w), normalised, and where that lies in the picture."""
+    """The network's input from a picture: float32 (C, h, w), normalised, and its geometry in the picture."""
 
     tensor: torch.Tensor
     geometry: Geometry
 
 
 def prepare(pixels: npt.NDArray[np.uint8], preset: Preset, fit: Fit, whole: Size | None = None) -> Prepared:
-    """Bring a picture, uint8 RGB (H, W, 3), to a network's input; ``whole`` is its own size if it was read smaller."""
+    """Convert uint8 RGB (H, W, 3) to a network's input; ``whole`` is the picture's own size if it was read smaller."""
     geometry = plan_geometry(whole or (pixels.shape[0], pixels.shape[1]), preset, fit)
     return Prepared(to_tensor(pixels, geometry, preset), geometry)
 
@@ -46,7 +46,7 @@ def prepare(pixels: npt.NDArray[np.uint8], preset: Preset, fit: Fit, whole: Size
 def for_channels(preset: Preset, channels: int) -> Preset:
     """Return the preset for a network that reads ``channels`` channels, one or three.
 
-    Three statistics of colours become one of their luma; one serves for every channel.
+    Three statistics of colours are combined to one of their luma; a single one is used for every channel.
     """
     return replace(
         preset, channels=channels, mean=_statistics(preset.mean, channels), std=_statistics(preset.std, channels)
@@ -54,15 +54,15 @@ def for_channels(preset: Preset, channels: int) -> Preset:
 
 
 def adapted(preset: Preset, *, side: int | None, mean: Numbers | None, std: Numbers | None, scale_255: bool) -> Preset:
-    """Return the preset as a user wants it.
+    """Return the preset with a user's changes.
 
     Args:
         preset: the network's.
-        side: of its input in pixels, instead of the preset's sizes.
+        side: side of the input in pixels, instead of the preset's sizes.
         mean: one number or one for each channel, subtracted after scaling, instead of the preset's.
         std: one number or one for each channel, divided by, instead of the preset's.
-        scale_255: whether the network takes values from 0 to 255; then those statistics are in such units and, where
-            they are not given, 0 and 1.
+        scale_255: whether the network takes values from 0 to 255; the statistics are then in these units and, where not
+            given, 0 and 1.
 
     Raises:
         UsageError: three numbers for a network of one channel.
@@ -95,11 +95,11 @@ def _statistics(numbers: Numbers, channels: int) -> Numbers:
 
 @functools.lru_cache(maxsize=64)  # a clip's frames, and many a folder's pictures, are of one size
 def plan_geometry(source: Size, preset: Preset, fit: Fit) -> Geometry:
-    """Decide what the network will see of a picture.
+    """Compute the part of a picture that the network will see.
 
-    ``whole``: everything, aspect kept up to rounding, short side = ``preset.resize``. ``crop``: the preset as it was
-    trained: short side to ``preset.resize``, centre square of ``preset.crop``. ``stretch``: everything, squeezed into
-    that square. ``pad``: everything, aspect kept, within that square, mean-coloured borders.
+    ``whole``: the whole picture, aspect kept up to rounding, short side = ``preset.resize``. ``crop``: as in training:
+    short side to ``preset.resize``, centre square of ``preset.crop``. ``stretch``: the whole picture, squeezed into
+    that square. ``pad``: the whole picture, aspect kept, within that square, mean-coloured borders.
 
     Args:
         source: (H, W) of the picture.
@@ -133,10 +133,10 @@ def plan_geometry(source: Size, preset: Preset, fit: Fit) -> Geometry:
 
 
 def to_tensor(pixels: npt.NDArray[np.uint8], geometry: Geometry, preset: Preset) -> torch.Tensor:
-    """Resize with antialiasing, cut or pad, and normalise.
+    """Resize with antialiasing, crop or pad, and normalise.
 
     Args:
-        pixels: uint8 RGB (H, W, 3) of size ``geometry.source`` or smaller; of size ``geometry.resized`` it is left so.
+        pixels: uint8 RGB (H, W, 3) of size ``geometry.source`` or smaller; one of ``geometry.resized`` is not resized.
         geometry: from ``plan_geometry``.
         preset: the network's.
 
@@ -165,10 +165,10 @@ def to_tensor(pixels: npt.NDArray[np.uint8], geometry: Geometry, preset: Preset)
 
 @functools.lru_cache(maxsize=4)
 def _a_row(statistics: Numbers, pixels: int) -> torch.Tensor:
-    """Return statistics for a row of pixels, all their channels: pixel by pixel is a walk of three values at a time."""
+    """Return statistics for a row of pixels with all channels: pixel by pixel would be loops over three values."""
     return torch.tensor(statistics).repeat(pixels)
 
 
 def collate(pictures: Sequence[Prepared]) -> torch.Tensor:
-    """Stack pictures of one input size into a batch (N, C, h, w), channels-last in memory, as convolutions like it."""
+    """Stack pictures of one input size into a batch (N, C, h, w), channels-last in memory, which suits convolutions."""
     return torch.stack([picture.tensor.permute(1, 2, 0) for picture in pictures]).permute(0, 3, 1, 2)

@@ -1,1 +1,1 @@
-"""From a class activation map to pictures: upsampling, scaling, colours, blending."""
+"""Rendering of class activation maps as pictures: upsampling, scaling, colours, blending."""

@@ -1,6 +1,6 @@
 """Colormaps by name: OpenCV's, as tables of 256 colours.
 
-The names are listed here so that they are known without OpenCV; a test holds the list against the library.
+The names are listed here so that they are known without OpenCV; a test compares the list with the library.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def check_colormap(name: str) -> str:
     """Return the canonical name of a colormap; case and ``-`` for ``_`` do not matter.
 
     Raises:
-        UsageError: there is none of that name; close matches are offered.
+        UsageError: there is no colormap of that name; close matches are suggested.
     """
     canonical = name.strip().lower().replace("-", "_")
     if canonical in COLORMAPS:

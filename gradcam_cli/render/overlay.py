@@ -1,4 +1,4 @@
-"""Heatmaps and overlays: colours on their own, and blended with the picture."""
+"""Heatmaps and overlays: a map in colours, alone or blended with the picture."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ STRIP = 64
 
 _UNSEEN_LIGHT = 0.35
 _HATCH = 12
-"""Distance in pixels of the lines that mark what the network did not see."""
+"""Distance in pixels of the lines that mark pixels outside the network's input."""
 
 
 def heatmap(grayscale: Pixels, table: Pixels) -> Pixels:
@@ -58,7 +58,7 @@ def overlay(
 
 
 def mark_unseen(picture: Pixels, seen: Box) -> Pixels:
-    """Return the picture with what lies outside ``seen`` made dark, grey and hatched: the network had no say there.
+    """Return the picture with the area outside ``seen``, which the network did not see, made dark, grey and hatched.
 
     Args:
         picture: uint8 RGB (H, W, 3).

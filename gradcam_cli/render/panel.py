@@ -23,7 +23,7 @@ def side_by_side(left: Pixels, right: Pixels, gap: int = GAP) -> Pixels:
     Args:
         left: uint8 RGB (H, W, 3).
         right: uint8 RGB (H, V, 3).
-        gap: its width in pixels.
+        gap: the gap's width in pixels.
 
     Returns:
         uint8 RGB (H, W + gap + V, 3).

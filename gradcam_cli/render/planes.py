@@ -1,7 +1,7 @@
-"""Overlays on a decoder's own planes: no way to RGB and back, for video.
+"""Overlays on a video decoder's own planes, without conversion to RGB and back.
 
 Planes are yuv420p in BT.709, limited range: luma (H, W), chroma (H/2, W/2) twice, all uint8, H and W even. Blending is
-linear, and so is the matrix between RGB and YUV, so blending planes gives what blending RGB gives, up to rounding and
+linear, and so is the matrix between RGB and YUV, so blending planes equals blending RGB, up to rounding and
 to the chroma's halved resolution, which the encoder would halve as well.
 """
 
@@ -56,7 +56,7 @@ def heatmap_planes(grayscale: Plane, colours: Planes) -> Planes:
 
 
 def grayscale_planes(grayscale: Plane) -> Planes:
-    """Show a map as grey levels."""
+    """Convert a map to planes of grey levels."""
     neutral = np.full((grayscale.shape[0] // 2, grayscale.shape[1] // 2), _NEUTRAL, np.uint8)
     return _looked_up(grayscale, _grey_tables()[0]), neutral, neutral
 
@@ -104,7 +104,7 @@ def over_bottom(picture: Planes, strip: Planes, shade: float = 0.3) -> Planes:
     Args:
         picture: the frame.
         strip: of the same width.
-        shade: how much of the picture still shows through the strip's black, in [0, 1].
+        shade: share of the picture's brightness that shows through the strip's black, in [0, 1].
     """
     laid = []
     for plane, low, zero in zip(picture, strip, (16, _NEUTRAL, _NEUTRAL), strict=True):

@@ -1,4 +1,4 @@
-"""The saliency map: a class activation map brought back to the whole source picture and scaled once."""
+"""The saliency map: a class activation map resized to the whole source picture and scaled once."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ if TYPE_CHECKING:
     from gradcam_cli.records import Geometry, Normalization
 
 STRIP_VALUES = 1 << 16
-"""Pixels worked on at a time: few enough to stay in the processor's cache, whatever the picture's size."""
+"""Pixels processed at a time: few enough to stay in the processor's cache, whatever the picture's size."""
 
 
 class _Axis:
-    """Where the pixels of one axis of the source fall between the cells of the grid.
+    """Positions of the source's pixels along one axis between the cells of the grid.
 
     A pixel's centre goes through the resize into the network's input and from there to the grid, half-pixel centres
     throughout (``align_corners=False``); beyond the outermost cells' centres the map is continued flat.
 
     Attributes:
         low: per pixel, the cell before it, int (n,).
-        high: per pixel, the cell behind it, int (n,).
-        part: per pixel, how far it is on the way to the next cell, float32 (n,) in [0, 1].
+        high: per pixel, the cell after it, int (n,).
+        part: per pixel, its position between the two as a fraction, float32 (n,) in [0, 1].
         rest: per pixel, 1 - ``part``.
     """
 
@@ -52,13 +52,13 @@ class _Axis:
 
 
 class _Place:
-    """Where a map lies over the source, which a clip's frames share.
+    """Position of a map over the source, shared by a clip's frames.
 
     Attributes:
-        down: the rows of pixels.
-        across: the columns.
+        down: the axis of rows.
+        across: the axis of columns.
         seen_box: (left, top, right, bottom) of the pixels whose centres the network saw; never empty.
-        sees_all: whether these are all.
+        sees_all: whether the box contains all pixels.
     """
 
     def __init__(self, geometry: Geometry, cells: tuple[int, ...]) -> None:
@@ -77,15 +77,15 @@ _place = functools.lru_cache(maxsize=4)(_Place)
 class SaliencyMap:
     """A map over the source picture, made in strips of rows, so that a large picture costs little memory.
 
-    Bilinear interpolation is separable: first along the rows of the grid, then, when the pixels are asked for, down
-    the columns. It is exact for whatever the preprocessing cut off or added.
+    Bilinear interpolation is separable: first along the rows of the grid, then, when pixels are requested, down the
+    columns. It is exact for all cropping and padding of the preprocessing.
 
     Args:
         values: the class activation map, float32 (h, w), rectified; zeros when it is blank.
-        geometry: how the picture was brought to the network.
+        geometry: how the picture was resized and cropped to the network's input.
         normalize: ``minmax`` stretches the seen part to [0, 1]; ``max`` divides by its maximum; ``none`` leaves the
             values as they are.
-        scale: (low, high) that become 0 and 1 instead, for maps that share a scale; what lies outside is clipped.
+        scale: (low, high) that become 0 and 1 instead, for maps that share a scale; values outside are clipped.
     """
 
     def __init__(
@@ -111,7 +111,7 @@ class SaliencyMap:
                 self._rows /= np.float32(high - low)
             else:
                 self._rows[:] = 0
-        # Between two rows nothing is beyond both.
+        # An interpolated value never exceeds both of its rows.
         self._exceeds = shared and (self._rows.min() < 0 or self._rows.max() > 1)
 
     @property
@@ -120,7 +120,7 @@ class SaliencyMap:
         return self._place.seen_box
 
     def _range(self) -> tuple[float, float]:
-        """Return the seen part's minimum and maximum: between two cells the map is linear, so the ends tell."""
+        """Return the seen part's minimum and maximum: between two cells the map is linear, so the ends suffice."""
         left, top, right, bottom = self.seen_box
         ends = []
         for run in self._place.down.runs(self.size[0]):
@@ -155,7 +155,7 @@ class SaliencyMap:
         return np.concatenate([strip for _, strip in self._strips()])
 
     def bytes(self) -> npt.NDArray[np.uint8]:
-        """Return the map as uint8 (H, W): [0, 1] to 0 … 255, rounded once; what lies outside is clipped."""
+        """Return the map as uint8 (H, W): [0, 1] to 0 … 255, rounded once; values outside are clipped."""
         grayscale = np.empty(self.size, np.uint8)
         for run, strip in self._strips(255.0):
             cv2.convertScaleAbs(strip, dst=grayscale[run])  # rounds and saturates in one go; nothing is negative

@@ -1,1 +1,1 @@
-"""What only makes the engine faster or its results independent of the batch; no formula is here."""
+"""Faster execution, and results that do not depend on the batch; no formulas are here."""

@@ -1,8 +1,8 @@
-"""Kernels whose numbers do not depend on the batch's size and the number of threads.
+"""Kernels whose results do not depend on the batch's size and the number of threads.
 
 On processors PyTorch chooses between oneDNN and a matrix product by the batch's size and the number of threads, and
-matrix products round differently for other numbers of rows. Here one choice is made for all: then a picture has the
-same feature maps, scores and map in whatever company it is explained.
+matrix products round differently for other numbers of rows. Here the choice is fixed: a picture then has the same
+feature maps, scores and map in every batch.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 MAX_WEIGHTS = 4_000_000
-"""Of a linear layer that is run a picture at a time: larger ones would be read from memory over and over."""
+"""Most weights of a linear layer that is run picture by picture: larger ones would be reread from memory each time."""
 
 
 def make_batch_invariant(network: nn.Module) -> None:
-    """Have convolutions and linear layers round the same whatever the batch and the threads, in place.
+    """Make convolutions and linear layers round the same for every batch and number of threads, in place.
 
-    Left alone is what runs elsewhere than on a processor with oneDNN, in another precision than float32, or in
-    modules of other classes.
+    Modules of other classes, other precisions than float32, and devices other than a processor with oneDNN are left
+    unchanged.
 
     Args:
         network: a ``replica``.
@@ -53,7 +53,7 @@ def make_batch_invariant(network: nn.Module) -> None:
 
 
 def _convolved(module: nn.Conv2d, x: Tensor) -> Tensor:
-    """Convolve with oneDNN, which PyTorch does not take for small batches and single threads."""
+    """Convolve with oneDNN, which PyTorch does not use for small batches and single threads."""
     packed: Tensor | None = module.packed.convolved(module, x)  # type: ignore[operator, union-attr]
     if packed is not None:
         return packed
@@ -67,7 +67,7 @@ def _convolved(module: nn.Conv2d, x: Tensor) -> Tensor:
 
 
 def _linear(module: nn.Linear, x: Tensor) -> Tensor:
-    """Score pictures one by one: as fast, since a head's weights fit into the processor's cache. Tokens go at once."""
+    """Run pictures one by one: as fast, since a head's weights fit into the processor's cache; tokens all at once."""
     if x.ndim == 3:
         return token_linear.linear(x, module.weight, module.bias)
     if x.ndim != 2 or len(x) < 2 or module.weight.numel() > MAX_WEIGHTS or getattr(_here, "versions", False):
@@ -80,7 +80,7 @@ _here = threading.local()
 
 @contextlib.contextmanager
 def perturbations_of_one() -> Iterator[None]:
-    """While a batch is many versions of one picture, which no other picture changes, let it be scored as a whole."""
+    """Let linear layers run a batch as a whole while it consists of versions of one picture, so no other affects it."""
     before = getattr(_here, "versions", False)
     _here.versions = True
     try:

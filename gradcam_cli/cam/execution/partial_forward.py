@@ -1,4 +1,4 @@
-"""Running the part of a network behind a layer again, on other outputs of that layer, without the part before it."""
+"""Reruns of the part of a network behind a layer, on other outputs of that layer, without the part before it."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ if TYPE_CHECKING:
     from torch import nn
 
 Recorded = tuple["dict[nn.Module, list[Any]]", Any]
-"""What modules gave, call by call, and what the layer gave."""
+"""The outputs of modules, call by call, and the layer's output."""
 
 SAME = 1e-3
 """Deviation, relative to the largest logit, up to which a shortened run counts as the same."""
 
 
 class PartialForward:
-    """What a network does behind a layer, for one picture.
+    """The part of a network behind a layer, for one picture.
 
-    Of the modules that run before the layer, the outermost give what they gave when the picture was first run, so that
-    nothing in them is computed. That this changes nothing is checked once; where it does, all of the network runs.
+    Of the modules that run before the layer, the outermost return their recorded outputs for the picture, so that
+    nothing in them is computed. A check ensures once that this changes nothing; otherwise the whole network runs.
 
     Args:
-        network: in eval mode, used by nobody else meanwhile.
+        network: in eval mode, not used elsewhere meanwhile.
         layer: a module of it; one that is called more than once is replaced at its last call.
         picture: (1, 3, H, W).
-        recorded: a forward pass of it that was noted, and its logits, (1, K); without, one is made.
+        recorded: a recorded forward pass of it, and its logits, (1, K); without, one is made.
     """
 
     def __init__(
@@ -52,16 +52,16 @@ class PartialForward:
         activation = first_tensor(self._output, (3, 4))
         assert activation is not None
         self.activation: torch.Tensor = activation
-        """What the layer gave, in its own layout, batch first."""
+        """The layer's output, in its own layout, batch first."""
         self.shortened = True
         try:
             again = self(self.activation)
-        except Exception:  # a network may do anything, writing into what it was given among it
+        except Exception:  # a network may do anything, including writing into its inputs
             self.shortened = False
         else:
-            # A module that runs on both sides of the layer may have answered in another one's place.
-            alike = again.shape == logits.shape
-            self.shortened = alike and bool((again - logits).abs().max() <= SAME * logits.abs().max())
+            # A module that runs on both sides of the layer may have returned the output of another call.
+            same_shape = again.shape == logits.shape
+            self.shortened = same_shape and bool((again - logits).abs().max() <= SAME * logits.abs().max())
 
     def __call__(self, outputs: torch.Tensor) -> torch.Tensor:
         """Run on other outputs of the layer, (B, …) in its own layout; return the logits, (B, K)."""
@@ -77,7 +77,7 @@ class PartialForward:
 
 
 def beside(network: nn.Module, layer: nn.Module) -> Iterator[nn.Module]:
-    """Yield the children of a layer's ancestors, without these and the layer: what runs before it and behind it."""
+    """Yield the children of a layer's ancestors, except these and the layer: the modules before and behind it."""
     ancestors = [module for module in network.modules() if layer in set(module.modules())]
     for ancestor in ancestors:
         if ancestor is not layer:
@@ -86,9 +86,9 @@ def beside(network: nn.Module, layer: nn.Module) -> Iterator[nn.Module]:
 
 @contextlib.contextmanager
 def record_outputs(network: nn.Module, layer: nn.Module) -> Iterator[Callable[[], Recorded]]:
-    """Note, while the network runs once, what the outermost modules before the layer give, call by call, and the layer.
+    """Record, in one run, the outputs of the outermost modules before the layer, call by call, and of the layer.
 
-    Yields what returns it afterwards.
+    Yields a function that returns them afterwards.
     """
     given: list[tuple[nn.Module, Any]] = []
     before = 0
@@ -97,7 +97,7 @@ def record_outputs(network: nn.Module, layer: nn.Module) -> Iterator[Callable[[]
         nonlocal before
         if module is layer:
             before = len(given)
-        given.append((module, _mapped(output, lambda tensor: tensor.detach().clone())))  # it may be written into later
+        given.append((module, _mapped(output, lambda tensor: tensor.detach().clone())))  # it may be overwritten later
 
     def noted() -> Recorded:
         by_module: dict[nn.Module, list[Any]] = {layer: []}
@@ -114,7 +114,7 @@ def record_outputs(network: nn.Module, layer: nn.Module) -> Iterator[Callable[[]
 
 
 def sample_of(recorded: Recorded, picture: int, count: int) -> Recorded:
-    """Return what was noted of one picture in a batch of so many; what is no batch stays as it is."""
+    """Return the records of one picture in a batch of ``count``; tensors without a batch stay unchanged."""
 
     def single(tensor: torch.Tensor) -> torch.Tensor:
         return tensor[picture : picture + 1] if tensor.ndim and len(tensor) == count else tensor
@@ -127,7 +127,7 @@ def sample_of(recorded: Recorded, picture: int, count: int) -> Recorded:
 
 @contextlib.contextmanager
 def _answering(module: nn.Module, answers: list[Any], then: Callable[[], Any] | None) -> Iterator[None]:
-    """Let a module's calls give ``answers``, one after the other, then what ``then`` gives, or what it computes."""
+    """Make a module's calls return ``answers`` one after the other, then the result of ``then`` or of the module."""
     left = iter(answers)
     own = module.__dict__.get("forward")
     forward = module.forward
@@ -148,7 +148,7 @@ def _answering(module: nn.Module, answers: list[Any], then: Callable[[], Any] | 
 
 
 def _mapped(output: Any, change: Callable[[torch.Tensor], torch.Tensor]) -> Any:  # noqa: ANN401
-    """Return what a module gave with each of its tensors changed."""
+    """Return a module's output with each of its tensors changed."""
     if isinstance(output, torch.Tensor):
         return change(output)
     if isinstance(output, dict):

@@ -1,7 +1,7 @@
-"""Convolutions' weights in the order in which oneDNN reads them.
+"""Convolution weights packed in oneDNN's own memory order.
 
-Without that each call brings them into it anew: with one picture a quarter of ResNet-50's time. The best order depends
-on the input's shape and the number of threads, so weights are packed for the input that last came twice in a row.
+Without that each call reorders them: with one picture a quarter of ResNet-50's time. The best order depends on the
+input's shape and the number of threads, so weights are packed for the input that last came twice in a row.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ if TYPE_CHECKING:
 
 
 MAX_PICTURES = 4
-"""At once: with more of them the order is a few hundredths of the time, not worth having the weights twice."""
+"""Largest batch: with more pictures reordering takes a few hundredths of the time, not worth a second copy."""
 
 _Case: TypeAlias = "tuple[torch.Size, torch.dtype, int]"
 """Shape, dtype, threads."""
 
 
 class Prepacked:
-    """One convolution's weights, packed; all copies of a network have the same.
+    """One convolution's packed weights, shared by all copies of a network.
 
-    Neither they nor the bias may change once packed.
+    Neither the weights nor the bias may change once packed.
     """
 
     def __init__(self) -> None:
@@ -33,14 +33,14 @@ class Prepacked:
         self._packed: tuple[_Case, tuple[Any, ...]] | None = None
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Prepacked:
-        """Return itself: a copy of the network may be run by another thread, which packs nothing anew."""
+        """Return itself: a copy of the network, run by another thread, does not pack again."""
         return self
 
     def convolved(self, module: nn.Conv2d, x: Tensor) -> Tensor | None:
-        """Return what oneDNN makes of (N, C, H, W), or None where weights are not packed for it.
+        """Convolve (N, C, H, W) with oneDNN, or return None where weights are not packed for it.
 
-        The numbers are those of ``torch.mkldnn_convolution``, to the last bit. Nothing is recorded for a gradient.
-        Every convolution of every frame comes by here, with Python's lock held: the usual way is a short one.
+        The numbers equal those of ``torch.mkldnn_convolution`` to the last bit. Nothing is recorded for a gradient.
+        Every convolution of every frame runs this with Python's lock held, so the usual path is short.
         """
         if x.requires_grad or not x.is_contiguous(memory_format=torch.channels_last):
             return None
@@ -58,7 +58,7 @@ class Prepacked:
             weight = torch.ops.mkldnn._reorder_convolution_weight(module.weight.detach(), *how, x.shape)
             arguments: tuple[Any, ...] = (weight, module.bias, *how, "none", [], "")
             convolved = _run(x, arguments)
-        except (AttributeError, RuntimeError):  # none of PyTorch's public functions does this: it may go
+        except (AttributeError, RuntimeError):  # no public function of PyTorch does this: it may be removed
             self._able = False
             return None
         self._packed = case, arguments

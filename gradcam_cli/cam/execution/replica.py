@@ -1,8 +1,8 @@
-"""Copies of a network to run in its place: sharing its tensors where they can, made to run fast.
+"""Copies of a network that run in its place: they share its tensors where possible, and are made to run fast.
 
-A batch norm in eval mode is a linear map of each channel, so that a convolution in front of it can do its work
+A batch norm in eval mode is a linear map of each channel, so that it can be folded into a convolution before it
 (Jacob et al., "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference", CVPR
-2018, section 3.2). Copies leave the network as it was, and each thread can have one of its own.
+2018, section 3.2). Copies leave the network unchanged, and each thread can have its own.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 
 def replica(network: nn.Module) -> nn.Module:
-    """Copy a network's structure: parameters and buffers stay shared, in eval mode, none needs a gradient.
+    """Copy a network's structure, in eval mode: parameters and buffers stay shared, and none needs a gradient.
 
     Raises:
-        Exception: the network holds what cannot be copied.
+        Exception: the network contains objects that cannot be copied.
     """
     shared: dict[int, object] = {}
     for parameter in network.parameters():
@@ -35,14 +35,14 @@ def replica(network: nn.Module) -> nn.Module:
 
 @torch.no_grad()
 def fold(network: nn.Module, normalised: Iterable[tuple[str, str]], keep: Iterable[str] = ()) -> None:
-    """Fold batch norms into the convolutions in front of them, in place; what comes out behind them is the same.
+    """Fold batch norms into the convolutions before them, in place; the output of the batch norm stays the same.
 
-    Left alone are convolutions that have hooks or are not of float32 or float64, where rounding would show.
+    Convolutions with hooks or a dtype other than float32 or float64, where rounding would show, are left unchanged.
 
     Args:
         network: a ``replica``.
         normalised: names of (convolution, batch norm), from ``trace_network``.
-        keep: names of modules whose output must stay what it is.
+        keep: names of modules whose output must not change.
     """
     kept = set(keep)
     for name, norm_name in normalised:
@@ -69,10 +69,10 @@ def fold(network: nn.Module, normalised: Iterable[tuple[str, str]], keep: Iterab
 
 
 def lay_out(network: nn.Module) -> None:
-    """Lay weights out channels-last, in place, as the pipeline's batches are; otherwise each call does it anew.
+    """Convert weights to channels-last, in place, like the pipeline's batches; otherwise each call converts them.
 
     It is the fastest layout for convolutions, on processors as on GPUs. A network with tensors of five dimensions,
-    which cannot have it, is left alone.
+    which it does not support, is left unchanged.
 
     Args:
         network: a ``replica``.
@@ -87,7 +87,7 @@ def _unchanged(x: torch.Tensor) -> torch.Tensor:
 
 @contextlib.contextmanager
 def torch_cores_shared(threads: int) -> Iterator[None]:
-    """Give each of ``threads`` that run networks at once its share of the cores; enter it before they begin."""
+    """Limit each of ``threads`` that run networks at once to its share of the cores; enter it before they begin."""
     cores = torch.get_num_threads()
     torch.set_num_threads(max(1, cores // threads))
     try:
@@ -97,7 +97,7 @@ def torch_cores_shared(threads: int) -> Iterator[None]:
 
 
 class Replicas:
-    """As many copies of a network as threads use at the same time.
+    """A pool with as many copies of a network as threads use at the same time.
 
     Args:
         template: a ``replica``, never run itself.
@@ -110,7 +110,7 @@ class Replicas:
 
     @contextlib.contextmanager
     def borrow(self) -> Iterator[nn.Module]:
-        """Lend a copy that no other thread uses."""
+        """Yield a copy that no other thread uses."""
         with self._lock:
             copied = self._free.pop() if self._free else replica(self._template)
         try:

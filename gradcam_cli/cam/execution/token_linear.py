@@ -1,7 +1,7 @@
-"""Linear layers over tokens, whose backward pass does only what the gradient asks for.
+"""Linear layers over tokens whose backward pass skips tokens with a zero gradient.
 
-A transformer's classes hang on one token. Behind its last attention the gradient of all other tokens is zero, and so
-is what a linear layer passes on of them: two thirds of that block's backward pass.
+A transformer's class scores depend on one token. After its last attention the gradient of all other tokens is zero, and
+so is its product with a linear layer's weights: two thirds of that block's backward pass.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """Return x Wᵀ + b for each token, (N, T, I) → (N, T, O), differentiable by x and by nothing else.
+    """Return x Wᵀ + b for each token, (N, T, I) → (N, T, O), differentiable by x alone.
 
     Args:
         x: (N, T, I).
@@ -39,7 +39,7 @@ class _Linear(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:  # noqa: ANN401
         (weight,) = ctx.saved_tensors
         reached = gradient.ne(0).any(dim=2).any(dim=0)
-        # What is zero may still have a derivative: while a graph of the backward pass is recorded, nothing is left out.
+        # A zero may still have a derivative: while a graph of the backward pass is recorded, nothing is skipped.
         if torch.is_grad_enabled() or bool(reached.all()):
             return gradient @ weight, None, None
         passed_on = gradient.new_zeros(*gradient.shape[:2], weight.shape[1])

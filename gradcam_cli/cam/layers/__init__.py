@@ -1,1 +1,1 @@
-"""Target layers: which there are, what a run of the network shows of them, where their grid is."""
+"""Target layers: tracing a network to find them, selecting one, and the layout of its grid."""

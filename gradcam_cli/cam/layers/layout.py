@@ -1,7 +1,7 @@
-"""How a layer lays out its grid in memory, and the way to the common form (N, C, h, w).
+"""Layouts of a layer's grid in memory, and conversion to the common form (N, C, h, w).
 
-Convolutional networks give (N, C, h, w), Swin and its kin (N, h, w, C), vision transformers (N, L, C) with class and
-register tokens in front of the grid's.
+Convolutional networks return (N, C, h, w), Swin and its variants (N, h, w, C), vision transformers (N, L, C) with class
+and register tokens before the grid's.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ MAX_PREFIX_TOKENS = 16
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Where the grid is in a layer's output.
+    """The position of the grid in a layer's output.
 
     Attributes:
         kind: order of the dimensions.
         grid: (h, w).
         channels: number of feature maps.
-        prefix: tokens in front of the grid's; 0 unless ``kind`` is ``tokens``.
+        prefix: number of tokens before the grid's; 0 unless ``kind`` is ``tokens``.
     """
 
     kind: Literal["nchw", "nhwc", "tokens"]
@@ -39,11 +39,11 @@ class Layout:
 
     @property
     def has_grid(self) -> bool:
-        """Whether there is more than one place to tell apart."""
+        """Whether the grid has more than one place."""
         return self.grid[0] * self.grid[1] > 1
 
     def feature_maps(self, tensor: torch.Tensor) -> torch.Tensor:
-        """Bring a tensor of this layout, (N, …), to (N, C, h, w); a view where possible."""
+        """Convert a tensor of this layout, (N, …), to (N, C, h, w); a view where possible."""
         if self.kind == "nchw":
             return tensor
         if self.kind == "nhwc":
@@ -53,7 +53,7 @@ class Layout:
 
 
 def token_grid(length: int, input_size: Size) -> tuple[Size, int] | None:
-    """Split a sequence of tokens into a grid shaped like the input and the tokens in front of it.
+    """Split a sequence of tokens into a grid shaped like the input and the tokens before it.
 
     Args:
         length: number of tokens.
@@ -74,20 +74,20 @@ def token_grid(length: int, input_size: Size) -> tuple[Size, int] | None:
 
 
 def _given_grid(length: int, grid: Size) -> tuple[Size, int] | None:
-    """Split tokens into a grid of a given size and those in front of it, however many."""
+    """Split tokens into a grid of a given size and any number of tokens before it."""
     prefix = length - grid[0] * grid[1]
     return (grid, prefix) if prefix >= 0 else None
 
 
 def layout_of(shape: Sequence[int], input_size: Size, tokens: Size | None = None) -> Layout | None:
-    """Tell the layout of a layer's output from its shape.
+    """Determine the layout of a layer's output from its shape.
 
     Four dimensions are (N, C, h, w) unless only the reading (N, h, w, C) gives a grid shaped like the input.
 
     Args:
         shape: of the output, batch first.
         input_size: (H, W) of the network's input.
-        tokens: (h, w) of the grid that tokens make; None finds it by the input's aspect.
+        tokens: (h, w) of the grid of tokens; None finds it by the input's aspect.
 
     Returns:
         The layout, or None when the output has no spatial dimensions.
@@ -111,8 +111,8 @@ def layout_of(shape: Sequence[int], input_size: Size, tokens: Size | None = None
 def first_tensor(output: Any, dims: tuple[int, ...]) -> torch.Tensor | None:  # noqa: ANN401
     """Return the first floating-point tensor with one of ``dims`` dimensions in a tensor, tuple, list, dict or object.
 
-    Outputs of layers (attention gives a tuple) and of networks (a tuple, a dict, an object with ``.logits``) are
-    searched in their own order; ``logits`` goes first where it exists.
+    Outputs of layers (attention returns a tuple) and of networks (a tuple, a dict, an object with ``.logits``) are
+    searched in their own order; ``logits`` comes first where it exists.
     """
     if isinstance(output, torch.Tensor):
         return output if output.ndim in dims and output.is_floating_point() else None

@@ -1,4 +1,4 @@
-"""Which layer to look at: by name, or found in what was seen while the network ran: one rule for every network."""
+"""Selection of the target layer: by name, or by one rule for every network from a trace of its run."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from gradcam_cli.records import Size
 
 _LATEST_TOKEN_LAYERS = 24
-"""How far back, in modules, a layer whose tokens all reach the score is looked for: well over a transformer block."""
+"""Number of last modules searched for a layer whose tokens all reach the score: well over a transformer block."""
 
 
 @dataclass(frozen=True, slots=True)
 class TargetLayer:
-    """A layer to explain: its dotted name in the network, the module, and why it was taken (for ``-v``)."""
+    """A layer to explain: its dotted name in the network, the module, and why it was chosen (for ``-v``)."""
 
     name: str
     module: nn.Module
@@ -32,12 +32,12 @@ class TargetLayer:
 
 
 def _is_score_map(calls: list[ModuleCall], call: ModuleCall, classes: int) -> bool:
-    """Whether the layer's feature maps are the classes' scores already: as many as classes, nothing learned behind."""
+    """Return whether a layer's feature maps are class scores: as many as classes, no parameters behind the layer."""
     return call.layout is not None and call.layout.channels == classes and not _learned_behind(calls, call)
 
 
 def _learned_behind(calls: list[ModuleCall], call: ModuleCall) -> list[nn.Module]:
-    """Return the modules with parameters of their own that ran behind ``call`` and give no grid: the classifier."""
+    """Return the modules with parameters of their own that ran after ``call`` and return no grid: the classifier."""
     behind = calls[calls.index(call) + 1 :]
     flat = [later.module for later in behind if later.layout is None or not later.layout.has_grid]
     return [module for module in flat if any(True for _ in module.parameters(recurse=False))]
@@ -46,14 +46,14 @@ def _learned_behind(calls: list[ModuleCall], call: ModuleCall) -> list[nn.Module
 def find_layer(network: nn.Module, trace: Trace) -> TargetLayer:
     """Find the last layer that still has a grid: the feature maps that the classifier sees.
 
-    Passed over are layers that make no features (pooling, dropout, rearrangement) and maps of class scores. Where the
-    classifier reads a class token alone, the grid's tokens no longer reach the score behind the last attention; then
-    it is the last layer from which they do, projections aside. Of modules that return the same tensor, the innermost
-    block is named, not the ``nn.Sequential`` around it.
+    Layers that compute no features (pooling, dropout, rearrangement) and maps of class scores are skipped. Where the
+    classifier reads only a class token, the grid's tokens no longer reach the score after the last attention; the
+    result is then the last layer from which they do, except projections. Of modules that return the same tensor, the
+    innermost block is named, not the ``nn.Sequential`` around it.
 
     Args:
         network: maps (N, C, H, W) to class scores.
-        trace: what ``trace_network`` saw of it.
+        trace: its trace by ``trace_network``.
 
     Raises:
         ModelError: no layer has a grid.
@@ -70,7 +70,7 @@ def find_layer(network: nn.Module, trace: Trace) -> TargetLayer:
         )
     last = features[-1]
     if last.layout is not None and (last.layout.prefix or _class_token_behind(calls, last)):
-        # Queries, keys and values are what attention compares and adds up, not what the tokens are.
+        # Projections are skipped: queries, keys and values are inputs of attention, not the tokens' features.
         tokens = [call for call in features if not isinstance(call.module, nn.Linear)] or features
         shape = (1, trace.channels, *trace.input_size)
         return _last_reaching(network, tokens[-_LATEST_TOKEN_LAYERS:], _learned_behind(calls, last), shape)
@@ -79,13 +79,13 @@ def find_layer(network: nn.Module, trace: Trace) -> TargetLayer:
 
 
 def _innermost(features: list[ModuleCall], call: ModuleCall) -> ModuleCall:
-    """Return, of the layers that return the same tensor as ``call``, the innermost block."""
+    """Return the innermost block among the layers that return the same tensor as ``call``."""
     same = [each for each in features if each.output is call.output]
     return next((each for each in reversed(same) if type(each.module) is not nn.Sequential), call)
 
 
 def _class_token_behind(calls: list[ModuleCall], call: ModuleCall) -> bool:
-    """Whether a token that is alone runs behind ``call``: then the classifier may read nothing of the grid."""
+    """Return whether a single token runs after ``call``: then the classifier may not read the grid."""
     behind = calls[calls.index(call) + 1 :]
     return any(each.layout is not None and each.layout.kind == "tokens" and not each.layout.has_grid for each in behind)
 
@@ -106,7 +106,7 @@ def _last_reaching(
 
     def hook_for(position: int) -> Any:  # noqa: ANN401
         def hook(_: nn.Module, args: tuple[Any, ...], output: Any) -> None:  # noqa: ANN401
-            tensor = first_tensor(output, (2, 3, 4))  # the one that was watched, not a class token beside the grid
+            tensor = first_tensor(output, (2, 3, 4))  # the tensor that was traced, not a class token beside the grid
             if tensor is not None and tensor.ndim == 3:
                 outputs[position] = tensor if tensor.requires_grad else tensor.requires_grad_(True)
 
@@ -121,7 +121,7 @@ def _last_reaching(
         with undisturbed(network), torch.enable_grad():
             noise = torch.randn(shape, generator=torch.Generator().manual_seed(0))
             logits = logits_of(network(noise.to(some.device, some.dtype)))
-        # What the classifier reads says more than a logit, which an untrained classifier may hold at zero.
+        # The classifier's input is more reliable than a logit, which an untrained classifier may keep at zero.
         score = (read[0] if read else logits).float().square().sum()
         positions = sorted(outputs)
         gradients = torch.autograd.grad(score, [outputs[p] for p in positions], allow_unused=True)
@@ -138,13 +138,13 @@ def _last_reaching(
 
 
 def every_layer(trace: Trace) -> list[TargetLayer]:
-    """Return every layer that has a grid, in the order in which they end, of those with the same output one.
+    """Return every layer that has a grid, in order of completion, one for each distinct output.
 
-    That one is the innermost block, as with ``find_layer``. A layer that only shows its input under another shape is
-    none of its own.
+    Of layers with the same output it is the innermost block, as in ``find_layer``. A layer that only reshapes its input
+    does not count.
 
     Args:
-        trace: what ``trace_network`` saw of the network.
+        trace: the network's trace by ``trace_network``.
 
     Raises:
         ModelError: no layer has a grid.
@@ -156,7 +156,7 @@ def every_layer(trace: Trace) -> list[TargetLayer]:
         known = named.get(id(call.output))
         if known is None or type(call.module) is not nn.Sequential:
             named[id(call.output)] = call
-    last = {call.name: call for call in named.values()}  # a module that is called more than once counts at its last
+    last = {call.name: call for call in named.values()}  # a module that is called repeatedly counts at its last call
     if not last:
         raise ModelError("no layer of this network has a grid", "use a convolutional network")
     return [TargetLayer(call.name, call.module) for call in last.values()]
@@ -165,11 +165,12 @@ def every_layer(trace: Trace) -> list[TargetLayer]:
 def blocks(trace: Trace) -> list[TargetLayer]:
     """Return a network's blocks that have a grid, in the order in which they run: a view of its depth.
 
-    A block is a module of the top level or of a container, not made of repeated blocks itself: a residual block, a
-    transformer's encoder layer, a convolution of VGG. Pooling, rearrangement and maps of class scores are left out.
+    A block is a module of the top level or of a container that does not consist of repeated blocks itself: a residual
+    block, a transformer's encoder layer, a convolution of VGG. Pooling, rearrangement and maps of class scores are left
+    out.
 
     Args:
-        trace: what ``trace_network`` saw of the network.
+        trace: the network's trace by ``trace_network``.
 
     Raises:
         ModelError: no layer has a grid.
@@ -190,11 +191,11 @@ def blocks(trace: Trace) -> list[TargetLayer]:
 
 
 def _repeats(module: nn.Module) -> bool:
-    """Whether a module is made of blocks: one of its containers holds several modules of one kind, no leaves."""
+    """Return whether a module consists of blocks: a container in it has several modules of one class, not leaves."""
     for part in module.modules():
         children = list(part.children()) if isinstance(part, (nn.Sequential, nn.ModuleList, nn.ModuleDict)) else []
-        alike = len(children) > 1 and len({type(child) for child in children}) == 1
-        if alike and any(True for _ in children[0].children()):
+        same_class = len(children) > 1 and len({type(child) for child in children}) == 1
+        if same_class and any(True for _ in children[0].children()):
             return True
     return False
 
@@ -208,7 +209,7 @@ class Candidate:
         kind: the module's class.
         maps: number of feature maps.
         grid: their size (h, w).
-        parameters: of the layer and all in it.
+        parameters: number of parameters of the layer and all its children.
     """
 
     name: str
@@ -234,7 +235,7 @@ def layer_named(network: nn.Module, name: str) -> TargetLayer:
     """Look a layer up by its dotted name; numbers index into containers, also from the end (``features.-1``).
 
     Raises:
-        ModelError: there is no such layer; close matches are offered.
+        ModelError: there is no such layer; close matches are suggested.
     """
     module, taken = network, []
     for part in name.replace("[", ".").replace("]", "").split("."):

@@ -1,7 +1,7 @@
-"""Watching a network run once, to learn what its layers return and which convolutions a normalisation follows.
+"""Tracing of a network in one run: the outputs of its layers, and convolutions followed by a normalisation.
 
-As a rule it runs on the meta device, where tensors have shapes and no values: some hundredths of a second for any
-network, and the same rule for every one.
+Usually it runs on the meta device, where tensors have shapes and no values: some hundredths of a second for any
+network, and the same rule for all of them.
 """
 
 from __future__ import annotations
@@ -36,15 +36,15 @@ class CannotRunError(ModelError):
 
 @dataclass(frozen=True, slots=True)
 class ModuleCall:
-    """One module's return during the watched run.
+    """One call of a module during the traced run.
 
     Attributes:
         name: the module's dotted name.
         module: the module.
         output: the tensor it returned.
-        layout: where the grid is in it, or None.
-        pooled: whether it comes straight from a pooling layer.
-        rearranged: whether the module only shows its input under another shape or order.
+        layout: of the grid in the output, or None.
+        pooled: whether the output comes directly from a pooling layer.
+        rearranged: whether the module only reshapes or reorders its input.
     """
 
     name: str
@@ -57,15 +57,15 @@ class ModuleCall:
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """What was seen.
+    """The result of a traced run.
 
     Attributes:
         input_size: (H, W) of the picture.
-        channels: of the picture.
-        calls: every module's returns, in the order of completion.
+        channels: number of channels of the picture.
+        calls: the calls of all modules, in the order of completion.
         classes: number of class scores.
-        normalised: names of (convolution, batch norm) where the one's output goes to the other and nowhere else,
-            each called once and the convolution's weight read by nothing else.
+        normalised: names of (convolution, batch norm) where the convolution's output goes only to the batch norm,
+            each is called once, and nothing else reads the convolution's weight.
         rectifies: whether a ReLU ran, as a module or as a function.
     """
 
@@ -78,17 +78,17 @@ class Trace:
 
 
 def trace_network(network: nn.Module, input_size: Size, channels: int = 3, tokens: Size | None = None) -> Trace:
-    """Run the network once on a blank picture and note what its modules do.
+    """Run the network once on a blank picture and record the calls of its modules.
 
     Args:
         network: maps (N, C, H, W) to class scores.
-        input_size: (H, W) it is to be run on.
+        input_size: (H, W) of the picture.
         channels: C.
-        tokens: (h, w) of the grid that tokens make; None finds it.
+        tokens: (h, w) of the grid of tokens; None finds it.
 
     Raises:
         CannotRunError: the network raises on a picture of that size.
-        ModelError: what it returns is no class scores.
+        ModelError: its output contains no class scores.
     """
     try:
         return _trace(network, input_size, channels, tokens)
@@ -117,7 +117,7 @@ def _trace(network: nn.Module, input_size: Size, channels: int, tokens: Size | N
                 blank = torch.empty(shape, dtype=dtype, device="meta")
                 nothing = _valueless(network)
                 with notes.reads:
-                    # With ties, a module that is in two places would get its meta tensors back instead of its own.
+                    # With ties, a module in two places would be restored to its meta tensors instead of its own.
                     output = functional_call(network, nothing, (blank,), tie_weights=False)
             else:
                 blank = torch.zeros(shape, dtype=dtype, device=some.device)
@@ -135,14 +135,14 @@ def _trace(network: nn.Module, input_size: Size, channels: int, tokens: Size | N
             return run(meta=True)
         except ModelError:
             raise
-        except Exception:  # a network may do anything, reading values among it
+        except Exception:  # a network may do anything, including reading values
             return run(meta=False)
 
 
 def _valueless(network: nn.Module) -> dict[str, torch.Tensor]:
-    """Return a meta tensor for every place of a parameter or buffer, one for all places of the same tensor.
+    """Return a meta tensor for every name of a parameter or buffer; names of the same tensor share one.
 
-    A module that is in two places counts once.
+    A module that is registered twice counts once.
     """
     made: dict[int, torch.Tensor] = {}
     places: dict[str, torch.Tensor] = {}
@@ -156,9 +156,9 @@ def _valueless(network: nn.Module) -> dict[str, torch.Tensor]:
 
 
 def _meta_pays(network: nn.Module) -> bool:
-    """Whether the meta device is the faster way to watch: its kernels import torch's compiler, 1.5 s of start-up.
+    """Return whether tracing is faster on the meta device: its kernels import torch's compiler, 1.5 s of start-up.
 
-    Where nothing has imported that already, all but the largest networks are sooner run for real.
+    Where nothing has imported that already, a real run is faster for all but the largest networks.
     """
     size = sum(parameter.numel() for parameter in network.parameters())
     return "torch._dynamo" in sys.modules or size > _QUICK_NETWORK
@@ -168,9 +168,9 @@ _METADATA = (bool, int, str, type(None), torch.Size, torch.dtype, torch.device, 
 
 
 class _Reads(Calls):
-    """Counts, by the identity of a tensor, the functions that read its values; those of ``reader``'s reader are not.
+    """Counts, by a tensor's id, the functions that read its values; reads of the tensor ``reader`` do not count.
 
-    Notes whether one of the functions is a ReLU.
+    Also records whether one of the functions is a ReLU.
     """
 
     def __init__(self) -> None:
@@ -179,10 +179,10 @@ class _Reads(Calls):
         self.reader: int | None = None
         self.rectifies = False
         self.resting = False
-        """While hooks look at tensors."""
+        """Whether counting is paused, while hooks look at tensors."""
 
     def noted(self, function: object, args: tuple[Any, ...], kwargs: dict[str, Any], result: object) -> None:
-        """Count what a call has read."""
+        """Count the tensors that a call has read."""
         self.rectifies = self.rectifies or is_relu(function, args, kwargs)
         if not self.resting and not isinstance(result, _METADATA):
             for argument in (*args, *kwargs.values()):
@@ -192,7 +192,7 @@ class _Reads(Calls):
 
 
 class _Notes:
-    """Hooks that note, in order of completion, what every module returned."""
+    """Hooks that record, in order of completion, every module's output."""
 
     def __init__(self, network: nn.Module, input_size: Size, tokens: Size | None) -> None:
         self.calls: list[ModuleCall] = []
@@ -235,13 +235,13 @@ class _Notes:
                 return
             if type(module) is nn.Conv2d:
                 self._made[id(tensor)] = name
-                self.reads.count[id(tensor)] = 0  # what another tensor at this address has had
+                self.reads.count[id(tensor)] = 0  # an earlier tensor at this address may have been counted
             if isinstance(module, _POOLS):
                 self._pooled.add(id(tensor))
             given = first_tensor(args, (2, 3, 4))
             same = given is not None and (tensor is given or _is_view_of(tensor, given))
-            rearranged = plain and same and tensor._version == version  # an in-place activation counts the version up
-            # The picture is one: an output of several is of windows or patches, each on its own.
+            rearranged = plain and same and tensor._version == version  # an in-place activation increments the version
+            # The batch has one picture: a larger batch dimension is one of windows or patches.
             layout = layout_of(tensor.shape, self._input_size, self._tokens) if tensor.shape[0] == 1 else None
             self.calls.append(ModuleCall(name, module, tensor, layout, id(tensor) in self._pooled, rearranged))
 
@@ -261,6 +261,6 @@ class _Notes:
 
 
 def _is_view_of(tensor: torch.Tensor, given: torch.Tensor) -> bool:
-    """Whether ``tensor`` shows the values of ``given`` under another shape or order."""
+    """Return whether ``tensor`` has the values of ``given`` in another shape or order."""
     base = given._base if given._base is not None else given
     return tensor._base is base and tensor.numel() == given.numel()

@@ -1,1 +1,1 @@
-"""The methods: formulas that turn what is known about a batch into class activation maps."""
+"""The methods: formulas that compute class activation maps from a layer's context."""

@@ -1,4 +1,4 @@
-"""Ablation-CAM: what the score loses when a feature map is taken away."""
+"""Ablation-CAM: the loss of score when a feature map is removed."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ if TYPE_CHECKING:
     from gradcam_cli.cam.context import LayerContext
 
 NUMBERS = 1_000_000
-"""Activations that are run at once, at most: 4 MB in float32, which caches hold."""
+"""Most activation values in one run: 4 MB in float32, which fit into caches."""
 
 
 def ablationcam(context: LayerContext) -> Tensor:
-    r"""Weigh every feature map by the share of the logit that goes with it.
+    r"""Weight every feature map by the share of the logit that is lost without it.
 
     .. math:: \alpha_k = \frac{y - y_{A_k = 0}}{|y|}
 
-    |y| instead of the paper's y, so that a negative logit does not turn the map round. Only the part of the network
-    behind the layer is run again. The difference is small beside y: both logits come from one pass, so that they are
-    rounded alike.
+    |y| instead of the paper's y, so that a negative logit does not invert the map. Only the part of the network behind
+    the layer is run again. The difference is small compared to y: both logits come from one pass, so that they are
+    rounded in the same way.
 
     Source: Desai and Ramaswamy, "Ablation-CAM: Visual Explanations for Deep Convolutional Network via Gradient-free
     Localization", WACV 2020, https://doi.org/10.1109/WACV45572.2020.9093360, equation 3.
@@ -39,9 +39,9 @@ def ablationcam(context: LayerContext) -> Tensor:
 
 @torch.no_grad()
 def _logits(context: LayerContext, picture: int) -> tuple[Tensor, Tensor]:
-    """Return the logits of one picture of the batch, (1, K), and what they lose without each feature map, (C, K).
+    """Return the logits of one picture of the batch, (1, K), and their loss without each feature map, (C, K).
 
-    They are kept: the classes to come need the same.
+    They are cached: other classes need the same.
     """
     key = ("ablated", picture)
     if key not in context.memory:
@@ -56,7 +56,7 @@ def _logits(context: LayerContext, picture: int) -> tuple[Tensor, Tensor]:
                 some[row].select(dim - 1, first + row).zero_()
             version = outputs._version
             logits = partial_forward(some)
-            if outputs._version != version:  # the network writes into what it is given
+            if outputs._version != version:  # the network writes into its input
                 outputs.copy_(whole)
             for row in range(len(some) - 1):
                 some[row].select(dim - 1, first + row).copy_(whole[0].select(dim - 1, first + row))

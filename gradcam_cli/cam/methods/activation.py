@@ -1,4 +1,4 @@
-"""Methods that need no gradient: they weigh the feature maps by something else."""
+"""Methods that need no gradient: the weights of the feature maps come from elsewhere."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def fem(context: LayerContext, *, k: float = 2.0) -> Tensor:
-    r"""Weigh every feature map by the share of its places that stand out.
+    r"""Weight every feature map by the share of its places that stand out.
 
     .. math:: \alpha_k = \frac{1}{hw} \sum_{ij} [A_{kij} > \mu_k + k \sigma_k]
 
@@ -35,19 +35,19 @@ def fem(context: LayerContext, *, k: float = 2.0) -> Tensor:
 
 
 def random_weights(context: LayerContext, *, seed: int = 0) -> Tensor:
-    """Weigh the feature maps by numbers from U(-1, 1), the same for every picture and class; seeded."""
+    """Weight the feature maps by numbers from U(-1, 1), the same for every picture and class; seeded."""
     count = context.activations.shape[1]
     weights = torch.rand(count, generator=torch.Generator().manual_seed(seed)) * 2 - 1
     return context.weighed(weights.to(context.activations.device).expand(len(context.targets), count))
 
 
 def cam(context: LayerContext) -> Tensor:
-    r"""Weigh the feature maps by the class's weights in the linear layer that reads their means.
+    r"""Weight the feature maps by the class's weights in the linear layer that reads their means.
 
     .. math:: L = \sum_k w_{ck} A_k \qquad\text{for}\qquad y_c = \sum_k w_{ck} \mathrm{mean}(A_k) + b_c
 
     Raises:
-        ModelError: the logits are not that: something else is between the feature maps and the linear layer.
+        ModelError: the logits differ from that formula: other layers lie between the feature maps and the linear layer.
 
     Source: Zhou et al., "Learning Deep Features for Discriminative Localization", CVPR 2016,
     https://arxiv.org/abs/1512.04150.
@@ -63,7 +63,7 @@ def cam(context: LayerContext) -> Tensor:
 
 
 def needs_linear_head(trace: Trace, layer: str) -> None:
-    """Raise ModelError when more than one linear layer is learned behind ``layer``, or anything else."""
+    """Raise ModelError unless exactly one module behind ``layer`` has parameters, a linear layer."""
     names = [call.name for call in trace.calls]
     behind = trace.calls[names.index(layer) + 1 :] if layer in names else []
     learned = [call.module for call in behind if any(True for _ in call.module.parameters(recurse=False))]

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 def eigencam(context: LayerContext) -> Tensor:
     """Project the activations at every place on their first principal component, uncentred.
 
-    A component has no sign of its own: it is turned so that the map agrees with the sum of the feature maps.
-    pytorch-grad-cam centres the activations first and leaves the sign to chance: its maps differ, and some are upside
-    down.
+    The sign of a component is arbitrary: it is chosen so that the map agrees with the sum of the feature maps.
+    pytorch-grad-cam centres the activations first and leaves the sign to chance: its maps differ, and some are
+    inverted.
 
     Source: Muhammad and Yeasin, "Eigen-CAM: Class Activation Map using Principal Components", IJCNN 2020,
     https://arxiv.org/abs/2008.00299.
@@ -28,7 +28,7 @@ def eigencam(context: LayerContext) -> Tensor:
 
 
 def eigengradcam(context: LayerContext) -> Tensor:
-    """Do as ``eigencam`` with gradient times activation, which knows the class.
+    """Apply ``eigencam`` to gradient times activation, which depends on the class.
 
     Known from pytorch-grad-cam, which centres and leaves the sign to chance here too.
     """
@@ -38,7 +38,7 @@ def eigengradcam(context: LayerContext) -> Tensor:
 def kpca_cam(context: LayerContext) -> Tensor:
     """Project on the first kernel principal component: sigmoid kernel tanh(x·x'/C + 1) of the centred activations.
 
-    The sign is fixed as in ``eigencam``. Needs hw × hw numbers a picture, so a deep layer.
+    The sign is fixed as in ``eigencam``. Needs hw × hw numbers per picture, so use a deep layer.
 
     Source: Karmani et al., "KPCA-CAM: Visual Explainability of Deep Computer Vision Models using Kernel PCA", 2024,
     https://arxiv.org/abs/2410.00267.

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def hirescam(context: LayerContext) -> Tensor:
-    r"""Return :math:`\sum_k g_k A_k`, which for one linear layer behind the maps is what the logit is made of.
+    r"""Return :math:`\sum_k g_k A_k`, which adds up to the logit where one linear layer follows.
 
     Source: Draelos and Carin, "Use HiResCAM instead of Grad-CAM for faithful explanations of convolutional neural
     networks", 2020, https://arxiv.org/abs/2011.08891.
@@ -20,7 +20,7 @@ def hirescam(context: LayerContext) -> Tensor:
 
 
 def layercam(context: LayerContext) -> Tensor:
-    r"""Return :math:`\sum_k \mathrm{relu}(g_k) A_k`: what would raise the logit, good in shallow layers too.
+    r"""Return :math:`\sum_k \mathrm{relu}(g_k) A_k`: evidence that raises the logit, good in shallow layers too.
 
     Source: Jiang et al., "LayerCAM: Exploring Hierarchical Class Activation Maps for Localization", IEEE Transactions
     on Image Processing 30, 2021, https://doi.org/10.1109/TIP.2021.3089943.
@@ -29,5 +29,5 @@ def layercam(context: LayerContext) -> Tensor:
 
 
 def gradcam_elementwise(context: LayerContext) -> Tensor:
-    r"""Return :math:`\sum_k \mathrm{relu}(g_k A_k)`; known from pytorch-grad-cam, not from a paper."""
+    r"""Return :math:`\sum_k \mathrm{relu}(g_k A_k)`; from pytorch-grad-cam, not from a paper."""
     return context.summed((context.gradients * context.activations).clamp(min=0))

@@ -1,6 +1,6 @@
-"""Methods that look at the network's input: what each pixel's colours do to the score.
+"""Methods that use the network's input: the effect of each pixel's colours on the score.
 
-Their maps are as large as the input. The largest of the three colours' absolute values stands for the pixel.
+Their maps are as large as the input. A pixel's value is the largest of its three colours' absolute values.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ def strongest_colour(gradients: Tensor) -> Tensor:
 
 
 def gradient(context: LayerContext) -> Tensor:
-    r"""Show how much the score changes with each pixel.
+    r"""Return how much the score changes with each pixel.
 
     .. math:: L_{ij} = \max_k \left|\frac{\partial y}{\partial x_{kij}}\right|
 
     Returns:
-        (N, H, W), at the network's input; so with all methods that look at no layer.
+        (N, H, W), at the network's input; the same for all methods that use no layer.
 
     Source: Simonyan et al., "Deep Inside Convolutional Networks: Visualising Image Classification Models and Saliency
     Maps", ICLR Workshops 2014, https://arxiv.org/abs/1312.6034, section 3.1.
@@ -39,13 +39,13 @@ def gradient(context: LayerContext) -> Tensor:
 
 
 def guided_backprop(context: LayerContext) -> Tensor:
-    r"""Do as ``gradient``, but send back through every ReLU only what is positive there.
+    r"""Apply ``gradient``, but pass only positive gradients back through every ReLU.
 
     .. math:: L_{ij} = \max_k \left|R^0_{kij}\right|, \qquad
               R^l = [f^l > 0] \, [R^{l+1} > 0] \, R^{l+1} \text{ at a ReLU}
 
-    ReLU6 is a ReLU too; other activations pass the gradient on as it is. The map knows little of the class: it shows
-    what the network reacts to.
+    ReLU6 is a ReLU too; other activations pass the gradient on unchanged. The map depends little on the class: it shows
+    the parts that the network reacts to.
 
     Source: Springenberg et al., "Striving for Simplicity: The All Convolutional Net", ICLR Workshops 2015,
     https://arxiv.org/abs/1412.6806, section 3.4.
@@ -54,7 +54,7 @@ def guided_backprop(context: LayerContext) -> Tensor:
 
 
 def guided_gradcam(context: LayerContext) -> Tensor:
-    r"""Multiply guided backpropagation by Grad-CAM: details, where they speak for the class.
+    r"""Multiply guided backpropagation by Grad-CAM: details where they support the class.
 
     .. math:: L_{ij} = \max_k \left|R^0_{kij} \cdot \mathrm{up}(\mathrm{relu}(L^{\text{Grad-CAM}}))_{ij}\right|
 

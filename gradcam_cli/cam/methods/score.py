@@ -1,8 +1,8 @@
-"""Score-CAM and its kin: what the class scores when only a feature map's places are left of the picture.
+"""Score-CAM and its variants: the class's score for the picture masked with each feature map.
 
-The masks are feature maps, upsampled bilinearly to the input (half-pixel centres), then scaled to [0, 1]; what is
-masked becomes zero in the normalised picture, that is the mean colour of the training pictures. Feature maps that are
-the same everywhere make no mask; their weight is 0, as in the authors' code.
+The masks are feature maps, upsampled bilinearly to the input (half-pixel centres), then scaled to [0, 1]; masked
+pixels become zero in the normalised picture, the mean colour of the training pictures. Constant feature maps give no
+mask; their weight is 0, as in the authors' code.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ SEED = 0
 
 
 def scorecam(context: LayerContext) -> Tensor:
-    r"""Weigh every feature map by the class's probability for the picture masked with it.
+    r"""Weight every feature map by the class's probability for the picture masked with it.
 
     .. math:: \alpha_k = \mathrm{softmax}(f(x \circ M_k))_c
 
-    As in the authors' code; the paper's text and other implementations weigh otherwise: see ``scorecam_paper``.
+    As in the authors' code; the paper's text and other implementations use other weights: see ``scorecam_paper``.
 
     Source: Wang et al., "Score-CAM: Score-Weighted Visual Explanations for Convolutional Neural Networks", CVPR
     Workshops 2020, https://arxiv.org/abs/1910.01279.
@@ -39,7 +39,7 @@ def scorecam(context: LayerContext) -> Tensor:
 
 
 def scorecam_paper(context: LayerContext) -> Tensor:
-    r"""Weigh by the softmax over the feature maps of what the logit gains over a blank picture.
+    r"""Weight by the softmax over the feature maps of the logit's gain over a blank picture.
 
     .. math:: \alpha = \mathrm{softmax}_k(f(x \circ M_k)_c - f(0)_c)
 
@@ -56,11 +56,11 @@ def scorecam_paper(context: LayerContext) -> Tensor:
 
 
 def scorecam_logits(context: LayerContext) -> Tensor:
-    r"""Weigh by the softmax over the feature maps of the logit, as pytorch-grad-cam and torch-cam do.
+    r"""Weight by the softmax over the feature maps of the logit, as pytorch-grad-cam and torch-cam do.
 
     .. math:: \alpha = \mathrm{softmax}_k(f(x \circ M_k)_c)
 
-    What ``scorecam_paper`` subtracts is the same for all feature maps, so that the two agree up to rounding. torch-cam
+    ``scorecam_paper`` subtracts the same number for all feature maps, so that the two agree up to rounding. torch-cam
     scales masks before upsampling them, pytorch-grad-cam aligns corners.
 
     Source: https://arxiv.org/abs/1910.01279.
@@ -69,7 +69,7 @@ def scorecam_logits(context: LayerContext) -> Tensor:
 
 
 def faster_scorecam(context: LayerContext, *, n: int = 64) -> Tensor:
-    """Do as ``scorecam`` with the n feature maps of each picture that vary most, or as many as the budget allows.
+    """Apply ``scorecam`` to the n feature maps of each picture that vary most, or as many as the budget allows.
 
     Source: https://github.com/tabayashi0117/Score-CAM, "Faster-Score-CAM".
     """
@@ -77,7 +77,7 @@ def faster_scorecam(context: LayerContext, *, n: int = 64) -> Tensor:
 
 
 def iscam(context: LayerContext, *, n: int = 10) -> Tensor:
-    r"""Weigh by the class's logit, averaged over the mask's strength, softmax over the feature maps.
+    r"""Weight by the class's logit, averaged over the mask's strength, softmax over the feature maps.
 
     .. math:: \alpha = \mathrm{softmax}_k\left(\frac{1}{n} \sum_{i=1}^{n} f(x \circ \tfrac{i}{n} M_k)_c\right)
 
@@ -91,7 +91,7 @@ def iscam(context: LayerContext, *, n: int = 10) -> Tensor:
 
 
 def sscam(context: LayerContext, *, n: int = 8, sigma: float = 2.0) -> Tensor:
-    r"""Weigh by the class's logit, averaged over noisy copies of the mask, softmax over the feature maps.
+    r"""Weight by the class's logit, averaged over noisy copies of the mask, softmax over the feature maps.
 
     .. math:: \alpha = \mathrm{softmax}_k\left(\frac{1}{n} \sum_{i=1}^{n} f(x \circ (M_k + \delta_i))_c\right)
 
@@ -127,12 +127,12 @@ def _weighed(
     most: int | None = None,
     changes: Sequence[Callable[[Tensor], Tensor]] = (_unchanged,),
 ) -> Tensor:
-    """Weigh the feature maps of each picture by what ``score`` makes of the masked pictures' logits.
+    """Weight the feature maps of each picture by the ``score`` of the masked pictures' logits.
 
     Args:
-        context: of a batch.
+        context: the layer's context for a batch.
         score: logits (B, K), the picture's position → (B,).
-        softmax: whether the scores of all feature maps are brought to a sum of 1.
+        softmax: whether the scores of all feature maps are normalised to a sum of 1.
         most: feature maps, those that vary most, where that many are enough.
         changes: versions of the masks whose scores are averaged.
     """
@@ -160,7 +160,7 @@ def _weighed(
 
 
 def _chosen(planes: Tensor, most: int | None, budget: float | None) -> Tensor:
-    """Return the numbers of the feature maps (C, h, w) to be used: none that is flat; where few do, the most varied."""
+    """Return the indices of the feature maps (C, h, w) to use: no flat ones, and with ``most`` the most varied."""
     uneven = (planes.amax(dim=(1, 2)) > planes.amin(dim=(1, 2))).nonzero()[:, 0]
     if most is None:
         return uneven
@@ -174,7 +174,7 @@ def _masked_logits(
 ) -> Tensor:
     """Return the logits of the picture under some of its masks, (len(channels), K).
 
-    They are kept for the methods and classes to come, which need the same where the masks are not changed.
+    They are cached for other methods and classes, which need the same where the masks are unchanged.
     """
     known: dict[int, Tensor] = context.memory.setdefault(("masked", picture), {}) if change is _unchanged else {}
     missing = [channel for channel in channels if channel not in known]

@@ -1,4 +1,4 @@
-"""Methods that average over noisy copies of a picture, which evens out how much a gradient jumps from pixel to pixel.
+"""Methods that average over noisy copies of a picture, which smooths the gradient's jumps from pixel to pixel.
 
 The noise is normal, its standard deviation a share of the range of the normalised picture's values. It is seeded and
 drawn once for all pictures, so that none depends on the others in its batch.
@@ -48,7 +48,7 @@ def smoothgrad(context: LayerContext, *, n: int = 16, sigma: float = 0.15) -> Te
 
 
 def smoothgradcam_pp(context: LayerContext, *, n: int = 8, sigma: float = 0.15) -> Tensor:
-    r"""Do as Grad-CAM++ with the gradient and its powers averaged over noisy copies of the picture.
+    r"""Apply Grad-CAM++ with the gradient and its powers averaged over noisy copies of the picture.
 
     .. math:: \alpha_k = \sum_{ij} w_{kij} \mathrm{relu}(D^1_{kij}), \qquad
               w = \frac{D^2}{2 D^2 + D^3 \sum_{ab} A_{kab}}, \qquad
@@ -81,7 +81,7 @@ def smoothgradcam_pp(context: LayerContext, *, n: int = 8, sigma: float = 0.15) 
 def _noisy(context: LayerContext, copies: int, sigma: float) -> Iterator[Tensor]:
     """Yield noisy copies of the batch, one at a time, so that memory does not grow with their number."""
     pictures = context.pictures
-    # Half precision is too coarse for noise; float64 is kept, where rounding would open other gates.
+    # Half precision is too coarse for noise; float64 is kept, since rounding could switch other ReLUs on.
     plain = pictures.to(torch.promote_types(pictures.dtype, torch.float32))
     spread = sigma * (plain.amax(dim=(1, 2, 3), keepdim=True) - plain.amin(dim=(1, 2, 3), keepdim=True))
     generator = torch.Generator().manual_seed(SEED)

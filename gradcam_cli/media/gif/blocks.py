@@ -1,7 +1,7 @@
-"""The structure of a GIF file, and its frames put together as browsers show them.
+"""Parsing of GIF files, and composition of their frames as browsers show them.
 
-Pillow decodes the pixels alone, because it puts frames together unlike browsers: it paints the background colour where
-a frame is taken away again (disposal 2), and the palette's first colour where the first frame leaves the canvas free.
+Pillow only decodes the pixels, because it composes frames differently from browsers: it paints the background colour
+where a frame is removed (disposal 2), and the palette's first colour where the first frame leaves the canvas free.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _HAS_PALETTE, _INTERLACED = 0x80, 0x40
 
 
 class DamagedGifError(ValueError):
-    """The file breaks off or breaks the format's rules."""
+    """The file is cut off or violates the format's rules."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +38,11 @@ class StoredFrame:
     """One frame as it is stored: a picture that covers a part of the canvas.
 
     Attributes:
-        left, top, height, width: where it lies, in pixels; it may reach beyond the canvas.
-        delay: how long it is shown, in centiseconds.
-        disposal: what becomes of it afterwards: 0 and 1 it stays, 2 its place is cleared, 3 and 4 what was there
-            before comes back.
-        transparent: the colour that lets through what lies below, or None.
+        left, top, height, width: position and size in pixels; the frame may reach beyond the canvas.
+        delay: display time in centiseconds.
+        disposal: treatment of the frame after its display: 0 and 1 keep it, 2 clears its area, 3 and 4 restore the
+            canvas below it.
+        transparent: palette index of the transparent colour, or None.
         palette: uint8 RGB (n, 3).
         interlaced: whether its rows are stored in four passes.
         data: its compressed pixels.
@@ -60,7 +60,7 @@ class StoredFrame:
     data: bytes
 
     def indices(self) -> npt.NDArray[np.uint8]:
-        """Decode the pixels: uint8 (height, width). Pillow's errors pass unchanged."""
+        """Decode the palette indices: uint8 (height, width). Pillow's errors pass unchanged."""
         size = struct.pack("<HH", self.width, self.height)
         flags = bytes([_INTERLACED * self.interlaced])
         alone = b"GIF89a" + size + bytes(3) + _IMAGE + bytes(4) + size + flags + self.data + _END
@@ -76,8 +76,8 @@ class GifFile:
         stream: the file, open and seekable; it is not closed.
 
     Attributes:
-        size: of the canvas.
-        loop: None plays once, 0 for ever, n repeats n times; known when the frames have been read.
+        size: (height, width) of the canvas.
+        loop: None plays once, 0 for ever, n repeats n times; known after the frames have been read.
 
     Raises:
         DamagedGifError: the header is cut off, or the canvas is empty.
@@ -98,7 +98,7 @@ class GifFile:
         """Yield the frames from the first on; a missing end mark after a whole frame is no damage.
 
         Raises:
-            DamagedGifError: the file breaks off within a frame, or there is no block where one must begin.
+            DamagedGifError: the file is cut off within a frame, or there is no block where one must begin.
         """
         self._stream.seek(self._start)
         delay, disposal, transparent = 0, 0, None
@@ -113,7 +113,7 @@ class GifFile:
             elif mark == _IMAGE:
                 yield self._read_frame(delay, disposal, transparent)
                 delay, disposal, transparent = 0, 0, None
-            elif mark != b"\0":  # a block's superfluous end, which some programs write
+            elif mark != b"\0":  # a superfluous block end, which some programs write
                 raise DamagedGifError("no block begins where one must")
 
     def _read_frame(self, delay: int, disposal: int, transparent: int | None) -> StoredFrame:
@@ -134,7 +134,7 @@ class GifFile:
             self.loop = struct.unpack_from("<H", blocks[1], 1)[0]
 
     def _sub_blocks(self) -> list[bytes]:
-        """Read the pieces that follow, up to the empty one."""
+        """Read the following sub-blocks, up to the empty one that ends them."""
         blocks = []
         while length := self._take(1)[0]:
             blocks.append(self._take(length))
@@ -148,7 +148,7 @@ class GifFile:
 
 
 class Canvas:
-    """What a viewer shows: each frame is drawn over what the ones before it left behind.
+    """The picture that a viewer shows: each frame is drawn over the result of the frames before it.
 
     Attributes:
         rgba: uint8 (H, W, 4); alpha is 0 or 255, and where it is 0 the colour is black.
@@ -160,7 +160,7 @@ class Canvas:
         self._place = (slice(0), slice(0))
 
     def draw(self, frame: StoredFrame) -> None:
-        """Take away the previous frame as it asks for, and draw this one. Pillow's errors pass unchanged."""
+        """Apply the previous frame's disposal, and draw this frame. Pillow's errors pass unchanged."""
         if self._below is not None:
             self.rgba[self._place] = self._below
         self._place = slice(frame.top, frame.top + frame.height), slice(frame.left, frame.left + frame.width)

@@ -1,8 +1,8 @@
-"""True colours → 256 of them, steadily: for the overlay frames of a GIF.
+"""Reduction of RGB frames to 256 colours without flicker: for the overlay frames of a GIF.
 
-Chosen by measurement on overlays at a width of 480 pixels. A palette for each frame, as is usual, costs 130 ms a frame
+Chosen by measurement on overlays at a width of 480 pixels. A palette per frame, the usual way, costs 130 ms a frame
 (median cut) and makes still parts flicker; so does error diffusion (Floyd-Steinberg), whose pattern changes everywhere
-when one pixel does. Without dithering, or with a plain threshold matrix, the palette's
+when one pixel changes. Without dithering, or with a plain threshold matrix, the palette's
 colours lie too far apart to hide the bands of a colormap. Here every colour has a pattern of 16 palette colours whose
 mean is close to it (Thomas Knoll's pattern dithering), from a table: under 1 ms a frame, and the same pixel always
 gives the same result. The palette stays until a frame no longer fits it.
@@ -22,31 +22,31 @@ if TYPE_CHECKING:
     Pixels = npt.NDArray[np.uint8]
 
 _SAMPLES = 6_000
-"""Pixels of a frame that its palette is made from, about."""
+"""Approximate number of pixels of a frame that its palette is computed from."""
 
 _BITS = 5
-"""Of each channel, in the table of patterns: 6 take eight times the work, and are hardly closer to the original."""
+"""Bits per channel in the table of patterns: 6 take eight times the work, and are hardly closer to the original."""
 
 _WEIGHT = 8
-"""Pixels that a colour counts for, however many have it."""
+"""Number of pixels that each distinct colour counts for, regardless of how many pixels have it."""
 
 _SPREAD = np.float32(0.25)
-"""Share of the error that the pattern's next colour makes good: more hides bands better, but shows as grain."""
+"""Share of the error that the pattern's next colour corrects: more hides bands better, but shows as grain."""
 
 _REACH = np.float32(16)
-"""Levels that this comes to at most: what no palette colour makes good would add up, and end in blue within red."""
+"""Largest such correction, in levels: error that no palette colour corrects would add up to blue within red."""
 
 _ORDER = np.array([[0, 8, 2, 10], [12, 4, 14, 6], [3, 11, 1, 9], [15, 7, 13, 5]], np.int32)
-"""Which of a pattern's colours, dark to light, a pixel takes: a 4×4 Bayer matrix."""
+"""Index of the pattern's colour, dark to light, for each pixel: a 4×4 Bayer matrix."""
 
 _LIGHTNESS = np.array([0.299, 0.587, 0.114])
 
 
 class Quantizer:
-    """Turns RGB frames into indices of a palette that is kept from frame to frame.
+    """Converts RGB frames to indices of a palette that is kept from frame to frame.
 
     Attributes:
-        palette: uint8 RGB (256, 3), of the latest frame; another array when it was made anew.
+        palette: uint8 RGB (256, 3), of the latest frame; a new array each time it is recomputed.
     """
 
     def __init__(self) -> None:
@@ -56,7 +56,7 @@ class Quantizer:
         self._tolerance = -1.0
 
     def __call__(self, pixels: Pixels) -> Pixels:
-        """Quantise uint8 RGB (H, W, 3) to uint8 (H, W); ``palette`` then tells the colours."""
+        """Quantise uint8 RGB (H, W, 3) to uint8 (H, W); ``palette`` then contains the colours."""
         step = max(1, round((pixels.shape[0] * pixels.shape[1] / _SAMPLES) ** 0.5))
         sample = np.ascontiguousarray(pixels[::step, ::step].reshape(-1, 3))
         if self._error(sample) > self._tolerance:
@@ -70,24 +70,24 @@ class Quantizer:
         return self._patterns[places]
 
     def _error(self, sample: Pixels) -> float:
-        """Return by how many levels the nearest colours differ from (n, 3) pixels: the root of the mean square.
+        """Return the root mean square difference, in levels, of (n, 3) pixels from their nearest palette colours.
 
-        A plain mean does not tell of a small hot spot that the palette has no colours for.
+        A plain mean would miss a small hot spot that the palette has no colours for.
         """
         error = cv2.absdiff(sample, self.palette[_nearest(sample, self._carrier)])
         return float(np.sqrt(np.square(error, dtype=np.float32).mean()))
 
 
 def _bins(pixels: Pixels) -> npt.NDArray[np.int32]:
-    """Return for colours, uint8 RGB (…, 3), which share their first `_BITS` bits a channel: a number, int32 (…)."""
+    """Return a number for the first `_BITS` bits per channel of each colour: uint8 RGB (…, 3) to int32 (…)."""
     bins = (pixels >> (8 - _BITS)).astype(np.int32)
     return (bins[..., 0] << 2 * _BITS) + (bins[..., 1] << _BITS) + bins[..., 2]
 
 
 def _palette(sample: Pixels) -> Pixels:
-    """Return the colours that fit (n, 3) pixels best, dark to light: median cut, then each the mean of its pixels.
+    """Return the palette that fits (n, 3) pixels best, dark to light: median cut, then k-means.
 
-    Colours count beside pixels, so that rare ones, those of a small hot spot, get their share of the palette.
+    Distinct colours count in addition to pixels, so that rare ones, as in a small hot spot, get a share of the palette.
     """
     sample = np.concatenate([sample, np.repeat(_colours(sample), _WEIGHT, axis=0)])
     cut = Image.fromarray(sample[None]).quantize(256, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
@@ -102,14 +102,14 @@ def _palette(sample: Pixels) -> Pixels:
 
 
 def _colours(sample: Pixels) -> Pixels:
-    """Return the different colours among (n, 3) pixels, of those that share `_BITS` bits a channel the mean."""
+    """Return the distinct colours among (n, 3) pixels: the mean of those that share `_BITS` bits per channel."""
     _, which, count = np.unique(_bins(sample), return_inverse=True, return_counts=True)
     means = np.stack([np.bincount(which, channel) for channel in sample.T], axis=1) / count[:, None]
     return np.rint(means).astype(np.uint8)
 
 
 def _patterns(palette: Pixels, carrier: Image.Image) -> Pixels:
-    """Return for every colour of `_BITS` bits a channel its 16 indices, dark to light, in one row: uint8 (n · 16,)."""
+    """Return 16 palette indices, dark to light, for every colour of `_BITS` bits per channel: uint8 (n · 16,)."""
     width = 256 >> _BITS
     levels = np.arange(1 << _BITS, dtype=np.float32) * width + (width - 1) / 2
     wanted = np.stack(np.meshgrid(levels, levels, levels, indexing="ij"), -1).reshape(-1, 3)
@@ -124,13 +124,13 @@ def _patterns(palette: Pixels, carrier: Image.Image) -> Pixels:
 
 
 def _carrier(palette: Pixels) -> Image.Image:
-    """Return a picture that carries the palette; Pillow remembers in it what it found, so it is made but once."""
+    """Return a picture with the palette; Pillow caches its searches in it, so it is made only once per palette."""
     carrier = Image.new("P", (1, 1))
     carrier.putpalette(palette.tobytes())
     return carrier
 
 
 def _nearest(colours: Pixels, carrier: Image.Image) -> Pixels:
-    """Return the index of the palette's nearest colour for each of (n, 3)."""
+    """Return the index of the palette's nearest colour for each of (n, 3) colours."""
     found = Image.fromarray(colours[None]).quantize(palette=carrier, dither=Image.Dither.NONE)
     return np.asarray(found, np.uint8).ravel()

@@ -1,4 +1,4 @@
-"""Animations in: GIF, WebP, APNG and AVIF → whole frames with their times; a still picture is a single frame."""
+"""Reading of animations: GIF, WebP, APNG and AVIF → whole frames with their times; a still picture is one frame."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ DEFAULT_DURATION = Fraction(1, 10)
 """Seconds that browsers show a frame whose own duration is at most `_SHORTEST`."""
 
 _SHORTEST = Fraction(1, 100)
-_FORMATS = ("WEBP", "PNG", "AVIF")  # those of Pillow's, apart from GIF, whose frames follow one another in time
+_FORMATS = ("WEBP", "PNG", "AVIF")  # Pillow's animated formats, apart from GIF
 _COPY = "copy or download it again"
 
 
@@ -44,8 +44,8 @@ class AnimationFrame:
     """One whole frame of an animation.
 
     Attributes:
-        pixels: uint8 RGB (H, W, 3), as a viewer shows them; what is transparent lies on white.
-        alpha: uint8 (H, W), 0 where the frame is transparent; None where it is nowhere.
+        pixels: uint8 RGB (H, W, 3), as a viewer shows them; transparent pixels are white.
+        alpha: uint8 (H, W), 0 where the frame is transparent; None for an opaque frame.
         time: when it appears, in seconds from the start.
         duration: how long a browser shows it, in seconds.
     """
@@ -58,14 +58,14 @@ class AnimationFrame:
 
 @dataclass(frozen=True, slots=True)
 class AnimationInfo:
-    """What is known of an animation before its frames are decoded.
+    """Properties of an animation that are known before its frames are decoded.
 
     Attributes:
         size: (height, width) of every frame.
-        frames: how many there are, damaged ones included; None when the file breaks off.
+        frames: number of frames, damaged ones included; None when the file is cut off.
         loop: None plays once, 0 for ever, n repeats n times after the first.
-        duration: of one round in seconds, or None where only decoding tells.
-        notes: what a user should know.
+        duration: of one round in seconds, or None where it is known only after decoding.
+        notes: facts that a user should know.
     """
 
     size: Size
@@ -76,24 +76,24 @@ class AnimationInfo:
 
 
 class AnimationReader:
-    """Reads an animation frame by frame, in memory for a few frames; its content decides what it is, not its suffix.
+    """Reads an animation with few frames in memory; its format is determined by its content, not by its suffix.
 
-    A context manager, and iterable: each iteration begins anew. A damaged frame ends the iteration, because what
-    follows builds on it; ``damage`` then says so, and the frames before it have been delivered.
+    A context manager, and iterable: each iteration starts from the beginning. A damaged frame ends the iteration,
+    because later frames build on it; ``damage`` then describes it, and the frames before it have been delivered.
 
     Args:
         source: a file's path or its content.
-        name: how error messages call it.
-        max_pixels: of the canvas; None is `limits.PICTURE_PIXELS`.
-        max_frames: in the file; None is any number.
+        name: the animation's name in error messages.
+        max_pixels: most pixels of the canvas; None is `limits.PICTURE_PIXELS`.
+        max_frames: most frames in the file; None is no limit.
 
     Attributes:
-        info: what is known beforehand.
+        info: properties known before decoding.
         damage: after an iteration, why it ended early (``frame 4 and what follows are damaged (…)``), or empty.
 
     Raises:
-        InputError: there is no such file, or it is no animation or picture, or one larger or longer than is wanted. The
-            iteration raises it when the very first frame is damaged, or the file cannot be read any longer.
+        InputError: the file does not exist, is neither an animation nor a picture, or is larger or longer than allowed.
+            The iteration raises it when the first frame is damaged, or the file can no longer be read.
     """
 
     def __init__(
@@ -139,7 +139,7 @@ class AnimationReader:
             except MemoryError as error:
                 raise InputError(f"{self._name}: needs more memory than there is", "make it smaller first") from error
             except OSError as error:
-                if error.errno is not None:  # the disk's fault, not the decoder's
+                if error.errno is not None:  # a disk error, not the decoder's
                     raise self._unreadable(error) from error
                 self._end_early(number, error)
                 return
@@ -151,7 +151,7 @@ class AnimationReader:
             time, number = time + duration, number + 1
 
     def _end_early(self, number: int, error: Exception) -> None:
-        """Note the damage, or refuse the file when there was no good frame before it."""
+        """Record the damage, or refuse the file when there was no good frame before it."""
         reason = printable(str(error) or type(error).__name__)[:200]
         if number == 1:
             raise InputError(f"{self._name}: the first frame is damaged or cut off ({reason})", _COPY) from error
@@ -185,7 +185,7 @@ class AnimationReader:
 
 @dataclass(frozen=True, slots=True)
 class _Most:
-    """How large an animation may be."""
+    """Size limits of an animation."""
 
     pixels: int
     frames: int | None
@@ -227,17 +227,17 @@ class _GifFrames:
 
 
 class _PillowFrames:
-    """The frames of an animation that Pillow puts together itself; it holds the file's content, and one frame."""
+    """The frames of an animation that Pillow composes itself; the file's content and one frame are in memory."""
 
     def __init__(self, image: Image.Image, name: str, most: _Most) -> None:
         width, height = image.size
         check_pixels(width, height, most.pixels, name)
         self._image = image
-        # An APNG may begin with a picture for programs that know no animations: browsers do not show it.
+        # An APNG may begin with a picture for programs that do not support animations: browsers do not show it.
         self._first = int(bool(image.info.get("default_image")))
         self._count = getattr(image, "n_frames", 1)
         most.check_frames(self._count - self._first, name)
-        plays = image.info.get("loop", 0)  # in these formats how often it is shown, not repeated; 0 is for ever
+        plays = image.info.get("loop", 0)  # these formats count rounds, not repetitions; 0 is for ever
         loop = None if plays == 1 else max(0, plays - 1)
         self.info = AnimationInfo((height, width), self._count - self._first, loop, None)
 
@@ -269,28 +269,28 @@ class _OneFrame:
 
 
 def _animated(stream: BinaryIO) -> Image.Image | None:
-    """Return what Pillow sees in a file that is an animation, or None for anything else, broken files included."""
+    """Open a file with Pillow if it is an animation; return None for any other file, broken ones included."""
     try:
         image = Image.open(stream, formats=_formats())
         return image if getattr(image, "is_animated", False) else None
-    except Exception:  # read_picture says what is wrong
+    except Exception:  # read_picture reports the error
         return None
 
 
 @cache
 def _formats() -> tuple[str, ...]:
-    """Those of the wanted formats that this Pillow can read (AVIF came late)."""
+    """Return the formats of `_FORMATS` that this Pillow can read (AVIF came late)."""
     Image.init()
     return tuple(name for name in _FORMATS if name in Image.OPEN)
 
 
 def _as_shown(duration: Fraction) -> Fraction:
-    """Return how long a browser shows a frame that asks for ``duration`` seconds."""
+    """Return for how many seconds a browser shows a frame with a stored duration of ``duration`` seconds."""
     return duration if duration > _SHORTEST else DEFAULT_DURATION
 
 
 def _split(rgba: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8] | None]:
-    """Return RGB with what is transparent on white, and alpha; both are new arrays. Alpha must be 0 or 255."""
+    """Return RGB, white where transparent, and alpha, None if opaque, as new arrays. Alpha must be 0 or 255."""
     rgb = np.asarray(cv2.cvtColor(rgba, cv2.COLOR_RGBA2RGB), np.uint8)
     alpha = np.ascontiguousarray(rgba[..., 3])
     if cv2.countNonZero(alpha) == alpha.size:

@@ -1,4 +1,4 @@
-"""Animated GIFs out, frame by frame, in memory for two frames however many there are."""
+"""Writing of animated GIFs frame by frame, with at most two frames in memory."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     Pixels = npt.NDArray[np.uint8]
 
 _MIN_DELAY = 2
-"""Centiseconds: browsers show a frame of fewer for ten of them."""
+"""Centiseconds: browsers show a frame with a shorter delay for ten centiseconds."""
 
 MAX_LOOPS = 65_535
-"""How often a GIF can say that it repeats."""
+"""Largest repeat count that a GIF can store."""
 
 _MAX_DELAY = 65_535
 _LARGEST = 65_535
@@ -39,12 +39,12 @@ _HEADER = 13 + 768
 """Bytes of a file's header with a palette of 256 colours."""
 
 _FLAGS = 8 + 9
-"""Where, after a control block, the picture block tells whether a palette follows."""
+"""Offset, from a control block's start, of the picture block's flags, which state whether a palette follows."""
 
 
 @dataclass(slots=True)
 class _PendingFrame:
-    """A frame that waits to be written, until it is known how long it is shown; ``start`` is in centiseconds."""
+    """A frame that is written once its display time is known; ``start`` is in centiseconds."""
 
     indices: Pixels
     palette: Pixels
@@ -52,21 +52,21 @@ class _PendingFrame:
 
 
 class GifWriter:
-    """Writes an animated GIF, a context manager: the file appears whole when its block ends, or not at all.
+    """Writes an animated GIF; a context manager: the complete file appears when its block ends, or none.
 
-    Times are rounded to centiseconds one by one, not their differences, so that they never drift. A frame that would be
-    shown for less than 20 ms is left out, one that looks like the one before makes that last longer.
+    Start times, not durations, are rounded to centiseconds, so that they never drift. A frame that would be shown for
+    less than 20 ms is left out; a frame equal to the one before prolongs that one.
 
     Args:
-        path: where the file appears; its directory is made when missing.
+        path: the file; its directory is made when missing.
         size: (height, width) of all frames.
         loop: None plays once, 0 for ever, n repeats n times after the first.
         palette: uint8 RGB (256, 3), the colours of the frames given to `write_indexed`.
-        keep_partial: when the block ends with an exception, the frames written so far become a file all the same: see
+        keep_partial: when the block ends with an exception, keep the frames written so far as a file: see
             `keep_part`.
 
     Raises:
-        OutputError: the file cannot be written, by any of the methods; or the size is beyond what a GIF can be.
+        OutputError: the file cannot be written (any method raises this), or the size exceeds the format's limit.
     """
 
     def __init__(
@@ -123,8 +123,8 @@ class GifWriter:
 
         Args:
             indices: uint8 (H, W).
-            time: when it appears, in seconds; the first frame's is the beginning.
-            duration: for how long it is shown, in seconds; the last frame's is the one that matters.
+            time: when the frame appears, in seconds; the first frame's time is the start of the animation.
+            duration: display time in seconds; the last frame's is the one that matters.
         """
         if self._palette is None:
             raise ValueError("a GifWriter without a palette writes RGB frames only")
@@ -133,12 +133,12 @@ class GifWriter:
             self._show(indices, self._palette, start)
 
     def write(self, pixels: Pixels, time: Fraction, duration: Fraction) -> None:
-        """Add a frame of any colours, which are brought down to 256: see `gif_palette`.
+        """Add a frame of any colours, which are reduced to 256: see `Quantizer`.
 
         Args:
             pixels: uint8 RGB (H, W, 3).
-            time: when it appears, in seconds; the first frame's is the beginning.
-            duration: for how long it is shown, in seconds; the last frame's is the one that matters.
+            time: when the frame appears, in seconds; the first frame's time is the start of the animation.
+            duration: display time in seconds; the last frame's is the one that matters.
         """
         start = self._start(time, duration)
         if start is not None:
@@ -146,12 +146,12 @@ class GifWriter:
             self._show(indices, self._quantizer.palette, start)
 
     def extend(self, until: Fraction) -> None:
-        """Go on showing the last frame up to a moment, in the seconds of its time: a source's frame is left out."""
+        """Show the last frame until a later time, in seconds as in `write`: for a source frame that is left out."""
         if self._first_time is not None:
             self._end = max(self._end, round((until - self._first_time) * 100))
 
     def _start(self, time: Fraction, duration: Fraction) -> int | None:
-        """Return when a frame appears, in centiseconds, or None when it would be shown too shortly."""
+        """Return a frame's start in centiseconds, or None when its display time would be too short."""
         if self._first_time is None:
             self._first_time = time
         since = time - self._first_time
@@ -164,7 +164,7 @@ class GifWriter:
         return earliest if self._end - earliest >= _MIN_DELAY else None
 
     def _show(self, indices: Pixels, palette: Pixels, start: int) -> None:
-        """Let a frame follow at ``start``, unless it looks like the one before."""
+        """Append a frame that begins at ``start``, unless it equals the one before."""
         if indices.shape != self._size:
             raise ValueError(f"a frame of {indices.shape} pixels in a GIF of {self._size}")
         if self._waiting:
@@ -177,7 +177,7 @@ class GifWriter:
         self._waiting.append(_PendingFrame(indices.copy(), palette, start))
 
     def _emit(self, shown: _PendingFrame, end: int) -> None:
-        """Write a frame that another one follows at ``end``."""
+        """Write a frame that is shown until ``end``."""
         image = Image.fromarray(shown.indices)
         image.putpalette(shown.palette.tobytes())
         blocks: list[bytes] = []
@@ -186,21 +186,21 @@ class GifWriter:
             blocks += [_encoded(image, _MIN_DELAY)[:_HEADER], b"" if self._loop is None else _looping(self._loop)]
         remaining = max(end - shown.start, _MIN_DELAY)
         while remaining:
-            # What follows a delay beyond the format's limit must leave room for one that is not too short.
+            # A delay beyond the format's limit is split so that the remainder is not too short.
             delay = remaining if remaining <= _MAX_DELAY else min(_MAX_DELAY, remaining - _MIN_DELAY)
             remaining -= delay
             alone = _encoded(image, delay)[_HEADER:-1]
             if shown.palette is not self._common:
                 alone = alone[:_FLAGS] + b"\x87" + shown.palette.tobytes() + alone[_FLAGS + 1 :]
             blocks.append(alone)
-            image = image.crop((0, 0, 1, 1))  # one pixel is enough to go on showing the rest
+            image = image.crop((0, 0, 1, 1))  # one pixel is enough to keep the rest on display
         with explained(self._path):
             self._stream.write(b"".join(blocks))
             self._stream.flush()
             self._whole = self._stream.tell()
 
     def _finish(self) -> None:
-        """Write the frames that wait, and the end mark."""
+        """Write the pending frames and the end mark."""
         if len(self._waiting) == 2 and self._end - self._waiting[1].start < _MIN_DELAY:
             del self._waiting[1]  # there is no time left for it
         while self._waiting:
@@ -215,7 +215,7 @@ class GifWriter:
         self._stream.write(b";")
 
     def _give_up(self, error: BaseException) -> None:
-        """Keep what was written, where that is wanted and possible, or remove it."""
+        """Keep the frames written so far if requested and possible; otherwise remove the file."""
         with suppress(OSError):
             self._stream.close()
         try:
@@ -225,7 +225,7 @@ class GifWriter:
             self._stack.__exit__(type(error), error, error.__traceback__)
 
     def _salvaged(self) -> bool:
-        """Make a whole file of what was written so far; on a full disk, without the frame that did not fit."""
+        """Complete the file with the frames so far; on a full disk, without the frame that did not fit."""
         return self._closed_with(self._finish) or self._closed_with(self._end_here)
 
     def _closed_with(self, finish: Callable[[], None]) -> bool:
@@ -245,7 +245,7 @@ def _encoded(image: Image.Image, delay: int) -> bytes:
     """Return a GIF file of one frame: header and palette, control block, picture block, end mark.
 
     Pillow's function for the blocks alone, `GifImagePlugin.getdata`, leaves every frame in memory until Python happens
-    to collect garbage, and its writer of animations merges and alters frames as it sees fit.
+    to collect garbage, and its writer of animations merges and alters frames on its own.
     """
     buffer = io.BytesIO()
     image.save(buffer, "GIF", duration=delay * 10, optimize=False, interlace=False)
@@ -253,5 +253,5 @@ def _encoded(image: Image.Image, delay: int) -> bytes:
 
 
 def _looping(count: int) -> bytes:
-    """Return the block that tells how often the animation is repeated."""
+    """Return the block that stores the repeat count."""
     return b"!\xff\x0bNETSCAPE2.0\x03\x01" + count.to_bytes(2, "little") + b"\0"

@@ -1,1 +1,1 @@
-"""Still pictures as files."""
+"""Reading and writing still pictures."""

@@ -1,4 +1,4 @@
-"""Arrays → the bytes of picture and array files."""
+"""Encoding of arrays as the bytes of picture and array files."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ def encode(
     palette: npt.NDArray[np.uint8] | None = None,
     quality: int = PICTURE_QUALITY,
 ) -> bytes:
-    """Encode a picture, fast rather than small; the interpreter lock is free meanwhile.
+    """Encode a picture, fast rather than small; the interpreter lock is released meanwhile.
 
     Args:
         pixels: uint8, gray (H, W) or RGB (H, W, 3).
         suffix: the file format.
         palette: uint8 RGB (256, 3), the colours of a gray array's values. A PNG stores values and palette, which is
-            exact and a byte a pixel; the other formats store the colours.
+            exact and one byte per pixel; the other formats store the colours.
         quality: 1 to 100, for JPEG (without chroma subsampling, which smears saturated colours) and WebP (lossy
-            whatever the quality).
+            at every quality).
 
     Raises:
         OutputError: the picture is too long or too wide for the format.
@@ -55,27 +55,27 @@ def encode(
 
 
 def encode_figure(pixels: npt.NDArray[np.uint8], suffix: FigureFormat, dpi: int) -> bytes:
-    """Encode a picture that is to be printed in a certain size; the same picture gives the same bytes.
+    """Encode a picture together with its printed size; equal pictures give equal bytes.
 
     Args:
         pixels: uint8 RGB (H, W, 3).
         suffix: ``png``, exact, with the resolution recorded; or ``pdf``, one page of the picture's printed size
-            without margins. Pillow has the choice of JPEG or JPEG 2000 in a PDF; it is JPEG of quality 95 without
-            chroma subsampling, since printers and journals know it, and type stays crisp.
-        dpi: pixels an inch.
+            without margins. Pillow offers JPEG and JPEG 2000 in a PDF; this is JPEG of quality 95 without
+            chroma subsampling, which printers and journals support and which keeps type crisp.
+        dpi: pixels per inch.
 
     Raises:
         OutputError: the picture is too long or too wide for the format.
     """
     if suffix == "png":
         data, per_metre = encode(pixels, "png"), round(dpi / 0.0254)
-        # Right behind the header, which always takes as many bytes; 1: the unit is the metre.
+        # Directly after the header, whose length is fixed; 1: the unit is the metre.
         return data[:33] + _chunk(b"pHYs", struct.pack(">IIB", per_metre, per_metre, 1)) + data[33:]
     side, limit = max(pixels.shape[:2]), _LONGEST_SIDE["jpg"]
     if side > limit:
         raise OutputError(f"a figure of {side} pixels is too long for PDF (at most {limit})", "write it as PNG")
     buffer = io.BytesIO()
-    dateless: dict[str, Any] = {"creationDate": None, "modDate": None}  # otherwise Pillow writes the time of day
+    dateless: dict[str, Any] = {"creationDate": None, "modDate": None}  # otherwise Pillow writes the current time
     Image.fromarray(pixels).save(buffer, "PDF", resolution=dpi, quality=95, subsampling=0, **dateless)
     return buffer.getvalue()
 
@@ -93,14 +93,14 @@ def _coloured(values: npt.NDArray[np.uint8], palette: npt.NDArray[np.uint8]) -> 
 
 
 def _encode(pixels: npt.NDArray[np.uint8], suffix: PictureSuffix, quality: int) -> bytes:
-    """Encode gray or RGB."""
+    """Encode gray or RGB pixels."""
     if suffix == "webp":
         return _webp(pixels, quality)
     settings: list[int] = []
     if suffix == "jpg":
         sampling = (cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444)
         settings = [cv2.IMWRITE_JPEG_QUALITY, quality, *sampling]
-    elif pixels.ndim == 2:  # a smooth map: half the bytes of OpenCV's default, run lengths, which is for photographs
+    elif pixels.ndim == 2:  # a smooth map: half the bytes of OpenCV's default (run lengths), which is for photographs
         settings = [cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_FILTERED]
     # No level for PNG: any level makes libpng try every filter on every row, for twice the time and hardly fewer bytes.
     bgr = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR) if pixels.ndim == 3 else pixels
@@ -114,17 +114,17 @@ def _encode(pixels: npt.NDArray[np.uint8], suffix: PictureSuffix, quality: int) 
 
 
 def _webp(pixels: npt.NDArray[np.uint8], quality: int) -> bytes:
-    """Encode with Pillow, which lets one choose the fastest method: a third of OpenCV's time, a tenth more bytes."""
+    """Encode with Pillow, which can use the fastest method: a third of OpenCV's time, a tenth more bytes."""
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "WEBP", quality=quality, method=0)
     return buffer.getvalue()
 
 
 def with_palette(gray_png: bytes, palette: npt.NDArray[np.uint8]) -> bytes:
-    """Turn a gray PNG into a palette PNG, which OpenCV cannot write: the two differ in two chunks alone.
+    """Turn a gray PNG into a palette PNG, which OpenCV cannot write: only two chunks differ.
 
     Args:
-        gray_png: as ``encode`` makes it.
+        gray_png: output of ``encode`` for a gray array.
         palette: uint8 RGB (256, 3), the colours of the gray values.
     """
     header = bytearray(gray_png[16:29])  # after the signature, and the chunk's length and type

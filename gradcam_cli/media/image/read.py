@@ -1,4 +1,4 @@
-"""Still pictures in: any file that Pillow decodes → upright, opaque 8-bit RGB."""
+"""Reading of still pictures: any file that Pillow decodes → upright, opaque 8-bit RGB."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
 __all__ = ["PICTURE_SUFFIXES", "read_picture", "resized"]
 
-# Tried in this order, the common ones first. Missing on purpose: what starts another program (EPS, WMF), what only
-# names a file without decoding it, and what has no signature, so that any rubbish passes for it (TGA excepted).
+# Tried in this order, common ones first. Left out on purpose: formats that start another program (EPS, WMF), that
+# Pillow identifies without decoding them, or that have no signature and so match any data (TGA excepted).
 # fmt: off
 _FORMATS = (
     "JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000", "PPM", "DIB", "ICO", "ICNS",
@@ -42,7 +42,7 @@ _FORMATS = (
 # fmt: on
 
 _ONE_PICTURE = frozenset({"MPO", "PSD"})  # their other "frames" are previews, depth maps and layers
-_REDUCIBLE = frozenset({"JPEG", "MPO"})  # their decoder can make them smaller on the way
+_REDUCIBLE = frozenset({"JPEG", "MPO"})  # their decoder can scale down while decoding
 
 _ORIENTATION = 0x0112
 _UPRIGHT = {
@@ -56,10 +56,10 @@ _UPRIGHT = {
 }
 
 _ASIDE = frozenset(_UPRIGHT[each] for each in (5, 6, 7, 8))
-"""Turns after which width is height."""
+"""Turns that swap width and height."""
 
-# Pillow warns of odd metadata and of large pictures; neither concerns a user whose picture is read. Once for the
-# process, because readers run in threads and warnings.catch_warnings() would mix up theirs.
+# Pillow warns of odd metadata and of large pictures; neither matters to a user whose picture is read. Set once for
+# the process, because readers run in threads and warnings.catch_warnings() is not safe there.
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 logging.getLogger("PIL").addHandler(logging.NullHandler())
@@ -68,25 +68,25 @@ logging.getLogger("PIL").addHandler(logging.NullHandler())
 def read_picture(
     source: Path | bytes, name: str, max_pixels: int | None = None, enough: Callable[[Size], Size] | None = None
 ) -> Picture:
-    """Read a still picture; its content decides what it is, not its suffix.
+    """Read a still picture; its format is determined by its content, not by its suffix.
 
-    EXIF orientation is applied, transparency is put on white, only the first frame or page is read (which
-    ``Picture.notes`` then says), colour profiles are ignored, and more than 8 bits are scaled to 8, never clipped.
+    EXIF orientation is applied, transparency is put on white, only the first frame or page is read (as noted
+    in ``Picture.notes``), colour profiles are ignored, and more than 8 bits are scaled to 8, never clipped.
     Safe to call from several threads.
 
     Args:
         source: a file's path or its content.
-        name: how error messages call it.
-        max_pixels: larger ones are refused from their header; None is `limits.PICTURE_PIXELS`.
-        enough: called with (H, W) of the upright picture; returns the size that is needed of it. A JPEG is then decoded
-            at a half, a quarter or an eighth of its sides, rounded up, where that is no smaller: the inverse transform
-            gives fewer pixels of a block, for a fraction of the time and memory.
+        name: the picture's name in error messages.
+        max_pixels: larger pictures are refused from their header; None is `limits.PICTURE_PIXELS`.
+        enough: called with (H, W) of the upright picture; returns the size that is needed. A JPEG is then decoded at a
+            half, a quarter or an eighth of its sides, rounded up, where that is no smaller: the inverse transform
+            yields fewer pixels per block, for a fraction of the time and memory.
 
     Returns:
         The picture: uint8 RGB (H, W, 3), C-contiguous.
 
     Raises:
-        InputError: there is no such file, it is not a regular file, or not a whole picture of at most
+        InputError: the file does not exist, is not a regular file, or is not a complete picture of at most
             ``max_pixels``.
     """
     name = printable(name)
@@ -103,7 +103,7 @@ def read_picture(
 
 
 def resized(pixels: npt.NDArray[np.uint8], size: Size) -> npt.NDArray[np.uint8]:
-    """Return pixels, uint8 (H, W) or (H, W, 3), made smaller: each the mean of the area that it covers."""
+    """Return uint8 pixels (H, W) or (H, W, 3) reduced to ``size``: each is the mean of the area that it covers."""
     if pixels.shape[:2] == size:
         return pixels
     return np.asarray(cv2.resize(pixels, size[::-1], interpolation=cv2.INTER_AREA), np.uint8)
@@ -134,7 +134,7 @@ def _read(stream: BinaryIO, name: str, most: int, enough: Callable[[Size], Size]
         raise InputError(f"{name}: {what}", hint) from error
     except InputError:
         raise
-    except Image.DecompressionBombError as error:  # it does not tell the size
+    except Image.DecompressionBombError as error:  # it does not contain the size
         raise too_large(most, f"{name}: has") from error
     except pixels.NonFiniteError as error:
         raise InputError(f"{name}: holds NaN or infinite values", "replace them by numbers first") from error
@@ -143,7 +143,7 @@ def _read(stream: BinaryIO, name: str, most: int, enough: Callable[[Size], Size]
             f"{name}: needs more memory than there is", "make it smaller first, or use fewer workers"
         ) from error
     except OSError as error:
-        if error.errno not in (None, errno.EINVAL):  # the disk's fault; EINVAL: the picture's, an offset out of range
+        if error.errno not in (None, errno.EINVAL):  # a disk error; EINVAL is the picture's: an offset out of range
             raise
         raise _damaged(name, error) from error
     except Exception as error:  # decoders raise anything on damaged files: struct.error, KeyError, zlib.error, …
@@ -151,20 +151,20 @@ def _read(stream: BinaryIO, name: str, most: int, enough: Callable[[Size], Size]
 
 
 def _damaged(name: str, error: Exception) -> InputError:
-    """Put a decoder's complaint into words."""
+    """Return the error for a picture that its decoder rejects."""
     reason = printable(str(error) or type(error).__name__)[:200]
     return InputError(f"{name}: the picture is damaged or cut off ({reason})", "copy or download it again")
 
 
 @cache
 def _formats() -> tuple[str, ...]:
-    """Those of the wanted formats that this Pillow can read (AVIF came late)."""
+    """Return the formats of `_FORMATS` that this Pillow can read (AVIF came late)."""
     Image.init()
     return tuple(name for name in _FORMATS if name in Image.OPEN)
 
 
 def _turn(image: Image.Image) -> Image.Transpose | None:
-    """Return how EXIF data says that a picture is to be turned; what cannot be understood there is ignored."""
+    """Return the turn that makes a picture upright by its EXIF data, if any; unreadable EXIF data is ignored."""
     try:
         return _UPRIGHT.get(image.getexif().get(_ORIENTATION, 1))
     except Exception:  # broken metadata must not cost a good picture
@@ -172,11 +172,11 @@ def _turn(image: Image.Image) -> Image.Transpose | None:
 
 
 def _draft(image: Image.Image, enough: Callable[[Size], Size]) -> tuple[tuple[int, int], tuple[float, float]] | None:
-    """Have a picture decoded no larger than needed.
+    """Make the decoder scale a picture down to no larger than needed.
 
     Returns:
-        Its own width and height, as it lies in the file; and how much of the decoding it fills, in pixels: less than
-        all of it where a side is not a multiple of the scale. None if its decoder cannot.
+        Width and height of the picture as stored in the file; and the part of the decoded picture that it fills, in
+        pixels: less than all where a side is not a multiple of the scale. None if the decoder cannot scale.
     """
     if image.format not in _REDUCIBLE:
         return None
@@ -188,12 +188,12 @@ def _draft(image: Image.Image, enough: Callable[[Size], Size]) -> tuple[tuple[in
 
 
 def _stretched(image: Image.Image, part: tuple[float, float]) -> Image.Image:
-    """Return a picture of which ``part`` fills it all: within a pixel, so that maps lie where they belong."""
+    """Stretch ``part`` of a picture, smaller by less than a pixel, over all of it, so that maps lie exactly on it."""
     return image if part == image.size else image.resize(image.size, Image.Resampling.BILINEAR, (0, 0, *part))
 
 
 def _first_of_many(image: Image.Image) -> tuple[str, ...]:
-    """Return the note on a file that holds further pictures."""
+    """Return a note if the file contains further pictures."""
     if image.format in _ONE_PICTURE:
         return ()
     try:

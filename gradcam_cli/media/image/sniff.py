@@ -1,11 +1,11 @@
-"""What a file is that is not a readable picture, told from its first bytes."""
+"""Description of files that are not readable pictures, by their first bytes."""
 
 from __future__ import annotations
 
 import re
 
 HEAD = 512
-"""How many of the first bytes `describe` wants."""
+"""Number of first bytes that `describe` needs."""
 
 _TEXT = rb"(?:\xef\xbb\xbf)?\s*"  # text may begin with a byte order mark and blanks
 
@@ -50,7 +50,7 @@ _KINDS: tuple[tuple[bytes, str, str], ...] = (
 
 
 def describe(head: bytes) -> tuple[str, str]:
-    """Return what a file with these first bytes is (``"is a web page, not a picture"``) and what to do about it."""
+    """Describe a file by its first bytes (``"is a web page, not a picture"``), and return that with a remedy."""
     for pattern, what, hint in _KINDS:
         if re.match(pattern, head, re.DOTALL):
             return what, hint

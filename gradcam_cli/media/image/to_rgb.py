@@ -1,4 +1,4 @@
-"""A picture decoded by Pillow, of any mode → the one kind of array that the program knows."""
+"""Conversion of pictures decoded by Pillow, of any mode, to uint8 RGB arrays."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from PIL import Image
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-_STRIP = 64  # rows; in the processor's cache, and far cheaper than Pillow's copy of the whole picture
-_DEPTHS = (*range(1, 9), 10, 12, 14, 16)  # bits; the last ones as cameras, scanners and microscopes have them
+_STRIP = 64  # rows: they fit into the processor's cache, far cheaper than Pillow's copy of the whole picture
+_DEPTHS = (*range(1, 9), 10, 12, 14, 16)  # bits; the last ones are those of cameras, scanners and microscopes
 
 
 class NonFiniteError(ValueError):
-    """The picture holds NaN or infinity."""
+    """The picture contains NaN or infinity."""
 
 
 def to_rgb(image: Image.Image) -> tuple[npt.NDArray[np.uint8], tuple[str, ...]]:
-    """Return a loaded picture of any mode as opaque RGB, and notes on what had to be guessed.
+    """Return a loaded picture of any mode as opaque RGB, and notes on guesses.
 
-    What is transparent is put on white. Embedded colour profiles (ICC) are ignored, as networks are trained
+    Transparent pixels are put on white. Embedded colour profiles (ICC) are ignored, as networks are trained
     without them. Values of more than 8 bits are scaled, see `_from_integers` and `_from_floats`.
 
     Returns:

@@ -1,4 +1,4 @@
-"""A video's sound on its way into another file: copied where the file can hold it, encoded anew otherwise."""
+"""Transfer of a video's sound to another file: copied where the file format allows it, re-encoded otherwise."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ if TYPE_CHECKING:
     from av.packet import Packet
 
 _COPIED = frozenset({"aac", "mp3", "mp3float", "opus", "libopus", "flac"})
-"""Decoders of what MP4 holds and browsers play. AC-3, ALAC and PCM fit into MP4 too, but play hardly anywhere."""
+"""Decoders of formats that MP4 can contain and browsers play. AC-3, ALAC and PCM fit too, but hardly play anywhere."""
 
 _AAC_RATES = (96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8_000, 7_350)
 _BITS_A_CHANNEL = 96_000  # a second
 _RUN_UP = Fraction(1, 20)
-"""Seconds. A decoder is right only after a packet or two: a cut begins this much earlier, marked as not to be heard."""
+"""Seconds. A decoder needs a packet or two to be right: a cut begins this much earlier, marked as not to be played."""
 
 _FAILURES = 300
 
 
 @dataclass(frozen=True, slots=True)
 class AudioSource:
-    """The sound between two moments of a file, in its video stream's own seconds; ``begin`` becomes time 0."""
+    """The sound between two times of a file, in its video stream's own seconds; ``begin`` becomes time 0."""
 
     path: Path
     name: str
@@ -42,13 +42,13 @@ class AudioSource:
 
 
 class AudioTrack:
-    """Adds a source's sound to a container as a stream, a piece at a time.
+    """Adds a source's sound to a container as a stream, packet by packet.
 
     Attributes:
         missing: why there is no sound, or empty.
 
     Raises:
-        InputError: the source cannot be opened any more.
+        InputError: the source can no longer be opened.
     """
 
     def __init__(self, source: AudioSource, output: OutputContainer) -> None:
@@ -69,7 +69,7 @@ class AudioTrack:
         self._begun = False
 
     def advance(self, time: Fraction | None) -> None:
-        """Write what is heard up to ``time``, or all that is left."""
+        """Write the packets up to ``time``, or all remaining ones if it is None."""
         if not self._begun:
             self._begun, self._next = True, next(self._packets, None)
         while self._next and (time is None or self._next[0] <= time):
@@ -81,11 +81,11 @@ class AudioTrack:
         self._stack.close()
 
     def _packets_of(self, stream: AudioStream) -> Iterator[Packet[AudioStream]]:
-        """Read the source, from shortly before its beginning; behind damage it is read on, within reason."""
+        """Read packets from shortly before ``begin`` on; continue after damage, up to `_FAILURES` times."""
         tick = Fraction(stream.time_base or Fraction(1, 90_000))
         begin = self._source.begin - 2 * _RUN_UP
         if begin > (stream.start_time or 0) * tick:
-            with suppress(av.error.FFmpegError, OverflowError):  # no index: what comes before is passed over
+            with suppress(av.error.FFmpegError, OverflowError):  # no index: earlier packets are skipped
                 self._input.seek(int(begin / tick), stream=stream, backward=True)
         for _ in range(_FAILURES):
             try:
@@ -132,12 +132,12 @@ class AudioTrack:
         yield from _timed(target.encode(None))
 
     def _decoded(self, stream: AudioStream) -> Iterator[av.AudioFrame]:
-        """Decode, with times since the beginning in units of a sample, which never go back."""
+        """Decode, with times since ``begin`` in units of a sample, which never decrease."""
         clock: Clock | None = None
         kind, end = None, 0
         for frame in _frames(stream, self._packets_of(stream)):
             kind = kind or _kind(frame)
-            if frame.pts is None or frame.time_base is None or _kind(frame) != kind:  # damage: it does not change
+            if frame.pts is None or frame.time_base is None or _kind(frame) != kind:  # damage: its format changes
                 continue
             tick = Fraction(1, frame.sample_rate)
             time = frame.pts * Fraction(frame.time_base) - self._source.begin
@@ -156,13 +156,13 @@ class AudioTrack:
 
 
 def _copyable(stream: AudioStream) -> bool:
-    """Whether packets can be copied; AAC without a header of its own (in MPEG-TS) would need to be rewritten."""
+    """Return whether packets can be copied; AAC without a header of its own (in MPEG-TS) would have to be rewritten."""
     name = stream.codec_context.name
     return name in _COPIED and bool(stream.codec_context.extradata or name.startswith("mp3"))
 
 
 def _frames(stream: AudioStream, packets: Iterator[Packet[AudioStream]]) -> Iterator[av.AudioFrame]:
-    """Decode what can be decoded."""
+    """Decode packets; skip those that cannot be decoded."""
     for packet in packets:
         with suppress(av.error.FFmpegError):
             yield from stream.decode(packet)

@@ -1,4 +1,4 @@
-"""Packets → decoded frames: damage is skipped and counted, interlaced frames are made whole."""
+"""Packets → decoded frames: damaged packets are skipped and counted, interlaced frames are deinterlaced."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
 _HOPELESS = 300
-"""After so many failures in a row the stream counts as ended."""
+"""After this many failures in a row the stream counts as ended."""
 
-_MAX_THREADS = 4  # more only hold more frames: a decoder with four is far ahead of any network
+_MAX_THREADS = 4  # more only keep more frames in memory: a decoder with four is far ahead of any network
 
 
 class Decoder:
-    """Decodes one video stream, once, from where the container stands.
+    """Decodes one video stream, once, from the container's current position.
 
     Args:
         container: the open file.
         stream: one of its streams.
         tick: the unit of the stream's time stamps, in seconds.
-        alone: whether nothing else is at work meanwhile. Otherwise it has half the cores: with two of them one thread
-            decodes, the one that calls, and is in nobody's way.
+        alone: whether no other work runs meanwhile. Otherwise the decoder has half the cores: with two of them only
+            the calling thread decodes, and competes with no other.
 
     Attributes:
-        skipped: damaged packets that were passed over.
+        skipped: number of damaged packets skipped.
     """
 
     def __init__(self, container: InputContainer, stream: VideoStream, tick: Fraction, *, alone: bool = False) -> None:
@@ -49,16 +49,16 @@ class Decoder:
 
     @property
     def deinterlaced(self) -> bool:
-        """Whether interlaced frames have been met."""
+        """Whether interlaced frames have been found."""
         return self._graph is not None
 
     @property
     def gave_up(self) -> bool:
-        """Whether the end came because nothing could be decoded any more."""
+        """Whether decoding ended because of too many failures in a row."""
         return self._in_a_row >= _HOPELESS
 
     def frames(self) -> Iterator[av.VideoFrame]:
-        """Decode to the end, the frames that the decoder holds back included."""
+        """Decode to the end, including the frames buffered in the decoder."""
         for frame in self._decoded():
             if frame.interlaced_frame and (self._graph is None or not self._graph.takes(frame)):
                 if self._graph:
@@ -85,7 +85,7 @@ class Decoder:
             yield from frames
 
     def _packets(self) -> Iterator[Packet[VideoStream] | None]:
-        """Read on behind errors; the end is None or an empty packet, which make the decoder give what it holds."""
+        """Yield packets, also after errors; the last one is None or empty, which flushes the decoder."""
         while not self.gave_up:
             try:
                 for packet in self._container.demux(self._stream):
@@ -104,7 +104,7 @@ class Decoder:
 
 
 class _Deinterlacer:
-    """Makes whole frames of interlaced ones; whole ones pass unchanged."""
+    """Deinterlaces frames; progressive ones pass unchanged."""
 
     def __init__(self, frame: av.VideoFrame, tick: Fraction) -> None:
         self._tick = tick
@@ -119,7 +119,7 @@ class _Deinterlacer:
         return _kind(frame) == self._kind
 
     def put(self, frame: av.VideoFrame | None) -> Iterator[av.VideoFrame]:
-        """Put a frame in, or None for the end, and give what comes out, with its time in the stream's ticks."""
+        """Push a frame, or None for the end, and yield the frames that are ready, with times in the stream's ticks."""
         self._graph.vpush(frame)
         while True:
             try:

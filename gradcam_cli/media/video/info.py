@@ -1,4 +1,4 @@
-"""What a video file says of itself, before its frames are decoded."""
+"""A video's properties by its file's metadata, before its frames are decoded."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ if TYPE_CHECKING:
 
 _TURNED = {1: "90° counterclockwise", 2: "180°", 3: "90° clockwise"}
 _HDR = {16: "PQ", 18: "HLG"}  # transfer functions
-_LIKELY_RATES = (Fraction(1, 3600), Fraction(240))  # frames per second; containers without one claim 1000 or 90000
+_LIKELY_RATES = (Fraction(1, 3600), Fraction(240))  # frames per second; containers without a rate state 1000 or 90000
 _USUAL_RATE = Fraction(25)
 
 
 BACK = (0, 2, 8, 32)
-"""Seconds to go back before a moment until a key frame is found: MPEG-TS, which has no index, is entered anywhere."""
+"""Seconds to go back before a time until a key frame is found: a seek in MPEG-TS, without index, ends anywhere."""
 
 
 @dataclass(frozen=True, slots=True)
 class VideoInfo:
-    """What is known of a clip before it is decoded.
+    """Properties of a clip that are known before it is decoded.
 
     Attributes:
         size: (height, width) of the frames, upright, after ``max_size``, before padding.
-        frames: how many there will be; an estimate, None where the file does not tell.
+        frames: estimated number of frames; None where the file does not state its duration.
         duration: seconds; an estimate as well.
         rate: mean frames per second.
         tick: seconds. Every frame's time and duration is a multiple of it, but for a last one cut at ``end``.
         has_audio: whether there is sound.
-        notes: what was done to the frames that a user should know.
+        notes: changes to the frames that a user should know of.
     """
 
     size: Size
@@ -53,16 +53,16 @@ class VideoInfo:
 
 
 def length(container: InputContainer, stream: VideoStream) -> Fraction | None:
-    """Return how long the file says the video is, in seconds."""
+    """Return the video's duration as stated by the file, in seconds; None where it states none."""
     if stream.duration and stream.time_base:
         return stream.duration * Fraction(stream.time_base)
     return Fraction(container.duration, av.time_base) if container.duration else None
 
 
 def key_frame(container: InputContainer, stream: VideoStream, time: Fraction) -> Fraction | None:
-    """Return when the last key frame up to ``time`` is shown, both in the stream's own seconds; None where unknown.
+    """Return the time of the last key frame up to ``time``, both in the stream's own seconds; None where unknown.
 
-    The container stands somewhere behind it afterwards.
+    Afterwards the container is positioned somewhere after that key frame.
     """
     if not stream.time_base:
         return None
@@ -71,7 +71,7 @@ def key_frame(container: InputContainer, stream: VideoStream, time: Fraction) ->
         try:
             container.seek(int((time - back) / tick), stream=stream, backward=True)
             keys = _keys(container, stream, int(time / tick))
-            # To go to a moment itself takes an index, which tells the last key frame before it.
+            # A seek without going back succeeds only with an index, and ends at the last key frame before the time.
             key = max(keys, default=None) if back else next(keys, None)
         except (av.error.FFmpegError, OverflowError):
             return None
@@ -81,7 +81,7 @@ def key_frame(container: InputContainer, stream: VideoStream, time: Fraction) ->
 
 
 def _keys(container: InputContainer, stream: VideoStream, last: int) -> Iterator[int]:
-    """Read on, and give the times of key frames, in ticks, up to the first packet behind ``last``."""
+    """Read on, and yield the times of key frames, in ticks, up to the first packet after ``last``."""
     for packet in container.demux(stream):
         if packet.pts is None or packet.pts > last:
             return
@@ -97,7 +97,7 @@ def mean_rate(stream: VideoStream) -> Fraction:
 
 
 def notes(stream: VideoStream, first: av.VideoFrame, shape: Shape, *, deinterlaced: bool) -> tuple[str, ...]:
-    """Return what a user should know of how the frames were changed, judged by the first one."""
+    """Return notes for the user on changes to the frames, judged by the first one."""
     height, width = shape.size
     found = []
     if shape.turns:

@@ -1,4 +1,4 @@
-"""Video files opened safely: known containers only, nothing but the file itself, errors in words."""
+"""Safe opening of video files: only known containers, no other files, and errors explained."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from av.container import InputContainer
     from av.video.stream import VideoStream
 
-# Missing on purpose: playlists and scripts, which name other files or hosts (hls, concat, dash, sdp, …), and what
-# takes any file for raw samples.
+# Left out on purpose: playlists and scripts, which name other files or hosts (hls, concat, dash, sdp, …), and formats
+# that take any file for raw samples.
 _CONTAINERS = (
     "mov,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,live_flv,asf,ogg,mxf,nut,ivf,rm,dv,gxf,wtv,y4m,yuv4mpegpipe,h264,"
     "hevc,av1,obu,m4v,vc1,swf,nsv,bink,smk,roq,amv,3dostr,vob"
@@ -31,7 +31,7 @@ _OPTIONS = {"format_whitelist": _CONTAINERS, "protocol_whitelist": "file"}
 
 _AGAIN = "copy or download it again"
 
-# The first pattern that matches the beginning of what is no known container decides.
+# For files in no known container. The first pattern that matches the beginning decides.
 _KINDS: tuple[tuple[bytes, str, str], ...] = (
     (rb"\Z", "is empty", _AGAIN),
     (rb"version https://git-lfs", "is a Git LFS pointer, not the video itself", "fetch the video with 'git lfs pull'"),
@@ -57,29 +57,29 @@ _KINDS: tuple[tuple[bytes, str, str], ...] = (
 
 @contextmanager
 def opened(path: Path, name: str) -> Iterator[InputContainer]:
-    """Open a video or sound file; its content decides what it is, not its suffix.
+    """Open a video or sound file; its format is determined by its content, not by its suffix.
 
-    The path is never taken for an address or a pattern, and no other file is opened because of what is in this one.
+    The path is never taken for an address or a pattern, and the file's content never makes FFmpeg open another file.
 
     Raises:
-        InputError: there is no such file, it is not a regular file, or nothing in a known container.
+        InputError: the file does not exist, is not a regular file, or is in no known container.
     """
     refused = refusal(path, "a video", "give a video's path")
     if refused:
         raise InputError(f"{name}: {refused[0]}", refused[1])
     try:
-        # Not options=: PyAV before 18 writes past its memory with it where streams turn up late (damaged TS files).
+        # Not options=: with it PyAV before 18 writes past its memory where streams appear late (damaged TS files).
         container = av.open(f"file:{path}", "r", container_options=_OPTIONS, metadata_errors="replace")
     except MemoryError as error:
         raise InputError(f"{name}: needs more memory than there is", "make it smaller first") from error
-    except (av.error.FFmpegError, ValueError) as error:  # ValueError: a name in the file that no encoding explains
+    except (av.error.FFmpegError, ValueError) as error:  # ValueError: a name in the file that cannot be decoded
         raise _explained(path, name) from error
     with container:
         yield container
 
 
 def _explained(path: Path, name: str) -> InputError:
-    """Say why a file cannot be opened: the system's reason, or what its first bytes look like."""
+    """Return the error for a file that cannot be opened: the system's reason, or the kind of its first bytes."""
     try:
         with path.open("rb") as stream:
             head = stream.read(512)
@@ -93,7 +93,7 @@ def _explained(path: Path, name: str) -> InputError:
 
 
 def video_stream(container: InputContainer, name: str, max_pixels: int) -> VideoStream:
-    """Return the stream to explain: the best one as FFmpeg sees it, album covers excepted.
+    """Return the file's main video stream: FFmpeg's choice of the best one, album covers excepted.
 
     Raises:
         InputError: there is none, it has no decoder, or its frames are too large.
@@ -111,7 +111,7 @@ def video_stream(container: InputContainer, name: str, max_pixels: int) -> Video
 
 
 def audio_stream(container: InputContainer) -> AudioStream | None:
-    """Return the sound that goes with the video, or None."""
+    """Return the audio stream that belongs to the video, or None."""
     best = container.streams.best("audio")
     return next((s for s in container.streams.audio if best is not None and s.index == best.index), None)
 
@@ -126,5 +126,5 @@ def check_size(width: int, height: int, max_pixels: int, name: str) -> None:
 
 
 def reason(error: Exception) -> str:
-    """Return a decoder's complaint, fit for a message."""
+    """Return an error's reason as short printable text for a message."""
     return printable(getattr(error, "strerror", None) or str(error) or type(error).__name__)[:200]

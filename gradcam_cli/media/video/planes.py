@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     Plane = npt.NDArray[np.uint8]
     Planes = tuple[Plane, Plane, Plane]
 
-_BT709 = 1  # of primaries, transfer function and matrix alike
+_BT709 = 1  # the number for primaries, transfer function and matrix
 _LIMITED, _FULL = 1, 2  # ranges
-_SWS_709, _SWS_601, _SWS_2020 = 1, 5, 9  # swscale's numbers; PyAV 16 names the last one nowhere
+_SWS_709, _SWS_601, _SWS_2020 = 1, 5, 9  # swscale's numbers; PyAV 16 has no name for the last one
 _MATRICES = {1: _SWS_709, 4: 4, 5: _SWS_601, 6: _SWS_601, 7: 7, 9: _SWS_2020, 10: _SWS_2020}
-_HD_LINES = 720  # untagged pictures of fewer lines are BT.601, the others BT.709, as browsers take them
+_HD_LINES = 720  # untagged pictures of fewer lines are taken for BT.601, the others for BT.709, as in browsers
 _SCALER_HAS_THREADS = int(av.__version__.split(".")[0]) >= 17
 _WIDEST_PIXEL = 10  # times its height; more is a damaged header
 _KR_KB_601, _KR_KB_709 = (0.299, 0.114), (0.2126, 0.0722)  # shares of red and blue in luma
@@ -37,13 +37,13 @@ _TURNS = {1: cv2.ROTATE_90_COUNTERCLOCKWISE, 2: cv2.ROTATE_180, 3: cv2.ROTATE_90
 
 
 def even(size: Size) -> Size:
-    """Return the size that a picture of this size is padded to: 4:2:0 has a chroma sample for 2×2 pixels."""
+    """Return the size to which a picture of this size is padded: 4:2:0 has one chroma sample per 2×2 pixels."""
     return size[0] + size[0] % 2, size[1] + size[1] % 2
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What is done to every frame of a stream, decided on its first one.
+    """Scaling and turning of all frames of a stream, decided on the first one.
 
     Attributes:
         coded: (height, width) to scale to, before turning.
@@ -63,7 +63,7 @@ def shape(frame: av.VideoFrame, aspect: Fraction | None, max_size: int | None) -
     """Decide how a stream's frames become upright pictures with square pixels.
 
     Args:
-        frame: the first one.
+        frame: the stream's first one.
         aspect: width ÷ height of a pixel, None where unknown. Pixels are stretched, never squeezed.
         max_size: the longest side allowed.
     """
@@ -74,7 +74,7 @@ def shape(frame: av.VideoFrame, aspect: Fraction | None, max_size: int | None) -
 
 
 class Converter:
-    """Turns decoded frames into planes, whichever threads ask."""
+    """Converts decoded frames to planes, safely from several threads."""
 
     def __init__(self, shape: Shape) -> None:
         self.shape = shape
@@ -116,12 +116,12 @@ class Converter:
 
 
 class DecodedFrame:
-    """A decoded frame, which becomes planes when these are first asked for.
+    """A decoded frame, converted to planes when these are first accessed.
 
     Args:
-        decoded: by FFmpeg; let go when it is no longer needed.
-        converter: of its stream.
-        name: how an error calls the file.
+        decoded: FFmpeg's frame; released after conversion.
+        converter: the stream's converter.
+        name: the file's name in error messages.
     """
 
     def __init__(self, decoded: av.VideoFrame, converter: Converter, name: str) -> None:
@@ -138,7 +138,7 @@ class DecodedFrame:
 
     @property
     def planes(self) -> Planes:
-        """What `VideoFrame` says of them.
+        """The planes as described in `VideoFrame`.
 
         Raises:
             InputError: swscale does not know the pixel format.
@@ -160,10 +160,10 @@ class DecodedFrame:
 
 @dataclass(slots=True)
 class VideoFrame:
-    """A frame, upright, as the encoder takes it.
+    """An upright frame in the encoder's format.
 
     Attributes:
-        picture: what it shows; a frame that ``fps`` repeats has the very same.
+        picture: its content; frames repeated by ``fps`` share the same object.
         time: seconds since the first frame.
         duration: seconds it is shown.
     """
@@ -197,7 +197,7 @@ def _array(plane: av.video.plane.VideoPlane) -> Plane:
 
 
 def _padded(pixels: Plane) -> Plane:
-    """Repeat the last row and column where that makes the sides even."""
+    """Repeat the last row and column where sides are odd."""
     height, width = pixels.shape[:2]
     if not (height % 2 or width % 2):
         return pixels
@@ -205,14 +205,14 @@ def _padded(pixels: Plane) -> Plane:
 
 
 def _matrix(frame: av.VideoFrame) -> int | None:
-    """Return the matrix of a frame's colours; None leaves it to swscale, for RGB."""
+    """Return swscale's number for a frame's colour matrix; None leaves it to swscale, for RGB."""
     if frame.format.is_rgb:
         return None
     return _MATRICES.get(frame.colorspace, _SWS_601 if frame.height < _HD_LINES else _SWS_709)
 
 
 def _range(frame: av.VideoFrame) -> int | None:
-    """Return whether black is 16 or 0; None leaves it to swscale, for RGB and gray."""
+    """Return a frame's colour range (black is 16 or 0); None leaves it to swscale, for RGB and gray."""
     name = frame.format.name
     if frame.format.is_rgb or name.startswith("gray"):
         return None
@@ -224,9 +224,9 @@ def _only_matrix_differs(frame: av.VideoFrame) -> bool:
 
 
 def _from_601(y: Plane, u: Plane, v: Plane) -> Planes:
-    """Bring planes from BT.601's matrix to BT.709's: half the work of swscale, which also darkens by one level.
+    """Convert planes from BT.601's matrix to BT.709's: half the work of swscale, which also darkens by one level.
 
-    Chroma depends on chroma alone, and what luma gains is a sum of chroma, so that all is done at chroma's size.
+    Chroma depends only on chroma, and the change of luma is a sum of chroma, so the work is done at chroma's size.
     """
     (red, blue), (red_709, blue_709) = _KR_KB_601, _KR_KB_709
     green, green_709 = 1 - red - blue, 1 - red_709 - blue_709
@@ -244,7 +244,7 @@ def _from_601(y: Plane, u: Plane, v: Plane) -> Planes:
 
 
 def _mixed(u: Plane, of_u: float, v: Plane, of_v: float) -> Plane:
-    """Return a weighted sum of chroma planes, its zero at 128 as theirs is."""
+    """Return a weighted sum of chroma planes; zero is stored as 128 in all of them."""
     return np.asarray(cv2.addWeighted(u, of_u, v, of_v, 128 * (1 - of_u - of_v)), np.uint8)
 
 
@@ -282,7 +282,7 @@ def to_rgb(planes: Planes, size: Size, target: Size | None) -> Plane:
 def _scaled(
     frame: av.VideoFrame, size: Size, form: str, scaler: VideoReformatter, **options: int | None
 ) -> av.VideoFrame:
-    """Scale and convert in this thread: swscale's own threads would be started anew for every frame."""
+    """Scale and convert in this thread: swscale would start its own threads again for every frame."""
     if _SCALER_HAS_THREADS:
         options["threads"] = 1
     return scaler.reformat(frame, size[1], size[0], form, **options)

@@ -1,4 +1,4 @@
-"""Videos in: any file that FFmpeg decodes → upright frames with exact times, in one pass and constant memory."""
+"""Reading of videos: any file that FFmpeg decodes → upright frames with exact times, in one pass, constant memory."""
 
 from __future__ import annotations
 
@@ -34,32 +34,32 @@ if TYPE_CHECKING:
 __all__ = ["VideoInfo", "VideoReader"]
 
 AHEAD_BYTES = 256 << 20
-"""Of frames that `VideoReader.sample` holds for the iteration, so that a short clip is decoded once for both."""
+"""Memory for frames that `VideoReader.sample` keeps for the iteration: a short clip is then decoded only once."""
 
 
 class VideoReader:
     """Iterates over a video's frames; a context manager.
 
-    The first frame is decoded at once, so that a file without one fails here. Rotation is applied, pixels become
-    square, interlaced frames whole, and all frames get the first one's size. Damaged packets are skipped.
+    The constructor decodes the first frame, so that a file without one fails early. Rotation is applied, pixels are
+    made square, frames deinterlaced and resized to the first one's size. Damaged packets are skipped.
 
     Args:
         path: the file.
         start: seconds from the video's beginning; earlier frames are left out.
-        end: seconds from the video's beginning; frames from there on are left out, the last one is cut.
-        stride: keep the first of every so many frames.
-        fps: take frames at this constant rate, before ``stride``; None keeps the source's times.
+        end: seconds from the video's beginning; frames from there on are left out, the last one's duration is cut.
+        stride: keep the first of every ``stride`` frames.
+        fps: resample to this constant rate, before ``stride``; None keeps the source's times.
         max_size: longest side in pixels; larger frames are made smaller.
-        name: how error messages call it.
-        max_pixels: of a frame; None is `limits.FRAME_PIXELS`.
-        max_frames: delivered, by what the file says of itself and by count; None is any number.
-        alone: whether nothing else is at work while frames are read: see `Decoder`.
+        name: the video's name in error messages.
+        max_pixels: most pixels of a frame; None is `limits.FRAME_PIXELS`.
+        max_frames: most frames to deliver, checked by the file's metadata and by counting; None is no limit.
+        alone: whether no other work runs while frames are read: see `Decoder`.
 
     Attributes:
-        info: what is known beforehand.
+        info: properties known before decoding.
 
     Raises:
-        InputError: there is no such file, it is no video, it is larger or longer than wanted, no frame of it can be
+        InputError: the file does not exist, is no video, is larger or longer than allowed, no frame of it can be
             decoded, or none is between ``start`` and ``end``.
     """
 
@@ -139,28 +139,28 @@ class VideoReader:
 
     @property
     def skipped(self) -> int:
-        """Damaged packets passed over up to now; after 300 in a row the video counts as ended."""
+        """Number of damaged packets skipped so far; after 300 in a row the video counts as ended."""
         return self._decoder.skipped
 
     @property
     def audio(self) -> AudioSource | None:
-        """The sound that belongs to these frames, to be given to a writer; None where there is none."""
+        """The sound that belongs to these frames, for a writer; None where there is none."""
         if not self.info.has_audio:
             return None
         end = None if self._end is None else self._base + self._end
         return AudioSource(self._path, self._name, self._first.time, end)
 
     def sample(self, count: int) -> Iterator[tuple[VideoFrame, bool]]:
-        """Yield up to ``count`` frames spread evenly along the clip with True, without disturbing the iteration.
+        """Yield up to ``count`` frames spread evenly along the clip with True, without affecting the iteration.
 
-        At least one; only the first one where the file does not tell its duration. Where the clip ``is_held``, the
-        frames in between are given too, as they are read, with False.
+        At least one; only the first one where the file does not state its duration. Where the clip ``is_held``, the
+        frames in between are also yielded, as they are read, with False.
         """
         return self._sample_ahead(count) if self.is_held else ((frame, True) for frame in self._sample_apart(count))
 
     @property
     def is_held(self) -> bool:
-        """Whether `AHEAD_BYTES` can hold the clip: `sample` reads all of it, and the iteration gives these frames."""
+        """Whether the clip fits into `AHEAD_BYTES`: `sample` then reads it all, and the iteration reuses its frames."""
         return bool(self.info.duration) and (self.info.frames or 0) <= self._most_ahead
 
     @property
@@ -169,12 +169,12 @@ class VideoReader:
 
     @property
     def _frame_bytes(self) -> int:
-        """Of a frame as it was decoded, or of its planes, which take its place."""
+        """Memory of a decoded frame, or of its planes, which replace it."""
         height, width = video_planes.even(self._shape.size)
         return max(sum(plane.buffer_size for plane in self._first.what.planes), height * width * 3 // 2)
 
     def _spread(self, count: int) -> list[Fraction]:
-        """Return moments spread evenly along the clip, in seconds from its beginning; none where it tells no length."""
+        """Return times spread evenly along the clip, in seconds from its start; none where its length is unknown."""
         length = self.info.duration
         return [length * (2 * index + 1) / (2 * count) for index in range(count)] if length else []
 
@@ -190,7 +190,7 @@ class VideoReader:
             yield self._ahead[0], True
 
     def _reading_ahead(self, most: int) -> Iterator[VideoFrame]:
-        """Read and hold up to ``most`` frames: a file may be longer than it says."""
+        """Read and keep up to ``most`` frames: a file may be longer than it states."""
         try:
             while len(self._ahead) < most:
                 self._ahead.append(self._read())
@@ -198,7 +198,7 @@ class VideoReader:
         except StopIteration:
             pass
         except InputError as error:
-            self._damage = error  # raised where the iteration gets there
+            self._damage = error  # raised when the iteration gets there
 
     def _sample_apart(self, count: int) -> Iterator[VideoFrame]:
         begin = self._start or Fraction(0)
@@ -222,7 +222,7 @@ class VideoReader:
                         frame.time += reader._first.time - self._first.time
                         found = True
                         yield frame
-        except InputError:  # the file is shorter than it says: what was found will do
+        except InputError:  # the file is shorter than it states: the frames found so far are enough
             pass
         finally:
             if reader:
@@ -231,11 +231,11 @@ class VideoReader:
             yield self._delivered(self._first)
 
     def _is_before(self, time: Fraction | None) -> bool:
-        """Whether what comes next is over by ``time``, in the stream's own seconds, or nothing comes."""
+        """Return whether the next frame ends by ``time``, in the stream's own seconds, or there is no next frame."""
         return time is not None and (self._next is None or self._next.end <= time)
 
     def _at(self, time: Fraction) -> VideoFrame | None:
-        """Read on to what is shown at ``time``, in seconds from the video's beginning, or next after it."""
+        """Read on to the frame shown at ``time``, in seconds from the video's beginning, or the next one after it."""
         while self._next and self._next.end - self._base <= time:
             self._next = next(self._frames, None)
         return self._delivered(self._next) if self._next else None
@@ -261,7 +261,7 @@ class VideoReader:
                     yield first
                     yield from frames
                     return
-            # Before the first frame, which MPEG-TS else leaves out, where the container can.
+            # To before the first frame, where the container allows it: otherwise MPEG-TS leaves that frame out.
             _ = self._seek(self._base - max(video_info.BACK)) or self._seek(self._base)
         yield from self._timed()
 

@@ -1,4 +1,4 @@
-"""Videos out: MP4 files that browsers play, with exact frame times and the source's sound, whole or not at all."""
+"""Writing of MP4 files that browsers play, with exact frame times and the source's sound, complete or not at all."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _MAX_THREADS = 4
 class _Encoder:
     """An encoder's name and settings; its constant rate factor is ``worst - quality * slope``.
 
-    Its threads are as many as ``share`` of the cores, for each that is beyond those is in the way of the network's.
+    It has as many threads as ``share`` of the cores: more would compete with the network's threads.
     """
 
     name: str
@@ -53,7 +53,7 @@ class _Encoder:
     options: dict[str, str]
 
 
-# No B-frames: then a frame's time in the file is just its time, without reordering and edit lists, which players treat
+# No B-frames: a frame's time in the file is then its own time, without reordering and edit lists, which players treat
 # differently. It costs 7 % of size and no time. x264's superfast with veryfast's rate control: at the same PSNR a third
 # less time than veryfast and 6 % more bytes; without it superfast's files would be half as large again.
 _ENCODERS: dict[Codec, _Encoder] = {
@@ -70,27 +70,27 @@ _ENCODERS: dict[Codec, _Encoder] = {
 class VideoWriter:
     """Writes an MP4 file, index first; a context manager.
 
-    The file is written beside its place and moved there at the end. When the block raises nothing remains of it, with
-    ``keep_partial`` what was written up to then, as a playable file: see `keep_part`. Not one frame: no file.
+    The file is written under a temporary name and renamed at the end. When the block raises, nothing remains of it;
+    with ``keep_partial``, the part written so far remains as a playable file: see `keep_part`. No frame, no file.
 
     Args:
         path: the file.
         size: (height, width) of the frames; odd sides are padded by one.
         tick: seconds; frames' times are kept exactly where they are multiples of it (`VideoInfo.tick`).
-        rate: frames per second on the average, for the encoder's guidance.
+        rate: mean frames per second, as a hint for the encoder.
         codec: H.264 plays everywhere; VP9 and AV1 are smaller and slower.
-        quality: 1 to 100; 75 is hard to tell from the source. H.264's constant rate factor is 50 − 0.4 × quality
+        quality: 1 to 100; 75 is hard to distinguish from the source. H.264's constant rate factor is 50 − 0.4 × quality
             (75: 20), VP9's 63 − 0.43 × quality, AV1's 63 − 0.4 × quality.
         audio: the sound to add.
-        threads: of the encoder; None is as many as suit the cores.
-        keep_partial: what to do when the block raises.
+        threads: of the encoder; None is a number that suits the cores.
+        keep_partial: keep the part written so far when the block raises.
 
     Attributes:
-        notes: what a user should know of the result.
+        notes: facts on the result that a user should know.
 
     Raises:
         OutputError: the file cannot be written, or this FFmpeg lacks the encoder.
-        InputError: the sound's source cannot be opened any more.
+        InputError: the sound's source can no longer be opened.
     """
 
     def __init__(
@@ -125,7 +125,7 @@ class VideoWriter:
             self._stack = stack.pop_all()
 
     def _add_stream(self, encoder: _Encoder, quality: int, rate: Fraction, threads: int | None) -> av.VideoStream:
-        os.environ.setdefault("SVT_LOG", "1")  # errors only: the AV1 encoder greets everybody on stderr
+        os.environ.setdefault("SVT_LOG", "1")  # errors only: the AV1 encoder prints a greeting on stderr
         height, width = self._size
         options = {**encoder.options, "crf": str(round(encoder.worst - encoder.slope * quality))}
         rate = rate.limit_denominator(1001)
@@ -168,7 +168,7 @@ class VideoWriter:
         self._encode(video_planes.from_rgb(pixels), time, duration)
 
     def flush(self) -> None:
-        """Write what the encoder holds back, which takes a while; no frame may follow. The block's end does it too."""
+        """Write the frames buffered in the encoder, which is slow; no frame may follow. The block's end does it too."""
         if not self._flushed and self._last >= 0:
             self._flushed = True
             with self._explained():
@@ -185,7 +185,7 @@ class VideoWriter:
                 self._audio.advance(time)
 
     def _mux(self, frame: av.VideoFrame | None) -> None:
-        """Encode a frame, or None for the end; not every encoder passes durations on."""
+        """Encode a frame, or None for the end; durations are set here, as not every encoder passes them on."""
         for packet in self._stream.encode(frame):
             packet.duration = self._durations.pop(packet.pts or 0, 0)
             self._output.mux(packet)
@@ -210,7 +210,7 @@ class VideoWriter:
             self._stack.__exit__(kind, error, trace)
 
     def _finish(self, *, whole: bool) -> None:
-        """Write what the encoder holds back, the rest of the sound and the index."""
+        """Write the frames buffered in the encoder, the rest of the sound and the index."""
         self.flush()
         with self._explained():
             if self._audio:
@@ -223,7 +223,7 @@ class VideoWriter:
         if self._finished:
             return
         with suppress(OSError):
-            self._part.unlink()  # first: to close writes an index, and moves it to the front of what is there
+            self._part.unlink()  # first: closing writes an index, and moves it to the front of the file
         with suppress(Exception):
             self._output.close()
 

@@ -1,1 +1,1 @@
-"""Checkpoints: read safely, recognised, and fitted to an architecture."""
+"""Checkpoints: reading them safely, recognising their network, and fitting them to it."""

@@ -1,4 +1,4 @@
-"""Brings a checkpoint's tensors into a network: names, number of classes, number format. Strict, or an error."""
+"""Loads a checkpoint's tensors into a network: names, number of classes, dtype. Anything that does not fit raises."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ if TYPE_CHECKING:
 
 SHOWN_KEYS = 3
 _OPTIONAL = ".num_batches_tracked"
-"""A counter of training that evaluation never reads, and that some exporters leave out."""
+"""A training counter that evaluation never reads, and that some exporters leave out."""
 
 _RANDOM_FILLS = {"normal_", "uniform_", "kaiming_uniform_"}
-"""Methods and functions of ``nn.init`` that take milliseconds even on meta tensors, which hold nothing to fill."""
+"""Methods and functions of ``nn.init`` that take milliseconds even on meta tensors, which have no values to fill."""
 
 
 class _MetaInit(TorchFunctionMode):
-    """Builds parameters without memory: ``torch.empty`` gives meta tensors, and these are not filled at random.
+    """Builds parameters without memory: ``torch.empty`` returns meta tensors, and these are not filled at random.
 
-    Constructors make parameters with ``torch.empty`` and compute buffers (running statistics, position indices) by
-    other functions, so that buffers come out right.
+    Constructors make parameters with ``torch.empty`` and compute buffers (running statistics, position indices) with
+    other functions, so that buffers are correct.
     """
 
     def __torch_function__(
@@ -55,7 +55,7 @@ class _MetaInit(TorchFunctionMode):
 def on_meta(build: Callable[[], nn.Module]) -> nn.Module:
     """Build a network whose parameters have shapes and no values, in milliseconds.
 
-    One that cannot be built so, because its constructor computes with them, has values.
+    A network whose constructor computes with its parameters is built with values instead.
     """
     try:
         with _MetaInit():
@@ -66,7 +66,7 @@ def on_meta(build: Callable[[], nn.Module]) -> nn.Module:
 
 @dataclass
 class _FitPlan:
-    """A hollow network, the checkpoint's tensors under its names, and all that keeps them from fitting."""
+    """A network without weights, the checkpoint's tensors by its names, and all mismatches between them."""
 
     recipe: Recipe
     num_classes: int
@@ -86,19 +86,18 @@ class _FitPlan:
 def fit(architecture: Architecture, recipes: Sequence[Recipe], tensors: Mapping[str, Tensor], path: Path) -> Fitted:
     """Return the network with the checkpoint's tensors in it.
 
-    Prefixes that wrappers put before names (``module.``, ``model.``, ``_orig_mod.``) are taken off; the network is
-    built for as many classes as the checkpoint's head has, and for one channel where its first convolution reads one;
-    half and double precision become float32. Where recipes differ in the network they need, the first one that fits is
-    taken.
+    Prefixes that wrappers put before names (``module.``, ``model.``, ``_orig_mod.``) are removed; the network is built
+    for as many classes as the checkpoint's head has, and for one channel where its first convolution reads one; half
+    and double precision become float32. Where recipes need different networks, the first one that fits is used.
 
     Args:
-        architecture: what to build.
-        recipes: at least one; those to try, the likeliest first.
+        architecture: the network to build.
+        recipes: the recipes to try, at least one, the likeliest first.
         tensors: the checkpoint, as read.
         path: its file, for messages.
 
     Raises:
-        ModelError: names or shapes do not match; the message has the first few of them.
+        ModelError: names or shapes do not match; the message lists the first few of them.
     """
     first = None
     for plan in _plans(architecture, recipes, tensors):
@@ -110,12 +109,12 @@ def fit(architecture: Architecture, recipes: Sequence[Recipe], tensors: Mapping[
 
 
 def fits(architecture: Architecture, tensors: Mapping[str, Tensor]) -> bool:
-    """Whether ``fit`` would take the tensors for one of the architecture's recipes; nothing is filled."""
+    """Return whether ``fit`` would accept the tensors for one of the architecture's recipes; no weights are loaded."""
     return any(plan.fits for plan in _plans(architecture, architecture.recipes, tensors))
 
 
 def _plans(architecture: Architecture, recipes: Sequence[Recipe], tensors: Mapping[str, Tensor]) -> Iterator[_FitPlan]:
-    """Try the recipes one after another; of those that build the same network the first."""
+    """Yield a plan for each recipe in turn, but only the first of those that build the same network."""
     tried: list[Mapping[str, Any]] = []
     for recipe in recipes:
         if recipe.options not in tried:
@@ -124,7 +123,7 @@ def _plans(architecture: Architecture, recipes: Sequence[Recipe], tensors: Mappi
 
 
 def without_wrappers(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Take torch.compile's marker out of names: it wraps whole networks or blocks, so it can be anywhere in one."""
+    """Remove torch.compile's marker from names: it wraps whole networks or blocks, so it can be anywhere in a name."""
     return {key.replace("_orig_mod.", ""): tensor for key, tensor in tensors.items()}
 
 
@@ -165,10 +164,10 @@ def _plan_for(
 
 
 def _classes_of_head(architecture: Architecture, plan: _FitPlan) -> int | None:
-    """Return the checkpoint's number of classes where it is not the default one.
+    """Return the checkpoint's number of classes where it differs from the default.
 
     A head is a tensor whose first dimension is the default number of classes in the network and another number in
-    the checkpoint, the rest of its shape being equal.
+    the checkpoint, while the rest of its shape is equal.
     """
     own = plan.module.state_dict()
     found = set()
@@ -180,7 +179,7 @@ def _classes_of_head(architecture: Architecture, plan: _FitPlan) -> int | None:
 
 
 def _takes_one_channel(plan: _FitPlan) -> bool:
-    """Whether the checkpoint's first convolution reads one channel where the network's reads three."""
+    """Return whether the checkpoint's first convolution reads one channel where the network's reads three."""
     first = first_convolution(plan.module)
     theirs = None if first is None else plan.tensors.get(f"{first[0]}.weight")
     if first is None or theirs is None or first[1].in_channels != RGB:
@@ -191,9 +190,9 @@ def _takes_one_channel(plan: _FitPlan) -> bool:
 def _own_names(
     tensors: Mapping[str, Tensor], own: Mapping[str, Tensor], own_key: Callable[[str], str | None]
 ) -> tuple[dict[str, Tensor], list[str]]:
-    """Return the tensors under the network's names, and the names that belong to something else.
+    """Return the tensors by the network's names, and the names that belong to something else.
 
-    What is beside the network in a checkpoint (the weights of a loss) has a top-level name that the network has not.
+    Other modules in a checkpoint (the weights of a loss) have top-level names that the network does not have.
     """
     tensors = without_wrappers(tensors)
     prefix = _common_prefix(tensors, own)
@@ -211,7 +210,7 @@ def _own_names(
 
 
 def _common_prefix(keys: Iterable[str], own: Mapping[str, Tensor]) -> str:
-    """Return what has to be taken off the front of names so that most of them are the network's."""
+    """Return the prefix whose removal makes most of the names the network's."""
     counts: Counter[str] = Counter({"": 0})
     for key in keys:
         parts = key.split(".", 4)
@@ -231,12 +230,12 @@ def _filled(plan: _FitPlan, path: Path) -> Fitted:
             problem = f"{quoted(key)} holds {tensor.dtype} numbers".replace("torch.", "")
             raise ModelError(f"weights {quoted(path)}: {problem}", "give floating-point weights")
         state[key] = tensor.to(own[key].dtype).contiguous()
-    # The names are the current ones, whatever version of the network wrote them.
+    # The names are the current ones, even if another version of the network wrote them.
     state._metadata = metadata  # type: ignore[attr-defined]
     module = plan.module
     module.load_state_dict(state, strict=False, assign=True)
     if any(tensor.is_meta for tensor in (*module.parameters(), *module.buffers())):
-        # A buffer that no checkpoint holds was made with torch.empty: only the plain way gets it right.
+        # A buffer that no checkpoint contains was made with torch.empty: only an ordinary build makes it correct.
         module = plan.build()
         module.load_state_dict(state, strict=False, assign=True)
     module.eval().requires_grad_(False)
@@ -267,6 +266,6 @@ def _mismatch(architecture: Architecture, plan: _FitPlan, path: Path) -> ModelEr
 
 
 def _few(keys: Sequence[str]) -> str:
-    """Return the first keys, printable, and how many there are besides."""
+    """Return the first keys, printable, and the number of further ones."""
     text = ", ".join(printable(key if len(key) <= 120 else f"{key[:120]}…") for key in keys[:SHOWN_KEYS])
     return f"{text} and {len(keys) - SHOWN_KEYS} more" if len(keys) > SHOWN_KEYS else text

@@ -1,4 +1,4 @@
-"""Which network a checkpoint is for: what the file says, as far as its tensors bear it out, or what they fit."""
+"""Identification of a checkpoint's network: the one named in the file if its tensors fit, or the one they fit."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Identified:
-    """A network's name, and a line that says how it was found."""
+    """A network's name, and one line on how it was found."""
 
     name: str
     note: str
@@ -34,15 +34,15 @@ def identify(checkpoint: Checkpoint, path: Path, describe: Describe) -> Identifi
     """Return the network that a checkpoint is for.
 
     Args:
-        checkpoint: what the file holds.
+        checkpoint: the file's content.
         path: the file, for messages.
         describe: name → architecture, for the names that have a signature.
 
     Raises:
-        ModelError: several networks fit and the file does not say which, or none does.
+        ModelError: several networks fit and the file does not name one of them, or none fits.
     """
-    said = checkpoint.metadata.architecture
-    named = None if said is None else _known(said)
+    stated = checkpoint.metadata.architecture
+    named = None if stated is None else _known(stated)
     tensors = without_wrappers(checkpoint.tensors)
     if named is not None and fits(describe(named), tensors):
         return Identified(named, f"{named}, as the checkpoint says, and its keys and shapes fit")
@@ -54,7 +54,7 @@ def identify(checkpoint: Checkpoint, path: Path, describe: Describe) -> Identifi
             f"weights {quoted(path)} fit {len(found)} networks: {', '.join(found)}",
             f"say which with --model, for example --model {found[0]}",
         )
-    but = "" if said is None else f", though the file says {quoted(said)}"
+    but = "" if stated is None else f", though the file says {quoted(stated)}"
     held = ", ".join(printable(key[:60]) for key in list(tensors)[:3])
     raise ModelError(
         f"weights {quoted(path)} fit none of the networks known by name{but}: it has {held}, …",
@@ -63,10 +63,10 @@ def identify(checkpoint: Checkpoint, path: Path, describe: Describe) -> Identifi
 
 
 def fitting(tensors: Mapping[str, Tensor], describe: Describe) -> list[str]:
-    """Return the names of the networks that a checkpoint fits, whatever its number of classes.
+    """Return the names of the networks that a checkpoint fits, with any number of classes.
 
-    Those whose last layer it has not are never built; those that leave tensors over (of a loss, of heads that only
-    training needs) only when no other fits.
+    Networks whose last layer is not in the checkpoint are never built; those that leave tensors over (of a loss, of
+    heads that only training needs) only when no other fits.
     """
     named = _with_the_same_head(tensors)
     count = sum(not key.endswith(".num_batches_tracked") for key in tensors)
@@ -79,17 +79,17 @@ def fitting(tensors: Mapping[str, Tensor], describe: Describe) -> list[str]:
 def _with_the_same_head(tensors: Mapping[str, Tensor]) -> list[str]:
     shapes: dict[str, set[int]] = {}
     for key, tensor in tensors.items():
-        if tensor.ndim > 1:  # by the name alone, of three parts at most, and under any wrapper's prefix
+        if tensor.ndim > 1:  # by the name alone, of three parts at most, with any wrapper's prefix
             parts = key.rsplit(".", 3)
             for start in range(len(parts)):
                 shapes.setdefault(".".join(parts[start:]), set()).add(tensor.shape[1])
     return [name for name, each in SIGNATURES.items() if each.features in shapes.get(each.head, ())]
 
 
-def _known(said: str) -> str | None:
-    """Return the name of ours that ``said`` is a spelling of, or None.
+def _known(stated: str) -> str | None:
+    """Return the known network of which ``stated`` is a spelling, or None.
 
-    Only names of the lists: a file must not get code run by calling itself after some ``file.py:function``.
+    Only listed names count: a file must not run code by stating a ``file.py:function`` as its name.
     """
-    name = said.strip().lower().rpartition("torchvision.models.")[2].replace("-", "_")
+    name = stated.strip().lower().rpartition("torchvision.models.")[2].replace("-", "_")
     return name if name in SIGNATURES else None

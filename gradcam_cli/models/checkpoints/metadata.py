@@ -1,4 +1,4 @@
-"""What a checkpoint says of itself beside its tensors: which architecture it is for, what its classes are called."""
+"""A checkpoint's metadata beside its tensors: the name of its architecture and the names of its classes."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ if TYPE_CHECKING:
 ARCHITECTURE_KEYS = ("arch", "architecture", "model_name", "model", "model_type", "backbone", "net", "network")
 CLASS_KEYS = ("class_names", "classes", "idx_to_class", "class_to_idx", "labels", "id2label")
 BAGS = ("hyper_parameters", "hparams", "args", "config", "cfg", "opt", "meta", "metadata")
-"""Keys under which training scripts keep what they were called with."""
+"""Keys under which training scripts store their arguments."""
 
 MAX_NAME = 100
 
 
 @dataclass(frozen=True)
 class CheckpointMetadata:
-    """What was found; nothing of it has been checked.
+    """The metadata found in a file; nothing of it has been checked.
 
     Attributes:
-        architecture: a name, as it stands in the file, or None.
-        class_names: a list, or a dict either way round between names and indices, or None.
+        architecture: a name, as written in the file, or None.
+        class_names: a list, or a dict of names to indices or indices to names, or None.
     """
 
     architecture: str | None = None
@@ -33,7 +33,7 @@ class CheckpointMetadata:
 
 
 def find_metadata(*contents: object) -> CheckpointMetadata:
-    """Return the first architecture and the first class names among what a file holds.
+    """Return the first architecture and the first class names in a file's content.
 
     Args:
         contents: dicts or Namespaces, the outermost first.
@@ -48,7 +48,7 @@ def find_metadata(*contents: object) -> CheckpointMetadata:
 
 
 def from_metadata(metadata: Mapping[str, str]) -> CheckpointMetadata:
-    """Return what the metadata of a safetensors file say, where structures are written as JSON."""
+    """Return the metadata of a safetensors file, where structures are written as JSON."""
     return find_metadata({key: _decoded(text) for key, text in metadata.items()})
 
 

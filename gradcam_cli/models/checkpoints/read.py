@@ -1,4 +1,4 @@
-"""Reads the tensors of a checkpoint without ever running anything that the file holds."""
+"""Reads the tensors of a checkpoint without ever running code from the file."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ WRAPPERS = (
     "model_ema",
     "ema",
 )
-"""Keys under which training scripts keep the state dict, the one that is taken first at the front."""
+"""Keys under which training scripts store the state dict, in order of preference."""
 
 _MAX_LAYERS = 20
 """Of dictionaries around the state dict; one can hold itself."""
@@ -54,11 +54,11 @@ _REFUSED_CLASS = re.compile(r"GLOBAL (\S+)")
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a file holds.
+    """The content of a file.
 
     Attributes:
         tensors: by name, on the CPU.
-        metadata: what the file says of itself besides.
+        metadata: the file's other information.
     """
 
     tensors: dict[str, Tensor]
@@ -66,14 +66,14 @@ class Checkpoint:
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
-    """Return the tensors of a ``.pth``, ``.pt``, ``.ckpt`` or ``.safetensors`` file, and what it says of itself.
+    """Return the tensors of a ``.pth``, ``.pt``, ``.ckpt`` or ``.safetensors`` file, and its metadata.
 
-    The kind is told by the content, not by the suffix. Zip checkpoints are mapped into memory, not copied, so the file
-    must not be rewritten in place while its tensors are in use. Wrappers around the state dict are taken off; prefixes
-    of the names are kept.
+    The kind is determined by the content, not by the suffix. Zip checkpoints are mapped into memory, not copied, so the
+    file must not be rewritten in place while its tensors are in use. Wrappers around the state dict are removed;
+    prefixes of the names are kept.
 
     Raises:
-        ModelError: the file cannot be read, is damaged, holds objects other than tensors, or no state dict.
+        ModelError: the file cannot be read, is damaged, contains objects other than tensors, or no state dict.
     """
     require_regular(path, "weights")
     try:
@@ -87,7 +87,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
 
 
 def read_state_dict(path: Path) -> dict[str, Tensor]:
-    """Return the tensors alone of what ``read_checkpoint`` reads, with the same errors."""
+    """Return only the tensors from ``read_checkpoint``, with the same errors."""
     return read_checkpoint(path).tensors
 
 
@@ -96,7 +96,7 @@ def _error(path: Path, problem: str, hint: str) -> ModelError:
 
 
 def _read(path: Path, head: bytes) -> tuple[object, CheckpointMetadata | None]:
-    """Return what the file holds, read by the reader that its first bytes call for, and what it says elsewhere."""
+    """Read the file's content with the reader that its first bytes require; return it and any separate metadata."""
     if head.startswith(_ZIP):
         _check_archive(path)
         return _read_torch(path, mmap=True), None
@@ -118,12 +118,12 @@ def _read(path: Path, head: bytes) -> tuple[object, CheckpointMetadata | None]:
 
 
 def _is_safetensors(head: bytes) -> bool:
-    """Whether a length that a file can have (eight bytes, little endian) is followed by a JSON object."""
+    """Return whether a length that a file can have (eight bytes, little endian) is followed by a JSON object."""
     return head[8:9] == b"{" and int.from_bytes(head[:8], "little") < 1 << 40
 
 
 def _check_archive(path: Path) -> None:
-    """Refuse zip files that torch.load would not take, or would take in a way that is not wanted."""
+    """Refuse zip files that torch.load would reject, or would read in an undesirable way."""
     try:
         with zipfile.ZipFile(path) as archive:
             entries = archive.infolist()
@@ -132,7 +132,7 @@ def _check_archive(path: Path) -> None:
     names = {entry.filename.rpartition("/")[2] for entry in entries}
     if "constants.pkl" in names:
         raise _error(path, "a TorchScript program, which gives no access to its layers", RESAVE)
-    # torch.save stores, never compresses: anything else is no checkpoint, and could unfold to any size.
+    # torch.save stores, never compresses: anything else is no checkpoint, and could expand to any size.
     if "data.pkl" not in names or any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
         raise _error(path, "a zip file, but not one that torch.save writes", "give a checkpoint file, unpacked")
     if members_overlap(entries, path):
@@ -140,18 +140,18 @@ def _check_archive(path: Path) -> None:
 
 
 def members_overlap(entries: list[zipfile.ZipInfo], path: Path) -> bool:
-    """Whether a zip file's members, none of which is compressed, come to more than the file."""
+    """Return whether a zip file's uncompressed members are larger in total than the file."""
     return sum(entry.file_size for entry in entries) > path.stat().st_size
 
 
 _LEGACY_PICKLES = 5
-"""Before version 1.6 torch wrote a number, a version, a system, the content and the storages' names, one by one."""
+"""Before version 1.6 torch wrote five pickles: a number, a version, a system, the content, the storages' names."""
 
 
 def _check_pickles(path: Path, *, zipped: bool) -> None:
-    """Refuse what would take the unpickler out of all proportion to its size."""
+    """Refuse pickles whose cost to the unpickler is out of all proportion to their size."""
     try:
-        if zipped:  # by torch's own reader, so that what is checked is what will be loaded
+        if zipped:  # by torch's own reader, so that the checked bytes are the ones loaded
             check_pickle(io.BytesIO(torch._C.PyTorchFileReader(str(path)).get_record("data.pkl")))
             return
         with open(path, "rb") as file:
@@ -198,7 +198,7 @@ def _read_safetensors(path: Path) -> tuple[object, CheckpointMetadata]:
 
 
 def _unwrapped(content: object) -> list[object]:
-    """Return the dictionaries that training scripts put around the state dict, the outermost first, and that itself."""
+    """Return the dictionaries that training scripts put around the state dict, outermost first, then the state dict."""
     layers = [content]
     while isinstance(content, dict):
         inner = next((content[key] for key in WRAPPERS if isinstance(content.get(key), dict) and content[key]), None)
@@ -213,7 +213,7 @@ def _tensors(path: Path, content: object) -> dict[str, Tensor]:
     if not isinstance(content, dict):
         raise _error(path, f"holds a {type(content).__name__}, not a state dict", RESAVE)
     tensors = {key: value for key, value in content.items() if isinstance(key, str) and isinstance(value, Tensor)}
-    # An entry that is no tensor is bookkeeping (an epoch, …) unless it has the name of a parameter.
+    # An entry that is no tensor is bookkeeping (an epoch, …) unless it is named like a parameter.
     wrong = [key for key in content if key not in tensors and (not tensors or (isinstance(key, str) and "." in key))]
     wrong += [key for key, tensor in tensors.items() if not is_plain(tensor)]
     if wrong:
@@ -221,7 +221,7 @@ def _tensors(path: Path, content: object) -> dict[str, Tensor]:
         raise _error(path, f"holds no state dict, but {found}{', …' if len(wrong) > 3 else ''}", RESAVE)
     if not tensors:
         raise _error(path, "holds no tensors", RESAVE)
-    # A tensor that is larger than its data makes torch enlarge these, in files of before version 1.6.
+    # In files from before version 1.6, a tensor that is larger than its data makes torch enlarge the data.
     held = {tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes() for tensor in tensors.values()}
     if sum(held.values()) > path.stat().st_size:
         raise _error(path, "its tensors are larger than their data", AGAIN)
@@ -229,7 +229,7 @@ def _tensors(path: Path, content: object) -> dict[str, Tensor]:
 
 
 def is_plain(tensor: Tensor) -> bool:
-    """Whether the tensor is ordinary, and no larger than what the file has of it (``expand`` can promise any size)."""
+    """Return whether a tensor is ordinary, and no larger than its data in the file (``expand`` can state any size)."""
     if tensor.layout != torch.strided or tensor.device.type != "cpu" or tensor.is_quantized:
         return False
     return tensor.numel() * tensor.element_size() <= tensor.untyped_storage().nbytes()

@@ -1,6 +1,6 @@
-"""What tells torchvision's networks apart at a glance, so that few of the eighty need be built to find one.
+"""Signatures that distinguish torchvision's networks, so that few of the eighty must be built to identify one.
 
-Written out because building all of them takes seconds; a test compares it with the installed torchvision.
+They are listed because building all networks takes seconds; a test compares them with the installed torchvision.
 """
 
 from __future__ import annotations
@@ -9,12 +9,12 @@ from typing import NamedTuple
 
 
 class Signature(NamedTuple):
-    """The least that a checkpoint of a network has.
+    """The minimal content of a network's checkpoint.
 
     Attributes:
-        tensors: how many it has, without the batch counters and auxiliary heads that only training needs.
+        tensors: number of tensors, without the batch counters and auxiliary heads that only training needs.
         head: the name of its last layer's weight.
-        features: the numbers that this layer reads, as in the weight's second dimension.
+        features: number of inputs of this layer, the weight's second dimension.
     """
 
     tensors: int

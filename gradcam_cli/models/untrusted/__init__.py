@@ -1,1 +1,1 @@
-"""The guards between a file from anywhere and Python's and PyTorch's readers."""
+"""Guards between untrusted files and Python's and PyTorch's readers."""

@@ -1,9 +1,9 @@
-"""Copies of torch.export archives that hold nothing but tensors and a graph of harmless operations.
+"""Copies of torch.export archives that contain only tensors and a graph of harmless operations.
 
-``torch.export.load`` is not made for files of strangers: it unpickles, evaluates expressions, looks functions up by any
-name, and what the graph calls its nodes becomes source code. What is handed to it here is therefore not the file but
-a new archive, written from what is known to be plain: each member, key and word of the old one is on a list or is not
-taken. A graph that needs more is refused.
+``torch.export.load`` is unsafe for untrusted files: it unpickles, evaluates expressions, looks functions up by any
+name, and turns the names of the graph's nodes into source code. It is therefore given not the file but a new archive,
+written only from known harmless parts: each member, key and word of the old one must be on a list to be copied. A graph
+that needs more is refused.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from typing import Any
 
 MAX_JSON = 64 << 20
 MAX_EXPRESSION = 2000
-"""Characters of a size that depends on others: each level of its brackets is one pass over it."""
+"""Most characters in the expression of a size that depends on others: each level of brackets takes one pass."""
 
 _WORD = re.compile(r"[A-Za-z0-9_.]{0,400}", re.ASCII)
 _CALL = re.compile(r"[A-Za-z0-9_.]{0,400}(@\d{1,6})?", re.ASCII)
-"""A module's path; behind the sign which of its calls it is."""
+"""A module's path; after the ``@`` the number of its call."""
 _TERM = re.compile(
     r"-?\d{1,18}|Integer\(-?\d{1,18}\)|[su]\d{1,6}|Symbol\('[su]\d{1,6}'(?:, [a-z]{1,12}=(?:True|False))*\)"
     r"|(?:Mul|Add|Min|Max|FloorDiv)\(_(?:, _)*\)",
     re.ASCII,
 )
-"""A number, a free dimension, or products, sums and the like of such, each written ``_`` once it is read."""
+"""A number, a free dimension, or a product, sum or similar of terms, each replaced by ``_`` once it is read."""
 _OPERATION = re.compile(
     r"torch\.ops\.aten\.(_?[a-z][a-z0-9_]*)\.[A-Za-z][A-Za-z0-9_]*|_operator\.(?:add|sub|mul|floordiv)", re.ASCII
 )
@@ -36,7 +36,7 @@ _PRIVATE = {
     "_adaptive_avg_pool2d", "_assert_tensor_metadata", "_log_softmax", "_native_batch_norm_legit_no_training",
     "_softmax", "_to_copy", "_unsafe_view",
 }  # fmt: skip
-"""Operations of torch's own that plain ones are broken down into."""
+"""Torch's internal operations into which plain ones are decomposed."""
 _VALUES = {
     f"as_{kind}{plural}"
     for kind in ("tensor", "int", "float", "bool", "sym_int", "sym_bool", "sym_float")
@@ -44,7 +44,7 @@ _VALUES = {
 } | {"as_none", "as_string", "as_expr", "as_name", "as_scalar_type", "as_layout", "as_memory_format", "as_device",
      "as_optional_tensor", "as_optional_tensors"}  # fmt: skip
 _MODES = {"none", "tanh", "floor", "trunc", "constant", "reflect", "replicate", "circular"}
-"""Words that operations take as arguments; a file's name is none of them."""
+"""Words that operations take as arguments; no file name is among them."""
 _EINSUM = re.compile(r"[A-Za-z ,.]{1,100}->[A-Za-z ,.]{0,100}", re.ASCII)
 _CONTAINERS = {None, "builtins.tuple", "builtins.list", "builtins.dict", "collections.OrderedDict"}
 _GRAPH = ("inputs", "outputs", "nodes", "tensor_values", "sym_int_values", "sym_bool_values", "sym_float_values",
@@ -55,19 +55,19 @@ _MARKS = ("archive_format", "archive_version", "byteorder", ".data/version", "ve
 
 
 class RefusedError(ValueError):
-    """Why an archive is not taken."""
+    """The reason why an archive is refused."""
 
 
 def is_archive(names: set[str]) -> bool:
-    """Whether a zip file with these members, without the folder they are in, is a torch.export archive."""
+    """Return whether a zip file with these members, without their folder, is a torch.export archive."""
     return "archive_format" in names or "serialized_exported_program.json" in names
 
 
 def sanitized(archive: zipfile.ZipFile) -> tuple[io.BytesIO, dict[str, Any]]:
-    """Return a plain copy of the archive for ``torch.export.load``, and its program.
+    """Return a harmless copy of the archive for ``torch.export.load``, and its program.
 
     Raises:
-        RefusedError: it holds something that is not known to be harmless.
+        RefusedError: it contains something that is not known to be harmless.
         Exception: it is damaged.
     """
     members = _members(archive)
@@ -98,7 +98,7 @@ def sanitized(archive: zipfile.ZipFile) -> tuple[io.BytesIO, dict[str, Any]]:
 
 
 def _members(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
-    """Return the members by their names below the folder that all are in."""
+    """Return the members by their names without their common folder."""
     entries = archive.infolist()
     if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
         raise RefusedError("it is compressed, which torch.export.save never does")
@@ -112,7 +112,7 @@ def _json(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Any:  # noqa: ANN
 
 
 def _payloads(table: dict[str, Any], kind: str) -> dict[str, Any]:
-    """Return the table of a kind of tensors; those that are pickled, or are no tensors, are refused."""
+    """Return the table of one kind of tensors; pickled entries, and entries that are not tensors, are refused."""
     for payload in table["config"].values():
         if payload["use_pickle"] or not _TENSORS.fullmatch(f"data/{kind}/{payload['path_name']}"):
             raise RefusedError("it holds pickled objects, which could run code")
@@ -121,7 +121,7 @@ def _payloads(table: dict[str, Any], kind: str) -> dict[str, Any]:
 
 
 def _program(program: dict[str, Any]) -> dict[str, Any]:
-    """Return what of a program is needed to run it, all of it checked."""
+    """Return the parts of a program that are needed to run it, all of them checked."""
     module = program["graph_module"]
     graph = {key: module["graph"][key] for key in _GRAPH}
     for node in graph["nodes"]:
@@ -162,7 +162,7 @@ def _check_operation(node: dict[str, Any]) -> None:
 
 
 def _module_stack(metadata: dict[str, str]) -> dict[str, str]:
-    """Return where in the tree of modules a node is; the modules' classes are of no use here."""
+    """Return a node's position in the tree of modules; the modules' classes are not needed."""
     stack = [entry.split(",")[:2] for entry in metadata.get("nn_module_stack", "").split(";") if entry]
     for key, name in stack:
         if not _CALL.fullmatch(key) or not _CALL.fullmatch(name):
@@ -171,7 +171,7 @@ def _module_stack(metadata: dict[str, str]) -> dict[str, str]:
 
 
 def _check_containers(spec: dict[str, Any]) -> None:
-    """Refuse inputs and outputs in containers other than Python's own, which are made by code found by name."""
+    """Refuse inputs and outputs in containers other than Python's own: code found by name would make them."""
     context = spec["context"]
     words = json.loads(context) if isinstance(context, str) else context
     if spec["type"] not in _CONTAINERS or not _plain(words):
@@ -186,8 +186,8 @@ def _plain(words: object) -> bool:
 
 
 def _check(value: object, key: str = "") -> None:
-    """Refuse every word that is not made of letters, digits, dots and underscores, and every unknown kind of value."""
-    if isinstance(value, str) and key in ("in_spec", "out_spec", "nn_module_stack"):  # checked by themselves
+    """Refuse words of anything but letters, digits, dots and underscores, and values of unknown kinds."""
+    if isinstance(value, str) and key in ("in_spec", "out_spec", "nn_module_stack"):  # checked separately
         return
     if isinstance(value, dict):
         for name, inner in value.items():
@@ -207,7 +207,7 @@ def _check(value: object, key: str = "") -> None:
 
 
 def _is_size(expression: str) -> bool:
-    """Whether an expression, which will be evaluated, is made of numbers, free dimensions, products and sums alone."""
+    """Return whether an expression, which will be evaluated, has only numbers, free dimensions, products and sums."""
     if len(expression) > MAX_EXPRESSION:
         return False
     while expression not in ("", "_"):

@@ -1,8 +1,8 @@
-"""What a checkpoint's pickle would cost to load, told from its opcodes before anything of it is built.
+"""Cost of loading a checkpoint's pickle, computed from its opcodes before any object is built.
 
-A pickle can refer to what it has made before. Some hundred bytes can so describe a tuple that holds another one twice,
-which does so in turn, thirty levels deep: to hash it or to print it takes as long as if all of it were there.
-What is here follows the opcodes as torch's unpickler does, but keeps of each value only how large it is written out.
+A pickle can refer to its earlier objects. Some hundred bytes can thus describe a tuple that contains another one twice,
+and so on, thirty levels deep: hashing or printing it takes as long as if all copies existed. This module follows the
+opcodes as torch's unpickler does, but keeps only the written-out size of each value.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 _FREE = 200_000
 _PER_BYTE = 4
-"""Values that may be copied or hashed: so many in any pickle, and so many more for each of its bytes."""
+"""Limits on values that are copied or hashed: a number for any pickle, and a further number per byte."""
 _KEY = 500
-"""Values in one key of a dict, as far as it is a tuple."""
+"""Most values in a tuple that is a key of a dict."""
 _UNEVEN = 10_000
-"""Values in all keys whose hashes a file can choose to be equal, so that each is compared with each."""
+"""Most values in all keys whose hashes a file can make equal, so that all keys are compared with one another."""
 _CHUNK = 8
 """Characters of a string that count as one value."""
 
@@ -28,35 +28,35 @@ _CALLED = {
     "torch.Size", "torch.device", "torch.nn.parameter.Parameter", "torch.serialization._get_layout",
     "collections.defaultdict", "numpy.dtype",
 }  # fmt: skip
-"""What may be called with any arguments, besides what begins with one of these:"""
+"""Names that may be called with any arguments, besides those that begin with one of `_CALLED_IN`."""
 _CALLED_IN = ("torch._utils._rebuild_", "numpy.core.multiarray.", "numpy._core.multiarray.", "pathlib.")
 _KEYED = {"collections.Counter", "collections.OrderedDict", "builtins.set"}
-"""Makes keys of what it is given."""
+"""These use their arguments as keys."""
 _INDIRECT = "torch._tensor._rebuild_from_type_v2"
-"""Calls its first argument."""
+"""This calls its first argument."""
 _HASHED = {"builtins.complex", "torch.Size"}
-"""Makes what can be a key, of numbers from the file."""
+"""These make hashable objects, which can be keys, from numbers in the file."""
 _BYTES = {"_codecs.encode": {"latin1", "latin-1"}, "builtins.bytearray": {"latin1", "latin-1"}}
-"""Calls with a text and its encoding only; a number would be a size, other encodings take any time."""
+"""Allowed only with a text and its encoding; a number would be a size, and other encodings can take any time."""
 
 
 class CostlyError(ValueError):
-    """A pickle of which little would become much."""
+    """A small pickle that would expand to a large object."""
 
 
 class CallError(ValueError):
-    """A pickle that calls what it must not; its argument is the name."""
+    """A pickle with a forbidden call; the argument is the name called."""
 
 
 class _Value(NamedTuple):
-    """What is known of a value, if it is immutable; of a container the same in a list, since it grows.
+    """Properties of an immutable value; for a container, which grows, the same are kept in a list.
 
     Attributes:
-        size: how many values it is, written out.
-        uneven: how many of those can have hashes that were chosen.
-        first: the name of a function, or a short text; of a tuple what its first item has.
-        last: the same of a tuple's last item.
-        items: of a tuple, and -1 for what is none.
+        size: number of values when written out.
+        uneven: number of those whose hashes the file can choose.
+        first: the name of a function; for a tuple that of its first item.
+        last: a short text; for a tuple that of its last item.
+        items: length of a tuple; -1 for other values.
     """
 
     size: int
@@ -72,28 +72,28 @@ _ODD = _Value(1, 1)
 _NOTHING = _Value(1, 0, items=0)
 
 _PLAIN = {ord("N"): 0, 0x88: 0, 0x89: 0, ord("J"): 4, ord("K"): 1, ord("M"): 2}
-"""Opcodes of values that are one number or none → bytes of their argument."""
+"""Opcodes of a single number or None → bytes of their argument."""
 _TUPLES = {0x85: 1, 0x86: 2, 0x87: 3}
 
 
 def check_pickle(file: BinaryIO) -> bool:
-    """Read one pickle, up to its end or to where torch's unpickler stumbles.
+    """Read one pickle, up to its end or to the point where torch's unpickler fails.
 
     Returns:
-        Whether it came to its end.
+        Whether the end was reached.
 
     Raises:
         CostlyError: it would take more time or memory than a multiple of its own size.
-        CallError: it calls what is not known to be cheap.
+        CallError: it calls something that is not known to be cheap.
     """
     try:
         return _Costs(file).follow()
-    except (IndexError, KeyError, UnicodeDecodeError, EOFError):  # the unpickler stumbles there too
+    except (IndexError, KeyError, UnicodeDecodeError, EOFError):  # the unpickler fails there too
         return False
 
 
 class _Costs:
-    """Follows a pickle's opcodes, with what it may cost."""
+    """Follows a pickle's opcodes and limits their cost."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file, self._start = file, file.tell()
@@ -103,7 +103,7 @@ class _Costs:
         self._memo: dict[int, Any] = {}
 
     def follow(self) -> bool:
-        """Follow the opcodes to the end, which makes True, or to one that stops the unpickler."""
+        """Follow the opcodes; return True at the end, False at an opcode that stops the unpickler."""
         read, memo = self._file.read, self._memo
         while code := read(1):
             op = code[0]
@@ -125,7 +125,7 @@ class _Costs:
         return False
 
     def _contained(self, op: int) -> bool:
-        """Follow an opcode that makes or fills containers; False for another."""
+        """Follow an opcode that makes or fills containers; return False for another."""
         if op == 0x28:  # MARK
             self._outer.append(self._stack)
             self._stack = []
@@ -150,7 +150,7 @@ class _Costs:
         return True
 
     def _made(self, op: int) -> bool:
-        """Follow an opcode that makes objects and what is not in `_PLAIN`; False for another."""
+        """Follow an opcode that makes objects or is not in `_PLAIN`; return False for another."""
         if op == 0x63:  # GLOBAL
             self._stack.append(_Value(1, 0, _global(self._file)))
         elif op in (0x52, 0x81):  # REDUCE, NEWOBJ
@@ -184,7 +184,7 @@ class _Costs:
         return items
 
     def _fill(self, items: list[Any], hashed: list[Any] | None = None) -> None:
-        """Put items into the container on the stack; those of them that it hands on to be hashed, if not all."""
+        """Add items to the container on the stack; ``hashed`` are those that can be hashed later, if not all."""
         cell = self._stack[-1]
         if isinstance(cell, list):
             cell[0] += sum([item[0] for item in items])
@@ -245,7 +245,7 @@ def _text(data: bytes) -> _Value:
 
 
 def _tuple(items: list[Any]) -> _Value:
-    """Return what is known of a tuple: one of a single item has its item's hash, mixed, others may have any."""
+    """Return a tuple's properties: the hash of one with a single item is the item's, mixed; others may have any."""
     if not items:
         return _NOTHING
     size, first, last = 1, items[0], items[-1]
@@ -261,7 +261,7 @@ def _tuple(items: list[Any]) -> _Value:
 
 
 def _global(file: BinaryIO) -> str:
-    """Read a name, with those of Python 2 translated as torch's unpickler does."""
+    """Read a name, and translate names of Python 2 as torch's unpickler does."""
     module, name = (file.readline()[:-1].decode() for _ in range(2))
     module, name = NAME_MAPPING.get((module, name), (IMPORT_MAPPING.get(module, module), name))
     return f"{module}.{name}"

@@ -1,7 +1,7 @@
-"""Plain values that training scripts pickle beside weights, rebuilt without anything of the libraries they came from.
+"""Plain values that training scripts pickle beside weights, rebuilt without the libraries they came from.
 
-``torch.load(weights_only=True)`` calls what it is allowed to and nothing else. What is allowed here are functions and
-classes of this module and a few of Python's own that do no more than hold their arguments.
+``torch.load(weights_only=True)`` calls only allowed names. Allowed here are functions and classes of this module and a
+few of Python's own that only store their arguments.
 """
 
 from __future__ import annotations
@@ -17,27 +17,27 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _NUMBERS = "?bhilqBHILQefd"
-"""Codes of numpy's types that are one plain number."""
+"""Codes of numpy's dtypes of one plain number."""
 
 
 class Dtype:
-    """Stands in for ``numpy.dtype``, whose own ``__setstate__`` would take any memory layout from a file.
+    """Replaces ``numpy.dtype``, whose own ``__setstate__`` would accept any memory layout from a file.
 
     Args:
-        code: as numpy pickles it: ``f8``.
+        code: the dtype as numpy pickles it: ``f8``.
     """
 
     def __init__(self, code: str, *_: object) -> None:
-        self.code = code if isinstance(code, str) else ""  # of anything else the text can be of any length
+        self.code = code if isinstance(code, str) else ""  # the text of another object can have any length
         self.order = "="
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
-        """Take the byte order, the only part of a plain number's state that matters."""
+        """Read the byte order, the only relevant part of a plain number's state."""
         self.order = "<" if state[1] == "<" else ">" if state[1] == ">" else "="
 
 
 def number(kind: Dtype, data: bytes) -> float:
-    """Return the number that numpy has pickled.
+    """Return a number pickled by numpy.
 
     Raises:
         ValueError: it is not one plain number.
@@ -57,18 +57,18 @@ def defaulting(*_: object) -> dict[object, object]:
 
 
 def safe_globals() -> list[Callable[..., Any] | tuple[Callable[..., Any], str]]:
-    """Return what a checkpoint may name besides tensors, as ``torch.serialization.safe_globals`` takes it."""
+    """Return the names that a checkpoint may use besides tensors, for ``torch.serialization.safe_globals``."""
     renamed: list[tuple[Callable[..., Any], str]] = [(defaulting, "collections.defaultdict"), (Dtype, "numpy.dtype")]
     renamed += [(number, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")]
     for module in ("pathlib", "pathlib._local"):
         renamed += [(PurePosixPath, f"{module}.{name}") for name in ("PosixPath", "PurePosixPath")]
         renamed += [(PureWindowsPath, f"{module}.{name}") for name in ("WindowsPath", "PureWindowsPath")]
-    # As the factories of defaultdicts and as types of arguments these stand in a file by name; called, they copy.
+    # Files name the plain types as factories of defaultdicts and as types of arguments; a call of one copies.
     return [argparse.Namespace, OrderedDict, bool, int, float, str, list, tuple, dict, *renamed]
 
 
 def attributes(value: object) -> dict[Any, Any]:
-    """Return what a bag of named values holds, a dict or a Namespace; of anything else nothing."""
+    """Return the named values in a dict or a Namespace; an empty dict for anything else."""
     if isinstance(value, argparse.Namespace):
         return vars(value)
     return value if isinstance(value, dict) else {}

@@ -1,1 +1,1 @@
-"""The comparison's figure."""
+"""The labelled figure that compares many overlays."""

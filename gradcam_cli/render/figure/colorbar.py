@@ -1,4 +1,4 @@
-"""A colormap as a bar with its ends and middle marked, for a printed figure."""
+"""Colour bar of a printed figure: a colormap with its ends and middle marked."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     Pixels = npt.NDArray[np.uint8]
 
 _WIDTH, _TICK, _GAP = 0.1, 0.03, 0.025
-"""In inches: of the bar, of a tick, and from there to its number."""
+"""In inches: the bar's width, a tick's length, and the gap from there to its number."""
 
 _FRAME = 0.5  # points
 _TYPE = 6.5  # points
@@ -31,12 +31,12 @@ def draw_bar(pixels: Pixels, table: Pixels, left: int, top: int, height: int, dp
     """Draw an upright bar, hot at its top, in a black frame, and its numbers 1, 0.5 and 0 to its right.
 
     Args:
-        pixels: the ground, uint8 RGB (H, W, 3), drawn onto in place.
+        pixels: the canvas, uint8 RGB (H, W, 3), drawn onto in place.
         table: the colormap, uint8 RGB (256, 3).
         left: x of the frame, in pixels.
         top: y of the frame.
-        height: with the frame, in pixels; the numbers stay within it.
-        dpi: pixels an inch.
+        height: including the frame, in pixels; the numbers stay within it.
+        dpi: pixels per inch.
     """
     frame, width, tick = max(1, round(_FRAME / 72 * dpi)), round(_WIDTH * dpi), round(_TICK * dpi)
     bar = pixels[top : top + height, left : left + width]

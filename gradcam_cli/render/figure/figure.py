@@ -1,7 +1,7 @@
-"""One labelled picture of many overlays, for a paper: a source, rows and columns of cells, a colour bar, captions.
+"""Labelled figure of many overlays, for a paper: a source, rows and columns of cells, a colour bar, captions.
 
-Lengths are those of print, inches and points; a resolution makes them pixels. Text that is too long for its place is
-broken into two lines, then set smaller together with its likes (not below 6 points), then cut.
+Lengths are in inches and points; a resolution converts them to pixels. Text that is too long for its place is broken
+into two lines, then set smaller together with all text of its kind (not below 6 points), then cut.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ if TYPE_CHECKING:
     Pixels = npt.NDArray[np.uint8]
 
 WIDTH, DPI = 2100, 300
-"""A journal's two columns, 7 inches, in pixels at the resolution that journals ask for."""
+"""A journal's two columns, 7 inches, in pixels at the resolution that journals require."""
 
 _MARGIN, _GUTTER, _GAP = 0.08, 0.06, 0.045
 """In inches: around the figure, between cells, and between a picture and its text."""
 
 _WIDEST, _HIGHEST, _PAGE, _LOWEST = 2.3, 3.0, 9.0, 0.9
-"""In inches: a cell's limits; a page's height, which all rows are to fit; but cells get no lower than the last."""
+"""In inches: a cell's largest width and height; a page's height, which all rows should fit; a cell's least height."""
 
 _ABOVE, _BELOW = 0.4, 0.4
-"""In inches, what text is taken to need when rows are fitted on a page: above the first row, and below each."""
+"""In inches: the assumed height of text above the first row, and below each row, when rows are fitted on a page."""
 
 _BAR, _SHORTEST_BAR, _UPRIGHT = 1.2, 0.5, 0.7
-"""In inches: a colour bar goes past as many rows as make it so high; the least of a bar, and of a row heading."""
+"""In inches: a colour bar spans enough rows for this height; the least height of a bar, and of a row heading."""
 
 _TITLE, _HEADING, _CAPTION, _LEAST = 9, 8, 7, 6
 """Type sizes in points."""
@@ -48,7 +48,7 @@ _SOURCE = "input"
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A picture and what is said below it.
+    """A picture and the captions below it.
 
     Attributes:
         pixels: uint8 RGB (h, w, 3), of one size throughout a figure.
@@ -61,14 +61,14 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """What a figure shows.
+    """The content of a figure.
 
     Attributes:
-        title: what all cells share; may be empty.
-        source: the picture itself, with, say, its most probable classes.
-        rows: headings, one a row of cells; empty where there is nothing to say.
-        columns: headings, one a column of cells.
-        cells: rows of cells, the last of which may be shorter.
+        title: text that applies to all cells; may be empty.
+        source: the input picture, for example with its most probable classes.
+        rows: headings, one per row of cells; may be empty texts.
+        columns: headings, one per column of cells.
+        cells: rows of cells; the last one may be shorter.
         scale: text beside the colour bar; may be empty.
     """
 
@@ -91,46 +91,46 @@ class _Lengths:
         )
 
     def upright(self, height: int) -> int:
-        """Return the room of a row's heading, by the cells' height: where they are low, it goes past the captions."""
+        """Return the room for a row's upright heading; where cells are low, it extends past the captions."""
         return max(height, round(_UPRIGHT * self.dpi))
 
     def beside(self, rows: Sequence[str], scale: str, height: int) -> tuple[int, int]:
-        """Return how many lines the upright texts need: the rows' headings, and the colour bar's.
+        """Return the number of lines that the upright texts need: the rows' headings, and the colour bar's.
 
         Args:
             rows: the headings.
             scale: the colour bar's text.
-            height: of a cell. Less of it never means fewer lines, so that cells can be fitted to the lines.
+            height: of a cell. Lower cells never need fewer lines, so that cells can be fitted to the lines.
         """
         headings = max((_lines(text, self.heading, MEDIUM, self.upright(height), 2) for text in rows), default=0)
         room = max(height, min(len(rows) * height, round(_BAR * self.dpi)), round(_SHORTEST_BAR * self.dpi))
         return headings, _lines(scale, self.caption, REGULAR, room, 3)
 
     def before_cells(self, lines: int) -> int:
-        """Return the width of the rows' headings of so many lines, with the gap to their cells."""
+        """Return the width of row headings of ``lines`` lines, with the gap to their cells."""
         return depth(lines, self.heading) + self.gap if lines else 0
 
     def after_cells(self, lines: int) -> int:
-        """Return the width of the colour bar and its text of so many lines, with the gaps before both."""
+        """Return the width of the colour bar and its text of ``lines`` lines, with the gaps before both."""
         return 2 * self.gutter + bar_width(self.dpi) + (self.gap + depth(lines, self.caption) if lines else 0)
 
 
 def cell_size(
     picture: Size, columns: int, *, rows: Sequence[str] = ("",), scale: str = "", width: int = WIDTH, dpi: int = DPI
 ) -> Size:
-    """Return (height, width) in pixels of the cells with which a figure is as wide as it may be.
+    """Return (height, width) in pixels of the largest cells that fit the figure's width.
 
-    Cells have the picture's proportions and are at most 2.3 inches wide and 3 high, and so low, down to 0.9 inches,
-    that many rows fit on a page of 9 inches. The figure is then narrower than ``width``. Many columns make cells
-    small: in fewer than 0.9 inches of width, text is broken and cut with ``…``; in the end cells are a pixel wide.
+    Cells have the picture's proportions and are at most 2.3 inches wide and 3 high. With many rows they get lower, down
+    to 0.9 inches, to fit on a page of 9 inches; the figure is then narrower than ``width``. Many columns make cells
+    small: below a width of 0.9 inches, text is broken and cut with ``…``; the least width is one pixel.
 
     Args:
         picture: (height, width) of the source, in any unit.
-        columns: of cells, 1 or more; the source's own comes on top of these.
-        rows: their headings, as the figure will have them.
-        scale: the colour bar's text, as the figure will have it.
+        columns: number of columns of cells, 1 or more, not counting the source's.
+        rows: the figure's row headings.
+        scale: the text of the figure's colour bar.
         width: of the figure in pixels.
-        dpi: pixels an inch.
+        dpi: pixels per inch.
     """
     lengths = _Lengths(dpi)
     height_limit = min(_HIGHEST, max(_LOWEST, (_PAGE - _ABOVE) / len(rows) - _BELOW)) * dpi
@@ -143,25 +143,25 @@ def cell_size(
         needed = lengths.beside(rows, scale, size[0])
         if needed == lines:
             return size
-        lines = needed  # makes cells smaller, which never needs fewer
+        lines = needed  # more lines make cells smaller, which never needs fewer lines
 
 
 def draw(figure: Figure, table: Pixels, *, dpi: int = DPI) -> Pixels:
-    """Draw a figure: black on white, with the cells' pixels as they are.
+    """Draw a figure: black on white, with the cells' pixels unchanged.
 
     The source is at the left, in the first row; below it its own captions. A row's heading stands upright before the
     row's cells. The colour bar is at the right.
 
     Args:
-        figure: with cells of ``cell_size``, which decides on the width of what is drawn.
+        figure: with cells of ``cell_size``, which determines the figure's width.
         table: the cells' colormap, uint8 RGB (256, 3).
-        dpi: pixels an inch, as given to ``cell_size``.
+        dpi: pixels per inch, as given to ``cell_size``.
 
     Returns:
-        uint8 RGB (H, W, 3), at most as wide as was asked of ``cell_size``, if its cells are wider than a pixel.
+        uint8 RGB (H, W, 3), at most as wide as given to ``cell_size``, if its cells are wider than a pixel.
 
     Raises:
-        ValueError: the cells differ in size, or are not as many as the headings say.
+        ValueError: cells differ in size, or their number does not match the headings.
     """
     _check(figure)
     plan = _Layout(figure, dpi)
@@ -198,7 +198,7 @@ def _draw_cell(canvas: Pixels, cell: Cell, caption: Block, top: int, left: int, 
 
 
 class _Layout:
-    """Where everything of a figure lies, in pixels, and how its texts are set.
+    """Positions of a figure's parts, in pixels, and its typeset texts.
 
     Attributes:
         size: (height, width) of the figure.
@@ -207,7 +207,7 @@ class _Layout:
         tops: y of the rows.
         headings_end: y below the headings of source and columns.
         bar_left: x of the colour bar.
-        bar_height: from the first row on.
+        bar_height: of the colour bar, from the top of the first row.
     """
 
     def __init__(self, figure: Figure, dpi: int) -> None:
@@ -227,27 +227,27 @@ class _Layout:
         self.size = max(bottom, self.tops[0] + self.bar_height) + lengths.margin, total
 
     def _set_texts(self, figure: Figure, across: int, lines: int) -> None:
-        """Set the texts around the cells: the title has room ``across``, a row's heading so many lines."""
+        """Set the texts around the cells: the title has room ``across``, a row's heading ``lines`` lines."""
         lengths, width = self.lengths, self.cell[1]
         self.title = set_alike([[figure.title]], lengths.title, lengths.least, across, weight=BOLD)[0]
         named = [[text] for text in (_SOURCE, *figure.columns)]
         self.headings = set_alike(named, lengths.heading, lengths.least, width, weight=MEDIUM)
         rows, room = [[text] for text in figure.rows], lengths.upright(self.cell[0])
         self.row_headings = set_alike(rows, lengths.heading, lengths.least, room, lines, MEDIUM)
-        said = [figure.source.lines, *(cell.lines for cells in figure.cells for cell in cells)]
-        self.source_caption, *rest = set_alike(said, lengths.caption, lengths.least, width)
+        captions = [figure.source.lines, *(cell.lines for cells in figure.cells for cell in cells)]
+        self.source_caption, *rest = set_alike(captions, lengths.caption, lengths.least, width)
         count = len(figure.columns)
         self.captions = [rest[start : start + count] for start in range(0, len(rest), count)]
 
     def _place_rows(self, rows: int) -> int:
-        """Place the rows and the colour bar at even distances; return where pictures and captions end."""
+        """Place the rows and the colour bar at even distances; return the y below pictures and captions."""
         lengths, height = self.lengths, self.cell[0]
         title = self.title.height + 2 * lengths.gutter if self.title.lines else 0
         self.headings_end = lengths.margin + title + max(heading.height for heading in self.headings)
         first = self.headings_end + lengths.gap
-        # The source's captions need no room in the rows where there are rows below it.
-        said = max(block.height for captions in self.captions for block in captions)
-        below, below_source = (text + lengths.gap if text else 0 for text in (said, self.source_caption.height))
+        # The source's captions do not make rows higher: they may extend beside the rows below.
+        caption = max(block.height for captions in self.captions for block in captions)
+        below, below_source = (text + lengths.gap if text else 0 for text in (caption, self.source_caption.height))
         row = max(height + below, *(heading.width for heading in self.row_headings))
         pitch = row + (2 if below else 1) * lengths.gutter
         self.tops = [first + number * pitch for number in range(rows)]
@@ -257,7 +257,7 @@ class _Layout:
 
 
 def _lines(text: str, size: int, weight: int, room: int, most: int) -> int:
-    """Return how many lines a text is given, from 0 to ``most``."""
+    """Return the number of lines for a text, from 0 to ``most``."""
     width = text_width(text.strip(), size, weight)
     if width <= room:
         return 1 if width else 0

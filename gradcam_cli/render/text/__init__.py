@@ -1,1 +1,1 @@
-"""Text in pictures."""
+"""Text drawn into pictures."""

@@ -1,4 +1,4 @@
-"""One line of text under or on a picture: white on black, so that no picture makes it unreadable."""
+"""One line of text under or on a picture: white on black, to be readable on every picture."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     Pixels = npt.NDArray[np.uint8]
 
 _TALLEST, _SMALLEST = 0.06, 10
-"""Height of the letters: this share of the picture's short side, but no fewer pixels than these."""
+"""Height of the letters: as a share of the picture's short side, and the least in pixels."""
 
 _NARROWEST = 0.6
 """Text that is too long is made smaller, down to this share of its size; then it is cut."""
 
 _WEIGHT = MEDIUM  # a little stronger than regular: thin strokes do not survive video compression
 _SHADE = 0.3
-"""What is left of the picture's light behind the text."""
+"""Share of the picture's brightness that remains behind the text."""
 
 
 def caption(pixels: Pixels, text: str) -> Pixels:
@@ -48,14 +48,14 @@ def caption(pixels: Pixels, text: str) -> Pixels:
 
 @functools.lru_cache(maxsize=64)
 def caption_strip(width: int, text: str, short_side: int | None = None) -> Pixels:
-    """Return one line of text, white on black, as wide as a picture; what does not fit becomes ``…``.
+    """Return one line of text, white on black, as wide as a picture; text that does not fit is cut with ``…``.
 
-    The same array each time, read-only, so that it costs nothing to ask for it with every frame.
+    The array is cached and read-only, so that calls for every frame are cheap.
 
     Args:
         width: of the picture, in pixels.
         text: what to write; control characters appear escaped.
-        short_side: of the picture in pixels, which decides on the letters' size; without it, ``width``.
+        short_side: of the picture in pixels, which determines the letters' size; without it, ``width``.
 
     Returns:
         uint8 RGB (h, width, 3), h even.

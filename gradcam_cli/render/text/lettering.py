@@ -1,7 +1,7 @@
-"""Letters on pictures: how wide a text is, what of it fits into a line, and drawing it.
+"""Text on pictures: measuring its width, fitting it into a line, and drawing it.
 
-A size is a number of pixels as OpenCV 5 understands it: capitals are three quarters of it high, and what hangs below
-the line is a quarter. OpenCV before 5 has strokes of ASCII only, drawn to the same measure; the rest becomes ``?``.
+A size is a number of pixels as in OpenCV 5: capitals are three quarters of it high, and descenders are a quarter deep.
+OpenCV before 5 has stroke fonts of ASCII only, drawn to the same measure; other characters become ``?``.
 """
 
 from __future__ import annotations
@@ -26,23 +26,23 @@ REGULAR, MEDIUM, BOLD = 400, 500, 600
 """Weights of the strokes."""
 
 CAPITALS, DESCENT = 0.75, 0.25
-"""Height of the capitals, and depth of what hangs below the line, as shares of the size."""
+"""Height of the capitals, and depth of the descenders, as shares of the size."""
 
 _EM = 0.93  # capitals of three quarters of the size are 0.7 em high in this font
 
 _ENDING = re.compile(r"(?:  | · )[^·]{1,12}$| [<>]?\d[\d.]* %$")
-"""What a text that is cut keeps nevertheless: ``  81 %``."""
+"""Ending that is kept when a text is cut: ``  81 %``."""
 
 
 def size_of(points: float, dpi: float) -> int:
-    """Return the size in pixels of type of so many points (1/72 inch) at a resolution; at least 1."""
+    """Return the size in pixels of type of ``points`` (1/72 inch) at a resolution; at least 1."""
     return max(1, round(points / 72 * dpi * _EM))
 
 
 def fitted(text: str, largest: int, least: int, room: int, weight: int = REGULAR) -> tuple[int, str]:
-    """Return the size, and how much of the text, so that it is at most ``room`` pixels wide in one line.
+    """Return the size and the text, cut if necessary, that fit into one line of ``room`` pixels.
 
-    It is made smaller first; what is too long at the least size is cut, with ``…`` for what is left out.
+    The size is reduced first; a text too long at the least size is cut, with ``…`` for the part left out.
     """
     for size in range(largest, least - 1, -1):
         if text_width(text, size, weight) <= room:
@@ -88,10 +88,10 @@ if hasattr(cv2, "FontFace"):  # OpenCV 5: outlines with nearly all of Unicode
     def write(
         pixels: Pixels, text: str, origin: tuple[int, int], size: int, ink: Ink = BLACK, weight: int = REGULAR
     ) -> None:
-        """Write a line onto a picture, uint8 RGB (H, W, 3), in place; what lies outside it is lost.
+        """Write a line onto a picture, uint8 RGB (H, W, 3), in place; parts outside it are lost.
 
         Args:
-            pixels: the ground.
+            pixels: the picture.
             text: without line breaks.
             origin: (x, y) of the left end of the line that the letters stand on.
             size: in pixels.
@@ -101,11 +101,11 @@ if hasattr(cv2, "FontFace"):  # OpenCV 5: outlines with nearly all of Unicode
         cv2.putText(pixels, text, origin, ink, _font(), size, weight)
 
 else:  # strokes, for ASCII alone
-    _HERSHEY_SIZE = 30.0  # pixels at scale 1, that letters look as large as the other font's
+    _HERSHEY_SIZE = 30.0  # pixels at scale 1, so that letters look as large as in OpenCV 5's font
     _LOOKALIKES = str.maketrans({"…": "...", "·": "-", "×": "x", "−": "-", "–": "-"})
 
     def _stroked(text: str, size: int, weight: int) -> tuple[str, int, float, int]:
-        """Return what OpenCV wants to know of a text: ASCII, font, scale, thickness."""
+        """Return OpenCV's parameters for a text: ASCII, font, scale, thickness."""
         plain = text.translate(_LOOKALIKES).encode("ascii", "replace").decode()
         thickness = max(1, round(size * weight / 7000))
         return plain, cv2.FONT_HERSHEY_SIMPLEX, size / _HERSHEY_SIZE, thickness

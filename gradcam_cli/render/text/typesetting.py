@@ -1,4 +1,4 @@
-"""Lines of text set together: broken where they are too long, of one size with their likes, centred, upright."""
+"""Typesetting of lines: broken where they are too long, in a common size, centred, upright."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     Pixels = npt.NDArray[np.uint8]
 
 _LEADING = 1.3
-"""From one line to the next, as a share of the size."""
+"""Distance from one line to the next, as a share of the size."""
 
 _SPACES = re.compile(r"(?<= )(?![ %·])")
 _ANYWHERE = re.compile(r"(?<=[ _/,:;])(?![ %·])|(?<=\w-)(?=\w)|(?<=\D\.)(?=\w)|(?<=\.)(?=[^\W\d])")
@@ -32,7 +32,7 @@ class Block:
     """Lines that are drawn below each other, in black.
 
     Attributes:
-        lines: may be none.
+        lines: the texts; may be none.
         size: of the type, in pixels.
         weight: of the strokes.
     """
@@ -43,22 +43,22 @@ class Block:
 
     @property
     def height(self) -> int:
-        """Pixels from the first line's capitals to what hangs below the last line; 0 without lines."""
+        """Pixels from the top of the first line's capitals to the last line's descenders; 0 without lines."""
         return depth(len(self.lines), self.size)
 
     @property
     def width(self) -> int:
-        """Pixels that the longest line is wide."""
+        """Width of the longest line in pixels."""
         return max((text_width(line, self.size, self.weight) for line in self.lines), default=0)
 
     def draw(self, pixels: Pixels, left: int, top: int, room: int | None = None) -> None:
         """Write the lines onto uint8 RGB (H, W, 3), in place.
 
         Args:
-            pixels: the ground.
+            pixels: the picture.
             left: x of the lines' left end, in pixels.
             top: y of the first line's capitals.
-            room: the lines are centred in so many pixels from ``left`` on; without it, they start there.
+            room: the lines are centred in this many pixels from ``left`` on; without it, they start there.
         """
         for number, line in enumerate(self.lines):
             slack = 0 if room is None else (room - text_width(line, self.size, self.weight)) // 2
@@ -76,21 +76,21 @@ class Block:
 
 
 def depth(lines: int, size: int) -> int:
-    """Return the height in pixels of a block of so many lines."""
+    """Return the height in pixels of a block of ``lines`` lines."""
     return math.ceil((CAPITALS + DESCENT + _LEADING * (lines - 1)) * size) if lines else 0
 
 
 def set_alike(
     texts: Sequence[Sequence[str]], largest: int, least: int, room: int, lines: int = 2, weight: int = REGULAR
 ) -> list[Block]:
-    """Set texts, each of some paragraphs, in one size: the largest, down to the least, at which all of them fit.
+    """Set texts of one or more paragraphs in one size: the largest, not below the least, at which all of them fit.
 
     Args:
-        texts: per block its paragraphs; control characters appear escaped, and empty paragraphs are left out.
+        texts: the paragraphs of each block; control characters appear escaped, and empty paragraphs are left out.
         largest: size in pixels.
         least: size at which a paragraph that is still too long is cut.
         room: width of each block in pixels.
-        lines: that a paragraph may be broken into.
+        lines: most lines that a paragraph may be broken into.
         weight: of the strokes.
     """
     clean = [[printable(part.strip()) for part in parts if part.strip()] for parts in texts]
@@ -102,7 +102,7 @@ def set_alike(
 def common_size(
     texts: Sequence[str], largest: int, least: int, room: int, lines: int = 1, weight: int = REGULAR
 ) -> int:
-    """Return the largest size at which each text fits into so many lines of ``room`` pixels; else the least."""
+    """Return the largest size at which each text fits into ``lines`` lines of ``room`` pixels; else the least."""
     for size in range(largest, least, -1):
         if all(_broken(text, size, room, lines, weight) is not None for text in texts):
             return size
@@ -110,9 +110,9 @@ def common_size(
 
 
 def wrapped(text: str, size: int, room: int, lines: int = 2, weight: int = REGULAR) -> tuple[str, ...]:
-    """Break a text into at most so many lines of ``room`` pixels, of even length rather than the first one full.
+    """Break a text into at most ``lines`` lines of ``room`` pixels, of even length rather than the first one full.
 
-    Lines end at spaces, or where that is not enough, behind punctuation. The last line is cut where it must be.
+    Lines end at spaces, or where that is not enough, after punctuation. The last line is cut where necessary.
 
     Returns:
         The lines; none for an empty text.
@@ -129,11 +129,11 @@ def wrapped(text: str, size: int, room: int, lines: int = 2, weight: int = REGUL
 
 
 def _broken(text: str, size: int, room: int, lines: int, weight: int) -> tuple[str, ...] | None:
-    """Return the text in at most so many lines, or None if it does not fit."""
+    """Return the text in at most ``lines`` lines, or None if it does not fit."""
     for breaks in (_SPACES, _ANYWHERE):
         pieces = breaks.split(text)
         best, width = None, room + 1
-        while width:  # narrower, as long as that takes no further line: so lines become even
+        while width:  # narrower, as long as that needs no further line: this makes lines even
             filled = [_bare(line) for line in _filled(pieces, size, width - 1, weight)]
             longest = max(text_width(line, size, weight) for line in filled)
             if longest >= width or len(filled) > (len(best) if best else lines):
@@ -145,7 +145,7 @@ def _broken(text: str, size: int, room: int, lines: int, weight: int) -> tuple[s
 
 
 def _filled(pieces: list[str], size: int, room: int, weight: int) -> list[str]:
-    """Join pieces to lines, each as full as it can be; one piece that is too wide is a line nevertheless."""
+    """Join pieces to lines, each as full as possible; a piece that is too wide becomes a line of its own."""
     filled = [pieces[0]]
     for piece in pieces[1:]:
         if text_width(_bare(filled[-1] + piece), size, weight) <= room:
@@ -156,5 +156,5 @@ def _filled(pieces: list[str], size: int, room: int, weight: int) -> list[str]:
 
 
 def _bare(line: str) -> str:
-    """Return a line without what separated it from the next one."""
+    """Return a line without the separator before the next one."""
     return line.strip().removesuffix(" ·")

@@ -17,7 +17,7 @@ PREFIX = ""
 TAKES_ARGUMENTS = False
 
 WEIGHTS = Path(__file__).with_name("tiny.safetensors")
-"""Filters and matrices as float16, the rest as float32, without the counters of batches that training keeps."""
+"""Filters and matrices as float16, the rest as float32, without the batch counters of training."""
 
 
 def names() -> tuple[str, ...]:
@@ -36,7 +36,7 @@ def check(spec: str) -> str:
 
 
 def architecture(name: str) -> Architecture:
-    """Describe the bundled network, which is called ``name``."""
+    """Describe the bundled network under ``name``."""
     from gradcam_cli.models.architecture import Architecture, Recipe
     from gradcam_cli.models.sources.tiny.network import CLASSES, MEAN, STD, TinyNet
 
@@ -49,7 +49,7 @@ def entries(wanted: Callable[[str], bool]) -> list[ModelEntry]:
     """List the bundled network.
 
     Args:
-        wanted: tells of its name whether it is to be listed.
+        wanted: called with its name; returns whether to list it.
     """
     from gradcam_cli.models.architecture import ModelEntry
 

@@ -19,7 +19,7 @@ def _conv_norm(channels_in: int, channels_out: int, stride: int = 1) -> list[nn.
 
 
 class Residual(nn.Module):
-    """Two 3×3 convolutions around which the input is added: ``relu(shortcut(x) + f(x))`` (He et al., 2016).
+    """Two 3×3 convolutions with a shortcut: ``relu(shortcut(x) + f(x))`` (He et al., 2016).
 
     Where the shape changes, the shortcut averages over ``stride``×``stride`` pixels and mixes the channels.
     """
@@ -44,13 +44,13 @@ class Residual(nn.Module):
 class TinyNet(nn.Module):
     """A residual network of under a million parameters whose last grid is a quarter of its input's size.
 
-    Sixteen layers in the manner of a wide residual network (Zagoruyko and Komodakis, 2016). Global average pooling
-    in front of the classifier lets it take any input whose sides are multiples of 4; a 32×32 picture has a last
-    grid of 8×8.
+    Sixteen layers like those of a wide residual network (Zagoruyko and Komodakis, 2016). Global average pooling
+    before the classifier lets it take any input whose sides are multiples of 4; a 32×32 picture has a last grid of
+    8×8.
 
     Args:
         num_classes: length of the score vector.
-        widths: channels of the three stages, at the input's size, half and a quarter of it.
+        widths: numbers of channels of the three stages, at the input's size, half and a quarter of it.
     """
 
     def __init__(self, num_classes: int = 10, widths: tuple[int, int, int] = (32, 64, 144)) -> None:

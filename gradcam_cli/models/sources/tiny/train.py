@@ -1,8 +1,8 @@
 """Trains the bundled network on CIFAR-10 and writes it as safetensors.
 
-``python -m gradcam_cli.models.sources.tiny.train`` fetches CIFAR-10 through torchvision; ``--data`` takes a local copy
-instead: a folder or a zip with ``train/<class>/*`` and ``test/<class>/*``. A run that was stopped goes on from its
-checkpoint. The recipe and what it reached are in the model card beside this file.
+``python -m gradcam_cli.models.sources.tiny.train`` downloads CIFAR-10 through torchvision; ``--data`` takes a local
+copy instead: a folder or a zip with ``train/<class>/*`` and ``test/<class>/*``. An interrupted run continues from its
+checkpoint. The recipe and its results are in the model card beside this file.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def load_split(data: Path | None, split: str, download_to: Path) -> tuple[torch.
 
 
 def normalise(pictures: torch.Tensor) -> torch.Tensor:
-    """Map uint8 (N, 3, H, W) to the float32 tensor that the network sees."""
+    """Map uint8 (N, 3, H, W) to the network's float32 input."""
     mean, std = torch.tensor(MEAN).view(1, 3, 1, 1), torch.tensor(STD).view(1, 3, 1, 1)
     return ((pictures.float() / 255 - mean) / std).contiguous(memory_format=torch.channels_last)
 
@@ -91,7 +91,7 @@ def augment(x: torch.Tensor, generator: torch.Generator, strength: float, holes:
     theta[:, 0, 1] = -zoom * torch.sin(angle)
     theta[:, 1, 0] = mirror * zoom * torch.sin(angle)
     theta[:, 1, 1] = zoom / aspect * torch.cos(angle)
-    # Whole pixels where nothing else is done, so that those pictures stay as sharp as they are.
+    # Whole pixels where nothing else is done, so that those pictures stay sharp.
     shift = uniform(-1, 1, 2) * reach[:, None]
     theta[:, :, 2] = torch.where(chosen[:, None] > 0, shift, (shift * 16).round() / 16)
     grid = F.affine_grid(theta, [n, 3, side, side], align_corners=False)
@@ -112,7 +112,7 @@ def augment(x: torch.Tensor, generator: torch.Generator, strength: float, holes:
 
 @torch.inference_mode()
 def accuracy(network: nn.Module, pictures: torch.Tensor, classes: torch.Tensor) -> float:
-    """Return top-1 accuracy in [0, 1] in float32, one view a picture."""
+    """Return top-1 accuracy in [0, 1] in float32, one view per picture."""
     network.eval()
     right = 0
     for start in range(0, len(pictures), 500):
@@ -126,14 +126,14 @@ class Stretch:
     """Epochs over which the learning rate falls once.
 
     Attributes:
-        epochs: how many.
+        epochs: number of epochs.
         rate: the highest learning rate.
         weight_decay: of matrices and filters.
         holes: share of pictures with a hole.
         warm_up: share of the epochs over which the rate rises first.
         strength: share of strongly augmented pictures in the first half; over the second half it falls to zero.
         lowest: the rate at the end, as a share of the highest.
-        small: epochs that see pictures of ``SMALL_SIDE`` pixels: they cost half as much and teach nearly as much.
+        small: epochs with pictures of ``SMALL_SIDE`` pixels: they cost half as much and train nearly as well.
     """
 
     epochs: int
@@ -151,17 +151,17 @@ STRETCHES = (
     Stretch(epochs=8, rate=0.06, weight_decay=2e-4, holes=0.1),
     Stretch(epochs=1, rate=0.03, weight_decay=2e-4, holes=0.1, lowest=2 / 3),
 )
-"""The last begins with the mean of the weights at the ends of the others, and gives the running mean of its own."""
+"""The last starts from the mean of the others' final weights; its result is the running mean of its own weights."""
 
 SMALL_SIDE = 24
 MEMORY = 0.002
-"""Weight of a step's weights in the running mean: it reaches back over five hundred."""
+"""Weight of one step in the running mean of weights: it reaches back over five hundred steps."""
 
 BATCHES_FOR_STATISTICS = 50
 
 
 def stretch_of(epoch: int) -> tuple[int, int]:
-    """Return the stretch that an epoch, counted from 0, belongs to, and how many of its epochs are before it."""
+    """Return the stretch of an epoch, counted from 0, and the number of its epochs before it."""
     for position, stretch in enumerate(STRETCHES):
         if epoch < stretch.epochs:
             return position, epoch
@@ -178,7 +178,7 @@ def learning_rate(stretch: Stretch, done: float) -> float:
 
 
 def mean_of(states: Sequence[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
-    """Return the mean of networks' states; counters are the first one's."""
+    """Return the mean of networks' states; counters are those of the first."""
     return {
         key: torch.stack([state[key] for state in states]).mean(0) if first.is_floating_point() else first.clone()
         for key, first in states[0].items()
@@ -187,7 +187,7 @@ def mean_of(states: Sequence[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor
 
 @torch.no_grad()
 def measure_statistics(network: nn.Module, pictures: torch.Tensor, options: argparse.Namespace) -> None:
-    """Measure the normalisations' statistics anew, which the mean of weights does not have."""
+    """Recompute the batch norms' statistics, which the mean of weights does not have."""
     norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
     usual = [norm.momentum for norm in norms]
     for norm in norms:
@@ -308,7 +308,7 @@ def main() -> None:
         print(json.dumps(line), flush=True)
 
     network.load_state_dict(mean)
-    network.half().float()  # what the file will hold
+    network.half().float()  # the precision in the file
     reached = accuracy(network, test_pictures, test_classes)
     facts = {"dataset": "CIFAR-10", "seed": str(options.seed), "epochs": str(epochs)}
     export(network, options.out, facts | {"test_accuracy": f"{reached:.4f}"})

@@ -1,6 +1,6 @@
-"""What can be said about a network of the user's own code before any of it runs, and without torch.
+"""Checks of a network from the user's own code before any of it runs, and without torch.
 
-Such a network is called ``path/to/net.py:build`` or ``package.module:Class``.
+Such a network is named ``path/to/net.py:build`` or ``package.module:Class``.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ EXAMPLE = "give FILE.py:FUNCTION or package.module:CLASS"
 
 @dataclass(frozen=True)
 class Code:
-    """Where the code that makes a network is.
+    """The location of the code that makes a network.
 
     Attributes:
-        spec: as it was given.
+        spec: the specification as given.
         file: the Python file, or None where a module is named.
-        module: dotted name of the module; of a file its stem.
+        module: dotted name of the module; for a file its stem.
         name: of the function or class in it; dotted for one within a class.
     """
 
@@ -43,17 +43,17 @@ class Code:
 
     @property
     def directory(self) -> Path:
-        """Where its imports are looked for first: beside the file, or the current directory for a module."""
+        """Directory searched first for its imports: that of the file, or the current directory for a module."""
         return Path.cwd() if self.file is None else self.file.resolve().parent
 
 
 def is_code(spec: str) -> bool:
-    """Whether ``spec`` is meant to name code."""
+    """Return whether ``spec`` is meant to name code."""
     return ":" in spec or spec.endswith(".py")
 
 
 def locate(spec: str) -> Code:
-    """Take ``path/to/net.py:build`` or ``package.module:Class`` apart.
+    """Split ``path/to/net.py:build`` or ``package.module:Class`` into its parts.
 
     Raises:
         UsageError: it is neither.
@@ -73,7 +73,7 @@ def locate(spec: str) -> Code:
 
 
 def check_code(spec: str) -> str:
-    """Return ``spec`` if nothing speaks against it as long as it is not run.
+    """Return ``spec`` if all checks that do not run its code succeed.
 
     Raises:
         UsageError: it names no code, the file or module does not exist, cannot be parsed, or has no such name.
@@ -92,8 +92,8 @@ def missing(code: Code, callables: Iterable[str]) -> UsageError:
     """Return the error for a name that the code does not have.
 
     Args:
-        code: what was looked for.
-        callables: what could have been meant.
+        code: the code with the unknown name.
+        callables: candidates for the intended name.
     """
     known = list(callables)
     close = difflib.get_close_matches(code.name, known, 3, 0.5) or known[:6]
@@ -106,13 +106,13 @@ def parse_argument(text: str) -> tuple[str, object]:
     """Read ``name=value``; a value that is no Python literal is a string.
 
     Raises:
-        UsageError: there is no name in front of an equals sign.
+        UsageError: there is no name before an equals sign.
     """
     name, equals, value = text.partition("=")
     if not equals or not name.strip().isidentifier():
         raise UsageError(f"{quoted(text)} is no argument", "give NAME=VALUE, for example depth=18")
     try:
-        with warnings.catch_warnings():  # of odd escapes, which are the user's own business
+        with warnings.catch_warnings():  # of odd escapes, which are left to the user
             warnings.simplefilter("ignore")
             return name.strip(), ast.literal_eval(value.strip())
     except (ValueError, SyntaxError, MemoryError, RecursionError):
@@ -121,13 +121,13 @@ def parse_argument(text: str) -> tuple[str, object]:
 
 @contextlib.contextmanager
 def first_on_path(directory: Path) -> Iterator[None]:
-    """Have modules looked for in ``directory`` first, for a while."""
+    """Search ``directory`` first for modules within the block."""
     importlib.invalidate_caches()
     sys.path.insert(0, str(directory))
     try:
         yield
     finally:
-        with contextlib.suppress(ValueError):  # the code may have tidied up itself
+        with contextlib.suppress(ValueError):  # the code may have removed it itself
             sys.path.remove(str(directory))
 
 
@@ -136,12 +136,12 @@ def _is_dotted(name: str) -> bool:
 
 
 def _require_module(code: Code) -> None:
-    """Look for the topmost package, which imports nothing."""
+    """Search for the topmost package, which imports nothing."""
     top = code.module.partition(".")[0]
     with first_on_path(code.directory):
         try:
             found = importlib.util.find_spec(top) is not None
-        except (ImportError, ValueError):  # it is loaded, in an unusual way
+        except (ImportError, ValueError):  # it was loaded in an unusual way
             found = top in sys.modules
     if not found:
         raise no_module(code, top)
@@ -177,7 +177,7 @@ def _callables(tree: ast.Module) -> list[str]:
 
 
 def _may_have(tree: ast.Module, name: str) -> bool:
-    """Whether the file binds ``name`` anywhere, or takes names from elsewhere that only running it tells."""
+    """Return whether the file binds ``name`` anywhere, or imports or makes names that are known only when it runs."""
     for node in ast.walk(tree):
         if isinstance(node, ast.alias) and (node.name == "*" or name == (node.asname or node.name).partition(".")[0]):
             return True
