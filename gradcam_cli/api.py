@@ -128,10 +128,10 @@ def _session(settings: ModelSettings, network: Network) -> Session:
     To watch, copy and fold a network takes as long as to explain a picture or two.
     """
     key = replace(settings, targets=()), network.state
-    known, session = network.kept.get("session", (None, None))
+    known, session = network.cache.get("session", (None, None))
     if known != key:
         session = Session(settings, network)
-        network.kept["session"] = key, session
+        network.cache["session"] = key, session
     same = copy.copy(cast("Session", session))
     same.settings = replace(settings, layers=same.settings.layers)
     return same

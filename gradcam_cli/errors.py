@@ -5,7 +5,12 @@ The core raises; only the command line turns an error into a line on stderr and 
 
 from __future__ import annotations
 
+import re
 from enum import IntEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class ExitCode(IntEnum):
@@ -19,12 +24,53 @@ class ExitCode(IntEnum):
     INTERRUPTED = 130
 
 
+SETTINGS = frozenset(
+    [
+        "batch_size",
+        "codec",
+        "device",
+        "end",
+        "fit",
+        "format",
+        "fps",
+        "from_file",
+        "fuse",
+        "gif_width",
+        "input_size",
+        "labels",
+        "layer",
+        "max_frames",
+        "max_pixels",
+        "method",
+        "model",
+        "model_arg",
+        "name_from",
+        "no_overwrite",
+        "output_dir",
+        "recursive",
+        "reshape",
+        "skip_existing",
+        "start",
+        "target",
+        "weights",
+    ]
+)
+"""What hints may name: settings by their Python names; the command line spells them as options."""
+
+_SETTING = re.compile(r"\{([a-z_]+)\}")
+
+
 class GradcamError(Exception):
     """An error that a user can understand.
 
     Args:
-        message: one line that describes the problem.
-        hint: one line with a remedy.
+        message: one line: what is wrong.
+        hint: one line: what to do about it. A setting stands in braces, ``{input_size}``, since it has one name in
+            Python and another on the command line.
+
+    Attributes:
+        message: one line: what is wrong.
+        template: the hint as it was given, for an error that is made of this one.
     """
 
     exit_code = ExitCode.FAILED
@@ -32,7 +78,16 @@ class GradcamError(Exception):
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)
         self.message = message
-        self.hint = hint
+        self.template = hint
+
+    @property
+    def hint(self) -> str:
+        """One line: what to do about it, with the settings' Python names."""
+        return self.hint_with(lambda name: name)
+
+    def hint_with(self, spell: Callable[[str], str]) -> str:
+        """Return the hint with the settings' names as ``spell`` gives them."""
+        return _SETTING.sub(lambda match: spell(match[1]) if match[1] in SETTINGS else match[0], self.template)
 
 
 class UsageError(GradcamError):

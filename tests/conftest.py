@@ -9,6 +9,7 @@ import sys
 import zipfile
 from pathlib import Path
 
+import click
 import numpy as np
 import pytest
 import torch
@@ -59,6 +60,14 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
         archive.extractall(folder)
     subprocess.run([sys.executable, str(CORPUS / "make_special.py"), str(folder)], check=True)
     return folder
+
+
+def commands() -> dict[str, click.Command]:
+    """Return the subcommands by name."""
+    from gradcam_cli.cli.main import COMMANDS, cli
+
+    found = {name: cli.get_command(click.Context(cli), name) for name in COMMANDS}
+    return {name: command for name, command in found.items() if command is not None}
 
 
 def heed_interrupts() -> None:

@@ -5,11 +5,16 @@ from __future__ import annotations
 import ast
 import graphlib
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from gradcam_cli.cli.console import option_hint
+from gradcam_cli.errors import SETTINGS, ModelError
+from tests.conftest import commands
 
 PACKAGE = Path(__file__).resolve().parents[1] / "gradcam_cli"
 BOTTOM = {"errors", "records", "text", "files", "machine", "plugins", "_version"}
@@ -227,3 +232,34 @@ import_without_compiler("greedy").reset()
 def test_files_stay_small():
     long = {str(path.relative_to(PACKAGE)): len(path.read_text().splitlines()) for path in modules()}
     assert {name: lines for name, lines in long.items() if lines > 320} == {}
+
+
+def strings(path: Path) -> list[str]:
+    """Return a module's string literals without its docstrings, parts of f-strings among them."""
+    tree = ast.parse(path.read_text())
+    expressions = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    return [
+        node.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in expressions
+    ]
+
+
+def test_only_the_command_line_knows_options():
+    """Elsewhere settings have their Python names, in braces within hints, since a Python caller reads these too."""
+    options = {option for command in commands().values() for each in command.params for option in each.opts}
+    for path in modules():
+        relative = str(path.relative_to(PACKAGE))
+        if not relative.startswith("cli/") and relative not in {name for name, _ in EXCEPTIONS}:
+            found = [text for text in strings(path) if re.search(r"(?<![\w-])--[a-z]|with -o\b", text)]
+            assert not found, f"{relative}: {found}"
+            named = {name for text in strings(path) for name in re.findall(r"(?<!\{)\{([a-z_]+)\}(?!\})", text)}
+            assert named <= SETTINGS, f"{relative}: {named - SETTINGS} are no settings of hints"
+    assert {f"--{name.replace('_', '-')}" for name in SETTINGS} <= options
+
+
+def test_hints_are_spelt_for_who_reads_them():
+    error = ModelError("no", "try another {input_size}, {device} cpu, {output_dir} or {nothing}")
+    assert error.hint == "try another input_size, device cpu, output_dir or {nothing}"
+    assert option_hint(error) == "try another --input-size, --device cpu, -o or {nothing}"
+    assert ModelError("again", error.template).hint == error.hint

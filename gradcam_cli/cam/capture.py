@@ -232,7 +232,7 @@ def capture(
         if activation is None or layout is None:
             what = "has no grid in its output" if position in seen else "was not used by the forward pass"
             hint = (
-                "leave --layer out to have it found" if tokens is None else "give another --reshape, or another --layer"
+                "leave {layer} out to have it found" if tokens is None else "give another {reshape}, or another {layer}"
             )
             raise ModelError(f"the target layer ({type(layer).__name__}) {what}", hint)
         activations.append(activation)

@@ -241,7 +241,7 @@ class Explainer:
             for layer, layout in zip(self.layers, captured.layouts, strict=True):
                 if not layout.has_grid:
                     raise ModelError(
-                        f"the layer '{layer.name}' has no grid: its output is 1×1", "name an earlier --layer"
+                        f"the layer '{layer.name}' has no grid: its output is 1×1", "name an earlier {layer}"
                     )
             return self._explained(captured, targets)
 

@@ -59,7 +59,7 @@ def fuse(maps: Sequence[ClassMap], how: Fusion) -> ClassMap:
         planes.append(_upsampled(plane, size))
     stack = np.stack(planes)
     values = stack.mean(0) if how == "mean" else stack.max(0) if how == "max" else stack.prod(0)
-    reason = None if values.any() else "the layers' maps have no place in common; try --fuse mean"
+    reason = None if values.any() else "the layers' maps have no place in common; try their mean"
     return replace(
         shown[-1], layer=name, values=values, low=float(values.min()), high=float(values.max()), blank=reason
     )

@@ -109,7 +109,7 @@ def blank_reason(
     if not layered and not raw.any():
         return (
             "the class score does not change with any pixel: the output is saturated or nothing passes the gradient "
-            "on; try logits instead of probabilities, or another --target"
+            "on; try logits instead of probabilities, or another target"
         )
     if gradient_is_zero:
         return (
@@ -118,9 +118,9 @@ def blank_reason(
         )
     highest = float(raw.max())
     if rectified and highest <= 0:
-        return "nothing in the picture speaks for this class at this layer; try another --target or an earlier --layer"
+        return "nothing in the picture speaks for this class at this layer; try another target or an earlier layer"
     shown = np.maximum(raw, 0) if rectified else raw
     if float(np.ptp(shown)) <= FLAT * float(np.abs(shown).max()):
-        remedy = "an earlier --layer, which has a finer grid" if layered else "another --method"
+        remedy = "an earlier layer, which has a finer grid" if layered else "another method"
         return f"the map is the same everywhere; try {remedy}"
     return None

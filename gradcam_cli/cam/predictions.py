@@ -24,7 +24,7 @@ def class_named(label: str, labels: Sequence[str] | None) -> int:
     """
     if labels is None:
         raise ModelError(
-            f"this network has no labels to look '{label}' up in", "give a class index, or add --labels FILE"
+            f"this network has no labels to look '{label}' up in", "give a class index, or add {labels} FILE"
         )
     wanted = label.casefold()
     folded = [known.casefold() for known in labels]

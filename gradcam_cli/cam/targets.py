@@ -96,6 +96,6 @@ def _plain(text: str) -> list[TargetSpec]:
         return [TargetSpec(index=index)]
     if not stripped or head.lower() == "top" or stripped.lstrip("-").isdecimal():
         raise UsageError(
-            f"--target {quoted(text)} is not a target", "give top, top:3, an index from 0, a label, 'A vs B' or not:A"
+            f"{quoted(text)} is not a target", "give top, top:3, an index from 0, a label, 'A vs B' or not:A"
         )
     return [TargetSpec(label=stripped)]

@@ -32,6 +32,11 @@ def print_error(message: str, hint: str) -> None:
             sys.stderr.write(f"  hint: {printable(hint)}\n")
 
 
+def option_hint(error: GradcamError) -> str:
+    """Return an error's hint with settings spelt as options: ``--input-size``."""
+    return error.hint_with(lambda name: "-o" if name == "output_dir" else f"--{name.replace('_', '-')}")
+
+
 def print_interrupted() -> None:
     """Say that Ctrl-C, or another signal, has ended the run."""
     if sys.stderr.isatty():  # the line begins with the terminal's ^C
@@ -97,11 +102,11 @@ class Console:
     def error(self, error: GradcamError) -> None:
         """Write an error, quiet or not."""
         if self._progress is None:
-            print_error(error.message, error.hint)
+            print_error(error.message, option_hint(error))
             return
         self._rich.print(f"error: {printable(error.message)}", style="red", markup=False)
-        if error.hint:
-            self._rich.print(f"  hint: {printable(error.hint)}", markup=False)
+        if hint := option_hint(error):
+            self._rich.print(f"  hint: {printable(hint)}", markup=False)
 
     def result(self, line: str) -> None:
         """Write a line of results to stdout; where that is a terminal with a bar on it, above the bar."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, cast
 import click
 
 from gradcam_cli._version import __version__
-from gradcam_cli.cli.console import print_error, print_interrupted
+from gradcam_cli.cli.console import option_hint, print_error, print_interrupted
 from gradcam_cli.errors import ExitCode, GradcamError
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ COMMANDS = {
     "models": "gradcam_cli.cli.commands.models:models",
     "layers": "gradcam_cli.cli.commands.layers:layers",
     "methods": "gradcam_cli.cli.commands.methods:methods",
+    "help": "gradcam_cli.cli.commands.help:show_help",
 }
 """Subcommand → where it is."""
 
@@ -46,7 +47,7 @@ class LazyGroup(click.Group):
 @click.group(
     cls=LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Start with:  gradcam image cat.jpg",
+    epilog="Start with:  gradcam image cat.jpg  ·  read on with:  gradcam help",
 )
 @click.version_option(__version__, "-V", "--version", prog_name="gradcam", message="%(prog)s %(version)s")
 def cli() -> None:
@@ -76,7 +77,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except GradcamError as error:
         if debug:
             raise
-        print_error(error.message, error.hint)
+        print_error(error.message, option_hint(error))
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
         print_interrupted()

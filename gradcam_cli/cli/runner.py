@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from gradcam_cli.cli.console import option_hint
 from gradcam_cli.cli.tuning import collect_from_now, hold_memory
 from gradcam_cli.errors import ExitCode, GradcamError
 
@@ -65,8 +66,7 @@ class CommandRunner:
 
         collect_from_now()
         with self._console.download() as progress:
-            session = Session(model, progress=progress)
-        session.follow(self._console.steps, self._console.warning)
+            session = Session(model, progress=progress, passes=self._console.steps, warn=self._console.warning)
         self._announce(session)
         return session
 
@@ -130,7 +130,9 @@ class CommandRunner:
         if self._as_json:
             from gradcam_cli.pipeline.explanation import as_json
 
-            self._console.result(as_json({"input": given, "error": {"message": error.message, "hint": error.hint}}))
+            self._console.result(
+                as_json({"input": given, "error": {"message": error.message, "hint": option_hint(error)}})
+            )
 
     def _sum_up(self, seconds: float) -> None:
         total = len(self._plan.jobs) + self._plan.skipped + len(self._plan.failed)

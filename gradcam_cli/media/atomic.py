@@ -103,7 +103,7 @@ def explained(path: Path) -> Iterator[None]:
     except OSError as error:
         what, hint = explain_os_error(error)
         raise OutputError(
-            f"{printable(path)}: cannot be written: {what}", hint or "choose another place with --output-dir"
+            f"{printable(path)}: cannot be written: {what}", hint or "choose another place with {output_dir}"
         ) from error
 
 

@@ -27,10 +27,10 @@ def check_pixels(width: int, height: int, most: int, name: str, what: str = "") 
         InputError: the picture has more pixels.
     """
     if width * height > most:
-        raise too_large(most, f"{name}: {what or 'has'}", f": --max-pixels {_rounded_up(width * height)}")
+        raise too_large(most, f"{name}: {what or 'has'}", f": {{max_pixels}} {_rounded_up(width * height)}")
 
 
-def too_large(most: int, what: str, how: str = " with --max-pixels") -> InputError:
+def too_large(most: int, what: str, how: str = " with {max_pixels}") -> InputError:
     """Return the error for a picture of more than ``most`` pixels: ``cat.png: has``."""
     size = f"{most // 10**6} million" if most >= 10**6 else f"{most}"
     return InputError(f"{what} more than {size} pixels", f"make it smaller first, or raise the limit{how}")
@@ -43,7 +43,7 @@ def check_frames(count: int, most: int | None, name: str, hint: str) -> None:
         InputError: the clip has more frames; the error's hint begins with ``hint``.
     """
     if most is not None and count > most:
-        raise InputError(f"{name}: has more than {most} frames", f"{hint}, or raise the limit with --max-frames")
+        raise InputError(f"{name}: has more than {most} frames", f"{hint}, or raise the limit with {{max_frames}}")
 
 
 def let_pillow(most: int) -> None:

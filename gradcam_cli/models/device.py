@@ -32,7 +32,7 @@ def find_device(name: str) -> torch.device:
         device = torch.device(name)
         torch.zeros(1, device=device).item()  # only use shows whether the device works
     except (RuntimeError, AssertionError, NotImplementedError, TypeError) as error:
-        raise UsageError(f"device {quoted(name)} cannot be used here", "use --device auto or --device cpu") from error
+        raise UsageError(f"device {quoted(name)} cannot be used here", "use {device} auto or {device} cpu") from error
     return device
 
 

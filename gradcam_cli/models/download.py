@@ -21,7 +21,7 @@ from gradcam_cli.text import explain_os_error, printable, quoted
 Progress = Callable[[int, int], None]
 """Called with (bytes done, total bytes); the total is 0 where the server does not state it."""
 
-HINT = "use --model tiny (bundled), or --weights FILE with a checkpoint you have"
+HINT = "use {model} tiny (bundled), or {weights} FILE with a checkpoint you have"
 TIMEOUT = 5.0
 """Seconds that a connection, and then each read, may take."""
 SCHEMES = ("https",)

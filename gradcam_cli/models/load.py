@@ -168,7 +168,7 @@ def _from_archive(name: str, weights: Path | str) -> Network:
     if name != AUTO:
         raise ModelError(
             f"weights {quoted(str(weights))}: a torch.export archive is a whole network, not weights for {name}",
-            "leave --model out",
+            "leave {model} out",
         )
     exported = load_exported(Path(weights))
     return Network(

@@ -61,7 +61,7 @@ class Network:
         notes: what a user should know about how it was loaded, one line each.
         one_by_one: whether it takes one picture at a time only.
         plugin: the package whose source it comes from, or None.
-        kept: what is made of the network once and used again, for as long as it lives.
+        cache: what is made of the network once and used again; it lives as long as the network, no longer.
     """
 
     module: nn.Module
@@ -73,7 +73,7 @@ class Network:
     notes: tuple[str, ...] = ()
     one_by_one: bool = False
     plugin: Plugin | None = None
-    kept: dict[object, Any] = field(default_factory=dict, repr=False)
+    cache: dict[object, Any] = field(default_factory=dict, repr=False)
 
     @property
     def sides(self) -> int:

@@ -132,7 +132,7 @@ def check_arguments(spec: str, arguments: Iterable[object]) -> None:
     source = None if spec.lower() == AUTO else source_of(spec)
     if source is None or not source.TAKES_ARGUMENTS:
         raise UsageError(
-            f"model {quoted(spec)} takes no --model-arg", "give them to code of your own: --model FILE.py:FUNCTION"
+            f"model {quoted(spec)} takes no arguments", "give them to code of your own: {model} FILE.py:FUNCTION"
         )
 
 

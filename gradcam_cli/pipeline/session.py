@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from gradcam_cli.models.network import Network
     from gradcam_cli.pipeline.frame import Frame
     from gradcam_cli.pipeline.settings import ModelSettings
-    from gradcam_cli.records import Geometry, Prediction, Preset, Size
+    from gradcam_cli.records import Fit, Geometry, Prediction, Preset, Size
 
 USUAL_PICTURE = (480, 640)
 """Size of the picture that stands for all of them when a network is tried out before the first is read."""
@@ -64,7 +64,9 @@ class Session:
     Args:
         settings: what the user chose; the session's own have the layers' names instead of ``all``.
         network: an already loaded network to use instead of the settings' ``model`` and ``weights``.
-        progress: receives (bytes done, bytes in all) while weights are downloaded.
+        progress: called with (bytes done, bytes in all) while weights are downloaded.
+        passes: called with (passes done, passes in all) of a batch by methods that run the network many times.
+        warn: called with what a user should know while pictures are explained.
 
     Raises:
         GradcamError: the network, its weights, labels, layer or target cannot be used.
@@ -75,6 +77,9 @@ class Session:
         settings: ModelSettings,
         network: Network | None = None,
         progress: Callable[[int, int], None] | None = None,
+        *,
+        passes: Callable[[int, int], None] | None = None,
+        warn: Callable[[str], None] = lambda text: None,
     ) -> None:
         self.settings = settings
         self.network = network or load_model(
@@ -83,52 +88,45 @@ class Session:
         )  # fmt: skip
         if network is None:
             lower_precision(self.network.module, settings.precision)
-        self.notes = list(self.network.notes)
-        self.warn: Callable[[str], None] = lambda text: None
+        self.warn = warn
         self._most = sys.maxsize
         self.preset = self._preset()
         for target in settings.targets:
             for side in (target, target.against):
                 if side is not None and side.label is not None:
                     class_named(side.label, self.network.labels)
-        self.fit = settings.fit
-        self.explainer = self._explainer()
+        self.fit, self.explainer, notes = self._fitted(Budget(settings.budget, passes))
+        self.notes = [*self.network.notes, *notes]
         if ALL_LAYERS in settings.layers:
             self.settings = replace(settings, layers=tuple(layer.name for layer in self.explainer.layers))
 
-    def _explainer(self) -> Explainer:
-        """Return what explains, after a look at whether the network takes pictures as ``fit`` brings them."""
-        network, settings = self.network, self.settings
-        usual = plan_geometry(USUAL_PICTURE, self.preset, self.fit).input
+    def _fitted(self, budget: Budget) -> tuple[Fit, Explainer, list[str]]:
+        """Return how pictures are brought to the network, what explains them so, and notes about it."""
+        fit, side = self.settings.fit, self.preset.crop
+        usual = plan_geometry(USUAL_PICTURE, self.preset, fit).input
         try:
-            if not settings.optimize:
-                trace_network(network.module, usual, self.preset.channels, settings.reshape)
-            return Explainer(
-                network.module, settings.layers, method=settings.methods, fusion=settings.fusion, input_size=usual,
-                channels=self.preset.channels, tokens=settings.reshape, activation=settings.activation,
-                optimize=settings.optimize, budget=Budget(settings.budget), eigen_smooth=settings.eigen_smooth,
-                augmentation=self._augmentation() if settings.augment_smooth else None,
-            )  # fmt: skip
+            return fit, self._explainer(usual, budget), []
         except CannotRunError:
-            if self.fit != "whole" or usual[0] == usual[1]:
+            if fit != "whole" or usual[0] == usual[1]:
                 raise
-        self.fit = "stretch"
-        side = self.preset.crop
-        self.notes.append(f"{network.name} takes {side}×{side} pictures only: the whole picture is stretched to that")
-        return self._explainer()
+        usual = plan_geometry(USUAL_PICTURE, self.preset, "stretch").input
+        note = f"{self.network.name} takes {side}×{side} pictures only: the whole picture is stretched to that"
+        return "stretch", self._explainer(usual, budget), [note]
+
+    def _explainer(self, usual: Size, budget: Budget) -> Explainer:
+        """Return what explains pictures of the size (h, w), after a trial whether the network takes them."""
+        network, settings = self.network, self.settings
+        if not settings.optimize:
+            trace_network(network.module, usual, self.preset.channels, settings.reshape)
+        return Explainer(
+            network.module, settings.layers, method=settings.methods, fusion=settings.fusion, input_size=usual,
+            channels=self.preset.channels, tokens=settings.reshape, activation=settings.activation,
+            optimize=settings.optimize, budget=budget, eigen_smooth=settings.eigen_smooth,
+            augmentation=self._augmentation() if settings.augment_smooth else None,
+        )  # fmt: skip
 
     def _augmentation(self) -> Augmentation:
         return Augmentation(self.preset.mean, self.preset.std, self.preset.scale)
-
-    def follow(self, progress: Callable[[int, int], None], warn: Callable[[str], None]) -> None:
-        """Have somebody told of what happens while pictures are explained.
-
-        Args:
-            progress: by methods that run the network many times (passes done, passes in all) for a batch.
-            warn: of what a user should know.
-        """
-        self.warn = warn
-        self.explainer.budget = Budget(self.settings.budget, progress)
 
     def _preset(self) -> Preset:
         wanted = self.settings
@@ -222,7 +220,7 @@ class Session:
         """
         result = self.explain_batch([picture], targets)[0]
         if isinstance(result, InputError):
-            raise result if name is None else InputError(f"{name}: {result.message}", result.hint)
+            raise result if name is None else InputError(f"{name}: {result.message}", result.template)
         return result
 
     def _explain_batch(
@@ -250,12 +248,12 @@ class Session:
                 how_many = "one picture" if len(pictures) == 1 else f"{len(pictures)} pictures"
                 raise _FullMemoryError(
                     f"there is not enough memory for {self.network.name} with {how_many} of {width}×{height}",
-                    "try a smaller --input-size, fewer layers, or --device cpu",
+                    "try a smaller {input_size}, fewer layers, or {device} cpu",
                 ) from error
             reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
             raise ModelError(
                 f"{self.network.name} failed on a {width}×{height} input: {reason}",
-                "try another --fit, --input-size or a smaller --batch-size",
+                "try another {fit}, {input_size} or a smaller {batch_size}",
             ) from error
         seconds = (time.perf_counter() - started) / len(pictures)
         results: list[Explained | InputError] = []

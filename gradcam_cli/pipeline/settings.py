@@ -107,7 +107,7 @@ class ModelSettings:
                 f"a standard deviation of {min(self.std):g} is not possible", "give one or three positive numbers"
             )
         if self.fusion is not None and len(self.layers) == 1 and self.layers[0] != ALL_LAYERS:
-            raise UsageError("there is one layer, which leaves nothing to fuse", "add --layer all, or several --layer")
+            raise UsageError("there is one layer, which leaves nothing to fuse", "add {layer} all, or several {layer}")
         side = self.input_size
         if side is not None and not (isinstance(side, int) and MIN_INPUT <= side <= MAX_INPUT):
             raise UsageError(

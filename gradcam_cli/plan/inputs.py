@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _SHOWN = 3  # of a long list of names, in a message
 _MAGIC = frozenset("*?[")
 _MISSING = (errno.ENOENT, errno.ENOTDIR, errno.EINVAL)  # EINVAL: Windows, asked for a name with a *
-_LIST = "give --from-file a file with one path a line"
+_LIST = "give {from_file} a file with one path a line"
 
 MAX_BYTES = 256 << 20
 """Of a list: a million long paths."""
@@ -145,7 +145,7 @@ class Search:
                 break
             stack.extend(reversed(below))
         if not answered:
-            more = "; search its subfolders with --recursive" if deeper and not self._recursive else ""
+            more = "; search its subfolders with {recursive}" if deeper and not self._recursive else ""
             self._fail(root, "holds nothing to work on", self._kinds + more)
 
     def _add_pattern(self, pattern: str) -> None:
@@ -274,7 +274,7 @@ def nothing_left(failed: Sequence[tuple[str, InputError]]) -> UsageError:
     """Return the error for a command none of whose inputs can be used, given those that failed."""
     if not failed:
         return UsageError("the list of inputs is empty", _LIST)
-    return UsageError(some([error.message for _, error in failed]), failed[0][1].hint)
+    return UsageError(some([error.message for _, error in failed]), failed[0][1].template)
 
 
 def some(items: Sequence[str]) -> str:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["OutputOptions", "Plan", "make_plan"]
 
 _USUAL = (".jpg", ".mp4", ".gif")
-_RENAME = "rename one, or write them to different directories with -o"
+_RENAME = "rename one, or write them to different directories with {output_dir}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +121,7 @@ def _paths(job: Job) -> list[Path]:
 def _check_clashes(jobs: Iterable[Job], options: OutputOptions) -> None:
     shared = clashes((str(path), job) for job in jobs for path in _paths(job))
     if shared:
-        hint = "tell them apart with --name-from path" if options.name_from == "stem" else _RENAME
+        hint = "tell them apart with {name_from} path" if options.name_from == "stem" else _RENAME
         raise UsageError(f"the results would have the same name: {some(shared)}", hint)
 
 
@@ -146,7 +146,7 @@ def _check_existing(jobs: list[Job], search: Search, options: OutputOptions) -> 
             if search.key(str(path)) in search.found or _same_file(path, status, inodes):
                 raise UsageError(
                     f"{printable(path)}: a result of {called(job)} would overwrite this input",
-                    "choose another directory with -o",
+                    "choose another directory with {output_dir}",
                 )
             existing.append(path)
         if options.policy != "skip" or len(existing) - before < len(job.outputs):
@@ -155,7 +155,7 @@ def _check_existing(jobs: list[Job], search: Search, options: OutputOptions) -> 
         names = [f"'{printable(path)}'" for path in existing]
         raise UsageError(
             f"results exist already: {some(names)}",
-            "keep them and do the others with --skip-existing, or leave out --no-overwrite to replace them",
+            "keep them and do the others with {skip_existing}, or leave out {no_overwrite} to replace them",
         )
     return remaining, len(jobs) - len(remaining)
 
@@ -186,7 +186,7 @@ def _prepare(jobs: Sequence[Job], directory: Path) -> None:
             if linked := _link_between(directory, folder):
                 raise UsageError(
                     f"{printable(linked)}: is a symbolic link, and results are not written through one",
-                    "remove the link, or choose another directory for the results with -o",
+                    "remove the link, or choose another directory for the results with {output_dir}",
                 )
             if not os.access(folder, os.W_OK | os.X_OK):
                 raise _unwritable(folder, "permission denied, or the file system is read-only")
@@ -208,7 +208,7 @@ def _link_between(directory: Path, folder: Path) -> Path | None:
 
 def _unwritable(path: Path, reason: str) -> UsageError:
     return UsageError(
-        f"{printable(path)}: cannot be written: {reason}", "choose another directory for the results with -o"
+        f"{printable(path)}: cannot be written: {reason}", "choose another directory for the results with {output_dir}"
     )
 
 

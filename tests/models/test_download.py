@@ -84,7 +84,7 @@ def test_a_failed_download_is_an_error_and_leaves_nothing(place, words, server, 
     with pytest.raises(ModelError, match=words) as caught:
         download.fetch(f"{server}/{place}/{NAME}", DIGEST)
     assert NAME in caught.value.message
-    assert "--model tiny" in caught.value.hint
+    assert "model tiny" in caught.value.hint
     assert list(empty_cache.iterdir()) == []
 
 

@@ -19,11 +19,11 @@ def full(text: str) -> Exception:
 
 @pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA out of memory."), full("can't allocate memory")])
 def test_batches_are_halved_until_they_fit(photo, monkeypatch, error):
-    session = Session(ModelSettings(model="tiny"))
+    sizes, told = [], []
+    session = Session(ModelSettings(model="tiny"), warn=told.append)
     prepared = [session.prepare(photo)] * 7
     expected = session.explain_batch(prepared)
-    explain, sizes, told = session.explainer, [], []
-    session.follow(lambda done, total: None, told.append)
+    explain = session.explainer
 
     def short(batch, targets):
         sizes.append(len(batch))

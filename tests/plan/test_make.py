@@ -234,8 +234,8 @@ def test_what_cannot_be_used_is_recorded_and_the_rest_goes_on():
     assert reasons(result)[1] == "empty: holds nothing to work on"
     assert reasons(result)[3] == "*.tiff: matches nothing"
     assert all(error.hint for _, error in result.failed)
-    assert "--recursive" not in result.failed[1][1].hint
-    assert "--recursive" in result.failed[2][1].hint
+    assert "recursive" not in result.failed[1][1].hint
+    assert "recursive" in result.failed[2][1].hint
 
 
 def test_nothing_left_is_an_error_that_names_the_first_few():
@@ -358,7 +358,7 @@ def test_two_inputs_never_write_one_name(pair):
     touch(*pair)
     with pytest.raises(UsageError, match=r"'a?c?/cat\.jpg' and '.*cat\.") as caught:
         plan(*pair, kinds=("grayscale", "overlay"))
-    assert "--name-from path" in caught.value.hint
+    assert "name_from path" in caught.value.hint
     assert "more" not in caught.value.message
     assert not Path("out").exists()
     result = plan(*pair, name_from="path")

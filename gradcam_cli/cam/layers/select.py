@@ -134,7 +134,7 @@ def _last_reaching(
             call = _innermost(candidates, call)
             reason = f"the last layer from which the patches reach the score, {_size(call)}"
             return TargetLayer(call.name, call.module, reason)
-    raise ModelError("no layer's patches reach the class score", "name a layer with --layer")
+    raise ModelError("no layer's patches reach the class score", "name a layer with {layer}")
 
 
 def every_layer(trace: Trace) -> list[TargetLayer]:

@@ -99,7 +99,7 @@ def trace_network(network: nn.Module, input_size: Size, channels: int = 3, token
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise CannotRunError(
             f"the network cannot be run on a {width}×{height} picture: {reason}",
-            "choose --input-size and --fit to suit it",
+            "choose {input_size} and {fit} to suit it",
         ) from error
 
 

@@ -74,5 +74,5 @@ def needs_linear_head(trace: Trace, layer: str) -> None:
 def _other_head() -> ModelError:
     return ModelError(
         "the method cam needs a network that ends in global average pooling and one linear layer, and its last grid",
-        "choose --method gradcam, which gives the same map where there is one",
+        "choose {method} gradcam, which gives the same map where there is one",
     )

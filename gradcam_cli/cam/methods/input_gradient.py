@@ -76,4 +76,4 @@ def guided_gradcam(context: LayerContext) -> Tensor:
 def needs_relu(trace: Trace, layer: str) -> None:
     """Raise ModelError when the network has no ReLU, where guided backpropagation is the plain gradient."""
     if not trace.rectifies:
-        raise ModelError("guided backpropagation needs ReLUs, and the network has none", "choose --method smoothgrad")
+        raise ModelError("guided backpropagation needs ReLUs, and the network has none", "choose {method} smoothgrad")

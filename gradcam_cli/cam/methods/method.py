@@ -140,7 +140,7 @@ class Method:
                 has = ", ".join(f"{parameter.name}={parameter.default:g}" for parameter in self.parameters)
                 raise UsageError(
                     f"{self.name} has no parameter {quoted(each)}",
-                    f"it has {has}" if has else f"give --method {self.name} alone: it has none",
+                    f"it has {has}" if has else f"give {{method}} {self.name} alone: it has none",
                 )
             values[name] = known[name].read(text, self.name)
         chosen = tuple((name, values[name]) for name in known if name in values and values[name] != known[name].default)

@@ -80,7 +80,7 @@ class GifWriter:
     ) -> None:
         if not 1 <= min(size) <= max(size) <= _LARGEST:
             what = f"a GIF of {size[1]}×{size[0]} pixels cannot be (at most {_LARGEST} a side)"
-            raise OutputError(f"{printable(path)}: {what}", "make it smaller with --gif-width")
+            raise OutputError(f"{printable(path)}: {what}", "make it smaller with {gif_width}")
         if loop is not None and not 0 <= loop <= MAX_LOOPS:
             raise ValueError(f"loop count {loop} does not fit a GIF")
         self._path = path

@@ -45,7 +45,7 @@ def encode(
     """
     side, limit = max(pixels.shape[:2]), _LONGEST_SIDE[suffix]
     if side > limit:
-        hint = "make the picture smaller" if suffix == "png" else "use --format png"
+        hint = "make the picture smaller" if suffix == "png" else "use {format} png"
         raise OutputError(f"a picture of {side} pixels is too long for {suffix.upper()} (at most {limit})", hint)
     if palette is not None:
         if suffix == "png":

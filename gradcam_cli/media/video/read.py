@@ -135,7 +135,7 @@ class VideoReader:
         return self._delivered(frame)
 
     def _check_frames(self, count: int) -> None:
-        check_frames(count, self._max_frames, self._name, "take a part with --start and --end, or fewer with --fps")
+        check_frames(count, self._max_frames, self._name, "take a part with {start} and {end}, or fewer with {fps}")
 
     @property
     def skipped(self) -> int:
@@ -289,7 +289,7 @@ class VideoReader:
         if self._start or self._end is not None:
             length = f" (it lasts {float(whole):.2f} s)" if whole else ""
             raise InputError(
-                f"{self._name}: has no frame in the part that is wanted{length}", "change --start or --end"
+                f"{self._name}: has no frame in the part that is wanted{length}", "change {start} or {end}"
             )
         raise InputError(f"{self._name}: holds a video without frames", "copy or download it again")
 

@@ -134,7 +134,7 @@ class VideoWriter:
                 "av.VideoStream", self._output.add_stream(encoder.name, rate, options, width=width, height=height)
             )
         except (ValueError, av.error.FFmpegError) as error:
-            raise OutputError(f"this FFmpeg has no {encoder.name}", "use --codec h264") from error
+            raise OutputError(f"this FFmpeg has no {encoder.name}", "use {codec} h264") from error
         context = stream.codec_context
         context.pix_fmt = "yuv420p"
         context.time_base = stream.time_base = self._tick
@@ -237,4 +237,4 @@ class VideoWriter:
                 raise
             except av.error.FFmpegError as error:
                 what = f"{printable(self._path)}: cannot be encoded: {reason(error)}"
-                raise OutputError(what, "try another --codec") from error
+                raise OutputError(what, "try another {codec}") from error

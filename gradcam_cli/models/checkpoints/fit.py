@@ -261,7 +261,7 @@ def _mismatch(architecture: Architecture, plan: _FitPlan, path: Path) -> ModelEr
         problem = "; ".join(f"{kind} {_few(keys)}" for kind, keys in kinds if keys)
     return ModelError(
         f"weights {quoted(path)} do not fit {architecture.name}: {problem}",
-        "name the model they were made for with --model",
+        "name the model they were made for with {model}",
     )
 
 

@@ -52,13 +52,13 @@ def identify(checkpoint: Checkpoint, path: Path, describe: Describe) -> Identifi
     if found:
         raise ModelError(
             f"weights {quoted(path)} fit {len(found)} networks: {', '.join(found)}",
-            f"say which with --model, for example --model {found[0]}",
+            f"say which with {{model}}, for example {{model}} {found[0]}",
         )
     but = "" if stated is None else f", though the file says {quoted(stated)}"
     held = ", ".join(printable(key[:60]) for key in list(tensors)[:3])
     raise ModelError(
         f"weights {quoted(path)} fit none of the networks known by name{but}: it has {held}, …",
-        "say which with --model NAME, or with --model FILE.py:FUNCTION if its layers are your own",
+        "say which with {model} NAME, or with {model} FILE.py:FUNCTION if its layers are your own",
     )
 
 

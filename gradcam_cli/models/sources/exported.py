@@ -89,7 +89,7 @@ def load_exported(path: Path) -> Exported:
             shape[0] is not None,
             (
                 "an exported network does not say how its pictures are to be normalised: ImageNet's mean and standard "
-                "deviation are taken, unless --mean and --std are given",
+                "deviation are taken, unless others are given",
             ),
         )  # fmt: skip
     except RefusedError as error:

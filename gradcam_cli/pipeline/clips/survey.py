@@ -82,7 +82,7 @@ def survey(
     known: dict[Fraction, Explained | Prepared] = {}
     seen, results = _explained(_batched(frames, settings.batch_size), session, None, known if recur else None)
     if not seen:
-        raise InputError("no frame can be read", "check the file and --start, --end")
+        raise InputError("no frame can be read", "check the file and {start}, {end}")
     ranked = mean_predictions([result.predictions for result in results])
     targets = session.resolve(ranked)
     wanted = session.of_maps(targets)

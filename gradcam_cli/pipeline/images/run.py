@@ -245,7 +245,7 @@ class ImageRun:
     def _write(self, batch: list[tuple[int, _Item]], results: list[Explained | InputError], writers: Executor) -> None:
         for (position, item), result in zip(batch, results, strict=True):
             if isinstance(result, InputError):
-                error = InputError(f"{item.job.name}: {result.message}", result.hint)
+                error = InputError(f"{item.job.name}: {result.message}", result.template)
                 self._done[position] = Outcome(item.job, error=error)
                 continue
             future = writers.submit(finish_job, item, result, self._session, self._settings.render)

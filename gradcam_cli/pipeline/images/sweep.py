@@ -78,7 +78,7 @@ class SweepRun:
         result = self._session.explain_one(prepared, job.name)
         shown = list(self._maps(prepared, result))
         if not shown:
-            raise InputError(f"{job.name}: nothing speaks for {result.targets[0].label}", "try another --target")
+            raise InputError(f"{job.name}: nothing speaks for {result.targets[0].label}", "try another {target}")
         (output,) = job.outputs
         size = self._settings.gif_size(picture.size)
         pixels = resized(picture.pixels, size)
@@ -91,7 +91,7 @@ class SweepRun:
         explanation = Explanation(
             job.given, picture.pixels, self._session, result.maps[0], prepared.geometry, result.targets[0],
             result.predictions[:TOP], self._settings.render, {"total": time.perf_counter() - started},
-            job.files,
+            {f"{output.key}_{output.part}": output.path},
         )  # fmt: skip
         return Outcome(job, [explanation], notes=picture.notes)
 

@@ -332,4 +332,4 @@ def test_a_grid_that_is_found_wrongly_can_be_given():
         assert found.values == pytest.approx(expected.clip(0), abs=1e-6)
     with pytest.raises(ModelError) as caught:
         Explainer(net, "block", tokens=(5, 5), input_size=(24, 24))(picture, 2)
-    assert "--reshape" in caught.value.hint
+    assert "reshape" in caught.value.hint

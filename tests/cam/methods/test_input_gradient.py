@@ -94,7 +94,7 @@ def test_guided_methods_need_relus(activation, method):
     assert not trace_network(net, (32, 32)).rectifies
     with pytest.raises(ModelError, match="needs ReLUs, and the network has none") as caught:
         Explainer(net, "body", method=method)
-    assert caught.value.hint == "choose --method smoothgrad"
+    assert caught.value.hint == "choose method smoothgrad"
 
 
 @pytest.mark.parametrize(("name", "has"), [("mobilenet_v2", True), ("densenet121", True), ("vit_b_16", False)])

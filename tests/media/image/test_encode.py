@@ -101,7 +101,7 @@ def test_pictures_too_long_for_the_format(suffix, limit):
     assert opened(encode(np.zeros((1, limit), np.uint8), suffix)).size == (limit, 1)
     with pytest.raises(OutputError, match=str(limit)) as caught:
         encode(np.zeros((limit + 1, 1, 3), np.uint8), suffix)
-    assert "--format png" in caught.value.hint
+    assert "format png" in caught.value.hint
     assert opened(encode(np.zeros((1, limit + 1), np.uint8), "png")).size == (limit + 1, 1)
 
 

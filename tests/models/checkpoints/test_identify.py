@@ -115,7 +115,7 @@ def test_none_fits(tmp_path):
     }
     with pytest.raises(ModelError, match=r"none of the networks.*my\\x1bnet.*conv.weight, head.weight") as caught:
         load_model(weights=saved(state, tmp_path / "x.pth"))
-    assert "--model" in caught.value.hint
+    assert "model" in caught.value.hint
 
 
 def test_several_fit(tmp_path, monkeypatch):
@@ -127,7 +127,7 @@ def test_several_fit(tmp_path, monkeypatch):
 
     with pytest.raises(ModelError, match="fit 2 networks: tiny, twin") as caught:
         identify.identify(read_checkpoint(path), path, find)
-    assert "--model tiny" in caught.value.hint
+    assert "model tiny" in caught.value.hint
 
 
 CLASSES = {

@@ -68,7 +68,7 @@ def test_what_a_file_can_offer(net, name, classes):
     assert not network.module.training
     assert {parameter.dtype for parameter in network.module.parameters()} == {torch.float32}
     assert not any(parameter.requires_grad for parameter in network.module.parameters())
-    assert network.notes == (f"without --weights the network is as {net}:{name} returns it, trained or not",)
+    assert network.notes == (f"without a checkpoint the network is as {net}:{name} returns it, trained or not",)
 
 
 def test_arguments_and_standard_output(net, capsys):

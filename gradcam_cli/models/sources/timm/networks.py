@@ -37,7 +37,7 @@ USUAL_CLASSES = 1000
 MAX_COUNTED = 64
 """Networks in a listing up to which parameters are counted: each has to be built, which takes a tenth of a second."""
 
-GIVE_WEIGHTS = "give --weights FILE with a checkpoint you have, or use --model tiny (bundled)"
+GIVE_WEIGHTS = "give {weights} FILE with a checkpoint you have, or use {model} tiny (bundled)"
 _ERROR_NUMBER = re.compile(r"^\[Errno -?\d+\] ")
 
 logging.getLogger("timm").setLevel(logging.ERROR)
@@ -129,7 +129,7 @@ def _pretrained(
         family = name.partition("_")[0]
         raise ModelError(
             f"{PREFIX}{name} gives features, not class scores: it has no classifier",
-            f"choose one that gradcam models '{PREFIX}{family}*' lists, or give --weights that have one",
+            f"choose one that gradcam models '{PREFIX}{family}*' lists, or give {{weights}} that have one",
         )
     path = _fetched(name, settings, progress)
     # Read by the reader that runs nothing; timm then brings what earlier versions wrote to today's names.

@@ -53,8 +53,8 @@ def architecture(spec: str, **arguments: object) -> Architecture:
 
     def ready(_: object) -> tuple[Fitted, None]:
         if any(tensor.is_meta for tensor in (*module.parameters(), *module.buffers())):
-            raise ModelError(f"{spec} returns a network without values (on the meta device)", "add --weights FILE")
-        note = f"without --weights the network is as {spec} returns it, trained or not"
+            raise ModelError(f"{spec} returns a network without values (on the meta device)", "add {weights} FILE")
+        note = f"without a checkpoint the network is as {spec} returns it, trained or not"
         return Fitted(module, recipe, usual, (note,)), None
 
     return Architecture(spec, usual, build, default=recipe, recipes=(recipe,), ready=ready, on_meta=False)
@@ -100,7 +100,7 @@ class _Maker:
             target = getattr(target, part)
         if not callable(target):
             what = f"{self._code.spec} is a value of type {type(target).__name__}, not a function or class"
-            raise UsageError(what, missing(self._code, _callables(module)).hint)
+            raise UsageError(what, missing(self._code, _callables(module)).template)
         found: Callable[..., object] = target
         return found
 
@@ -152,7 +152,7 @@ def _require_fitting(code: Code, target: Callable[..., object], arguments: dict[
         signature.bind(**arguments)
     except TypeError as error:
         takes = ", ".join(f"{each}" for each in signature.parameters.values())
-        hint = f"it takes ({takes}); give them with --model-arg NAME=VALUE" if takes else "it takes no --model-arg"
+        hint = f"it takes ({takes}); give them with {{model_arg}} NAME=VALUE" if takes else "it takes no {model_arg}"
         raise UsageError(f"{code.spec}: {error}", hint) from error
 
 
