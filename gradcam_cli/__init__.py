@@ -11,16 +11,54 @@ from gradcam_cli._version import __version__
 
 if TYPE_CHECKING:
     from gradcam_cli.api import explain
-    from gradcam_cli.cam.explainer import Explainer
+    from gradcam_cli.cam.explainer import Attribution, Explainer
+    from gradcam_cli.cam.maps import ClassMap
+    from gradcam_cli.cam.methods.method import Method, Parameter
+    from gradcam_cli.cam.targets import Target
+    from gradcam_cli.errors import GradcamError, InputError, ModelError, OutputError, UsageError
     from gradcam_cli.models.load import load_model
-
-__all__ = ["Explainer", "__version__", "explain", "load_model"]
+    from gradcam_cli.models.network import Network
+    from gradcam_cli.pipeline.explanation import Explanation
+    from gradcam_cli.records import Prediction
 
 _HOMES = {
-    "Explainer": "gradcam_cli.cam.explainer",
-    "explain": "gradcam_cli.api",
-    "load_model": "gradcam_cli.models.load",
+    "Attribution": "cam.explainer",
+    "ClassMap": "cam.maps",
+    "Explainer": "cam.explainer",
+    "Explanation": "pipeline.explanation",
+    "GradcamError": "errors",
+    "InputError": "errors",
+    "Method": "cam.methods.method",
+    "ModelError": "errors",
+    "Network": "models.network",
+    "OutputError": "errors",
+    "Parameter": "cam.methods.method",
+    "Prediction": "records",
+    "Target": "cam.targets",
+    "UsageError": "errors",
+    "explain": "api",
+    "load_model": "models.load",
 }
+
+__all__ = [  # noqa: RUF022 (functions first)
+    "explain",
+    "load_model",
+    "Explainer",
+    "Attribution",
+    "ClassMap",
+    "Explanation",
+    "Method",
+    "Network",
+    "Parameter",
+    "Prediction",
+    "Target",
+    "GradcamError",
+    "InputError",
+    "ModelError",
+    "OutputError",
+    "UsageError",
+    "__version__",
+]
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401
@@ -28,4 +66,8 @@ def __getattr__(name: str) -> Any:  # noqa: ANN401
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    return getattr(import_module(_HOMES[name]), name)
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

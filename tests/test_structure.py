@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ast
 import graphlib
-import os
+import importlib.metadata
+import json
 import re
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+import gradcam_cli
 from gradcam_cli.cli.console import option_hint
 from gradcam_cli.errors import SETTINGS, ModelError
 from tests.conftest import commands
@@ -128,9 +130,7 @@ def imported_by(code: str, *, status: int = 0) -> set[str]:
     """Run ``code`` in a fresh interpreter and return the top-level modules that it imported."""
     report = "import atexit, sys; atexit.register(lambda: print('MODULES', *{n.split('.')[0] for n in sys.modules}))"
     wrapped = f"{report}\n{code}"
-    done = subprocess.run(
-        [sys.executable, "-c", wrapped], capture_output=True, text=True, cwd=PACKAGE.parent, check=False
-    )
+    done = subprocess.run([sys.executable, "-c", wrapped], capture_output=True, text=True, check=False)
     assert done.returncode == status, done.stderr
     return set(done.stdout.splitlines()[-1].split()[1:])
 
@@ -173,6 +173,7 @@ def test_importing_the_package_imports_nothing_heavy():
     assert not imported_by("import gradcam_cli; gradcam_cli.__version__") & (HEAVY | {"click", "rich"})
 
 
+@pytest.mark.slow
 def test_the_bundled_network_is_explained_without_torchvision_and_compiler(tmp_path):
     """Each costs about a second of start-up; the compiler imports sympy."""
     arguments = ["image", "-q", "-m", "tiny", "-o", str(tmp_path), str(PACKAGE.parent / "sample_images" / "cat.jpg")]
@@ -182,6 +183,7 @@ def test_the_bundled_network_is_explained_without_torchvision_and_compiler(tmp_p
     assert len(list(tmp_path.iterdir())) == 3
 
 
+@pytest.mark.slow
 def test_torchvisions_networks_are_explained_without_the_compiler(tmp_path):
     """It stays at hand for those who call what asks for it."""
     weights, cat = tmp_path / "weights.pth", PACKAGE.parent / "sample_images" / "cat.jpg"
@@ -200,6 +202,7 @@ assert run({arguments!r}) == 0
     assert len(list(out.iterdir())) == 3
 
 
+@pytest.mark.slow
 def test_the_compiler_is_there_for_who_wants_it():
     loaded = imported_by("""
 from gradcam_cli.models.light_import import import_without_compiler
@@ -215,10 +218,11 @@ assert torchvision.ops.roi_align.__globals__["is_compile_supported"]("cpu") is T
     assert "sympy" in loaded
 
 
+@pytest.mark.slow
 def test_a_module_that_wants_more_of_the_compiler_has_it(tmp_path, monkeypatch):
     (tmp_path / "greedy.py").write_text("from torch._dynamo import reset\n")
     (tmp_path / "broken.py").write_text("raise ValueError('broken')\n")
-    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{PACKAGE.parent}")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     imported_by("""
 from gradcam_cli.models.light_import import import_without_compiler
 try:
@@ -263,3 +267,37 @@ def test_hints_are_spelt_for_who_reads_them():
     assert error.hint == "try another input_size, device cpu, output_dir or {nothing}"
     assert option_hint(error) == "try another --input-size, --device cpu, -o or {nothing}"
     assert ModelError("again", error.template).hint == error.hint
+
+
+def test_the_installed_package_is_tested():
+    """An editable one is the checkout; otherwise what users get is imported, here and in processes of tests."""
+    distribution = importlib.metadata.distribution("gradcam")
+    origin = json.loads(distribution.read_text("direct_url.json") or "{}")
+    editable = origin.get("dir_info", {}).get("editable", False)
+    place = Path(gradcam_cli.__file__).resolve().parent
+    assert (place == PACKAGE) == editable
+    if sys.version_info >= (3, 11):
+        code = "import gradcam_cli; print(gradcam_cli.__file__)"
+        found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+        assert Path(found.strip()).resolve().parent == place
+
+
+def test_data_is_installed():
+    """Every file of the package that is no module, and no file of another kind."""
+    data = {
+        path.relative_to(PACKAGE)
+        for path in PACKAGE.rglob("*")
+        if path.is_file() and path.suffix not in (".py", ".pyc")
+    }
+    installed = Path(gradcam_cli.__file__).parent
+    assert {path for path in data if not (installed / path).is_file()} == set()
+    assert {path.suffix for path in data} == {".md", ".safetensors", ".typed"}
+
+
+ONE_SYSTEM = {"fcntl", "grp", "msvcrt", "posix", "pty", "pwd", "resource", "syslog", "termios", "winreg", "_winapi"}
+
+
+def test_no_module_of_one_system_is_imported_unguarded():
+    """The package has none at all; signals, memory settings and process numbers have their branch for other systems."""
+    for path in modules():
+        assert not {name.partition(".")[0] for name in imports(path)} & ONE_SYSTEM, path

@@ -123,10 +123,12 @@ class ModelSource(Protocol):
 
     Attributes:
         PREFIX: what all of its names begin with, if its networks are listed on their own; otherwise empty.
+        LIBRARY: module that it needs and that may not be installed, or empty.
         TAKES_ARGUMENTS: whether ``architecture`` takes arguments of the user's.
     """
 
     PREFIX: str
+    LIBRARY: str
     TAKES_ARGUMENTS: bool
 
     def names(self) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from fnmatch import fnmatchcase
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final, cast
 
 from gradcam_cli.errors import UsageError
@@ -27,8 +28,15 @@ GROUP: Final = "gradcam.models"
 AUTO = "auto"
 TINY = "tiny"
 
-SOURCES = ("tiny", "torchvision", "timm", "user_code")
-"""Modules of ``models.sources``; the first that a name matches describes it. Code takes what no other does."""
+SOURCES = (
+    "tiny",
+    "torchvision",
+    "timm",
+)
+"""Modules of ``models.sources``; the first that a name matches describes it."""
+
+FALLBACK = "user_code"
+"""The source of every other name that may be one of code; other packages' sources come before it."""
 
 
 class PluginSource:
@@ -40,6 +48,7 @@ class PluginSource:
         plugin: where it comes from.
     """
 
+    LIBRARY = ""
     TAKES_ARGUMENTS = True
 
     def __init__(self, plugin: Plugin) -> None:
@@ -85,20 +94,20 @@ class PluginSource:
 
 def sources() -> list[ModelSource]:
     """Return all sources, those of other packages in front of code, less those whose name is taken."""
-    own = [cast("ModelSource", import_module(f"{__package__}.sources.{name}")) for name in SOURCES]
-    return [*own[:-1], *(PluginSource(each) for each in plugins(GROUP).values() if not _is_taken(each, own)), own[-1]]
+    own = [_imported(name) for name in SOURCES]
+    others = [PluginSource(plugin) for plugin in plugins(GROUP).values()]
+    free = [each for each in others if not any(source.matches(each.PREFIX) for source in own)]
+    return [*own, *free, _imported(FALLBACK)]
 
 
-def _is_taken(plugin: Plugin, own: Iterable[ModelSource]) -> bool:
-    return any(source.matches(f"{plugin.name}:") for source in list(own)[:-1])
+def _imported(name: str) -> ModelSource:
+    return cast("ModelSource", import_module(f"{__package__}.sources.{name}"))
 
 
 def source_of(name: str) -> ModelSource | None:
     """Return the source that describes the model called ``name``, or None; packages are looked through last."""
-    own = (cast("ModelSource", import_module(f"{__package__}.sources.{each}")) for each in SOURCES[:-1])
-    return next((source for source in own if source.matches(name)), None) or next(
-        (source for source in sources() if source.matches(name)), None
-    )
+    own = next((source for source in map(_imported, SOURCES) if source.matches(name)), None)
+    return own or next((source for source in sources() if source.matches(name)), None)
 
 
 def check_name(spec: str) -> str:
@@ -170,7 +179,6 @@ def find_models(pattern: str = "") -> list[ModelEntry]:
     searched = [source for source in sources() if not source.PREFIX]
     prefix = ""
     if prefixed is not None:
-        prefixed.check(rest)
         searched, prefix = [prefixed], prefixed.PREFIX
         rest = rest.removeprefix(prefix)
     seen: list[str] = []
@@ -192,12 +200,5 @@ def find_models(pattern: str = "") -> list[ModelEntry]:
 
 def prefixes() -> list[str]:
     """Return the prefixes of sources that are listed on their own, where their library is installed."""
-    found = []
-    for source in sources():
-        if source.PREFIX:
-            try:
-                source.check(source.PREFIX)
-            except UsageError:
-                continue
-            found.append(source.PREFIX)
-    return found
+    found = (source for source in sources() if source.PREFIX)
+    return [source.PREFIX for source in found if not source.LIBRARY or find_spec(source.LIBRARY) is not None]

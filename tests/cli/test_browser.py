@@ -20,6 +20,8 @@ from gradcam_cli.media.video.write import VideoWriter
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.slow
+
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 PAGE = """<!doctype html><video muted autoplay src="{name}"></video><script>
 const video = document.querySelector("video");

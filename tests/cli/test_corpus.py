@@ -25,6 +25,8 @@ from tests.cli import small_corpus
 from tests.conftest import corpus_rows
 from tests.fuzz.samples import MARKER, NETWORK
 
+pytestmark = pytest.mark.slow
+
 MINUTES = 10
 """For all files of a kind; then the process ends with a traceback of what hangs."""
 

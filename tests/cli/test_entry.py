@@ -12,16 +12,12 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tests.conftest import heed_interrupts
+from tests.conftest import SAMPLES, heed_interrupts
 
-ROOT = Path(__file__).resolve().parents[2]
 GRADCAM = f'"{sys.executable}" -m gradcam_cli image -m tiny --save overlay'
-ENVIRONMENT = {
-    **{name: value for name, value in os.environ.items() if not name.startswith("GRADCAM_")},
-    "PYTHONPATH": str(ROOT),
-}
+ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("GRADCAM_")}
 
-pytestmark = pytest.mark.skipif(os.name != "posix", reason="a POSIX shell is needed")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.name != "posix", reason="a POSIX shell is needed")]
 
 
 @pytest.fixture(autouse=True)
@@ -141,7 +137,7 @@ def test_a_signal_while_a_library_is_imported_ends_the_process_at_once(does):
     """Whatever the library would make of an exception."""
     kill = f"import os, signal, time\ntry:\n    os.kill(os.getpid(), {signal.SIGTERM:d})\n    time.sleep(9)\n"
     Path("click.py").write_text(f"{kill}except BaseException:\n    {does}\n")
-    done = shell(f"{GRADCAM} a.png")
+    done = shell(f"PYTHONPATH=. {GRADCAM} a.png")
     assert done.returncode == 143
     assert done.stderr.startswith(b"error: interrupted\n")
     assert done.stderr.count(b"\n") == 2
@@ -183,7 +179,7 @@ atexit.register(lambda: print(begun.count(2), gc.isenabled(), gc.get_freeze_coun
 from gradcam_cli.cli.entry import main
 main(["image", sys.argv[1], "-m", "tiny", "-o", sys.argv[2], "-q"])
 """
-    cat = Path(__file__).resolve().parents[2] / "sample_images" / "cat.jpg"
+    cat = SAMPLES / "cat.jpg"
     done = subprocess.run(
         [sys.executable, "-c", command, cat, tmp_path], capture_output=True, env=ENVIRONMENT, check=True
     )

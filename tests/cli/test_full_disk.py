@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 from fractions import Fraction
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import av
 import cv2
@@ -16,7 +16,11 @@ import pytest
 
 from gradcam_cli.media.video.write import VideoWriter
 
-ROOT = Path(__file__).resolve().parents[2]
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.slow
+
 MOUNT = 'mount -t tmpfs -o size="$1" none "$2" && shift && '
 
 
@@ -32,7 +36,7 @@ def on_small_disk(tmp_path):
         done = subprocess.run(
             ["unshare", "-m", "sh", "-c", script, "sh", str(size), str(disk), str(after),
              sys.executable, "-m", "gradcam_cli", *arguments, "-m", "tiny", "-o", str(disk)],
-            capture_output=True, text=True, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=False,
+            capture_output=True, text=True, cwd=tmp_path, env=dict(os.environ), check=False,
         )  # fmt: skip
         return done.returncode, done.stderr, sorted(after.iterdir())
 

@@ -16,7 +16,10 @@ from gradcam_cli.errors import UsageError
 from gradcam_cli.media import limits
 from gradcam_cli.media.video.write import VideoWriter
 
-pytestmark = pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")  # pytest resets our filters
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning"),  # pytest resets our filters
+]
 
 SIZE = (48, 64)
 

@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tests import module_environment
 from tests.faults.disks import may_mount
 from tests.faults.runs import Server
 
@@ -30,7 +31,7 @@ def main() -> int:
     """Run the cases that are asked for; 1 if any fails."""
     if _INSIDE not in os.environ and (alone := _alone()):
         command = [*alone, sys.executable, "-m", "tests.faults", *sys.argv[1:]]
-        os.execvpe(command[0], command, {**os.environ, _INSIDE: "1"})
+        os.execvpe(command[0], command, {**module_environment(), _INSIDE: "1"})
     with tempfile.TemporaryDirectory() as folder, Server() as server:
         from tests.faults.cases import KINDS, MOUNTED, Bench  # imports torch, while the server does the same
 

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-ROOT = Path(__file__).resolve().parents[2]
 SECONDS = 120
 """After which a run that does not end is killed; it then counts as hanging."""
 HANGS = -1000
@@ -35,10 +34,13 @@ class Done:
     seconds: float
 
 
+ROOT = Path(__file__).resolve().parents[2]
+
+
 def environment() -> dict[str, str]:
     """Return this process's own, without settings of the command, with this package; one thread is enough for tiny."""
     own = {name: value for name, value in os.environ.items() if not name.startswith("GRADCAM_")}
-    return {**own, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    return {**own, "OMP_NUM_THREADS": "1"}
 
 
 class Server:
@@ -47,7 +49,7 @@ class Server:
     def __enter__(self) -> Self:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.faults.server"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-            env=environment(), cwd=ROOT,
+            env=environment() | {"PYTHONSAFEPATH": ""}, cwd=ROOT,
         )  # fmt: skip
         return self
 

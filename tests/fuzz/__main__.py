@@ -15,6 +15,8 @@ import time
 from collections import Counter
 from pathlib import Path
 
+from tests import module_environment
+
 BATCH = 200
 
 
@@ -54,7 +56,9 @@ def _in_a_child(kind: str, seed: int, first: int, end: int, keep: Path) -> tuple
     """Run cases in a process of their own; return the number to go on with, and how many failed."""
     command = [sys.executable, "-m", "tests.fuzz", "--kind", kind, "--seed", str(seed), "--keep", str(keep)]
     command += ["--batch", f"{first}-{end}"]
-    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True) as child:
+    with subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, env=module_environment()
+    ) as child:
         assert child.stdout is not None
         at, failed = first, 0
         for line in child.stdout:

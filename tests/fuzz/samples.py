@@ -15,10 +15,9 @@ import torch
 from PIL import Image
 
 from gradcam_cli.models.sources import tiny
-from tests.conftest import SmallNet
+from tests.conftest import SAMPLES, SmallNet
 from tests.media.clips import Clip, Sound, make
 
-ROOT = Path(__file__).resolve().parents[2]
 MARKER = "executed"
 """A file that appears if a checkpoint is ever run."""
 
@@ -86,7 +85,7 @@ def _pictures() -> Samples:
         (".pcx", _saved(_scene(), "PCX")),
         (".sgi", _saved(_scene(), "SGI")),
         (".dds", _saved(_scene(), "DDS")),
-        (".jpg", (ROOT / "sample_images" / "cat.jpg").read_bytes()),
+        (".jpg", (SAMPLES / "cat.jpg").read_bytes()),
     ]
     return tuple(made)
 
@@ -129,7 +128,7 @@ def _videos() -> Samples:
             if name == "a.mpg":
                 clip.last = clip.tick
             made.append((Path(name).suffix, make(Path(folder, name), clip).read_bytes()))
-    return (*made, (".mp4", (ROOT / "sample_images" / "cat.mp4").read_bytes()))
+    return (*made, (".mp4", (SAMPLES / "cat.mp4").read_bytes()))
 
 
 class Evil:

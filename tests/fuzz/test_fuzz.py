@@ -17,6 +17,8 @@ from tests.fuzz.cases import KINDS, Case, make_case
 from tests.fuzz.mutate import mutated
 from tests.fuzz.options import value_for
 
+pytestmark = pytest.mark.slow
+
 SEED = 1
 CASES = {"pictures": 80, "gifs": 20, "videos": 25, "weights": 60, "labels": 40, "options": 50}
 

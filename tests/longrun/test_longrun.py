@@ -7,9 +7,10 @@ import sys
 
 import pytest
 
+from tests import module_environment
 from tests.longrun.observe import Observed, Sample, growth
 
-pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="/proc is Linux's")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(not sys.platform.startswith("linux"), reason="/proc is Linux's")]
 
 
 def observed(**slopes: float) -> Observed:
@@ -48,7 +49,9 @@ def test_a_run_that_is_too_short_to_tell_is_no_success():
 
 def test_a_short_run():
     command = [sys.executable, "-m", "tests.longrun", "--pictures", "200", "--clips", "0", "--seconds", "10"]
-    done = subprocess.run([*command, "--every", "0.02"], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [*command, "--every", "0.02"], capture_output=True, text=True, check=False, env=module_environment()
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "pictures: 800 results" in done.stdout
     assert "video: 4 results" in done.stdout

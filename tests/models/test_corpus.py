@@ -7,6 +7,8 @@ from gradcam_cli.models.labels import read_labels
 from gradcam_cli.models.load import load_model
 from tests.conftest import corpus_rows
 
+pytestmark = pytest.mark.slow
+
 REFUSED = {"weights/full_module.pth", "weights/torchscript.pt"}
 """Files that are whole, but of kinds that we refuse, as the table allows."""
 

@@ -35,6 +35,7 @@ def test_tiny(bundled):
     assert not any(parameter.requires_grad for parameter in network.module.parameters())
 
 
+@pytest.mark.slow
 def test_tiny_needs_no_torchvision():
     code = "import sys, gradcam_cli.models.load as m; m.describe('tiny'); print('torchvision' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -11,9 +11,14 @@ import pytest
 import torch
 
 from gradcam_cli.models.architecture import Architecture, ModelEntry
-from gradcam_cli.models.registry import SOURCES, describe, find_models, source_of, sources
+from gradcam_cli.models.registry import FALLBACK, SOURCES, describe, find_models, source_of, sources
 
-SPECS = {"tiny": "tiny", "torchvision": "squeezenet1_0", "timm": "timm:resnet18", "user_code": "net.py:build"}
+SPECS = {
+    "tiny": "tiny",
+    "torchvision": "squeezenet1_0",
+    "timm": "timm:resnet18",
+    "user_code": "net.py:build",
+}
 """A model of each source."""
 
 NET = """
@@ -24,7 +29,7 @@ def build(num_classes=2):
 """
 
 
-@pytest.fixture(params=SOURCES)
+@pytest.fixture(params=[*SOURCES, FALLBACK])
 def name(request, tmp_path, monkeypatch):
     if request.param == "timm" and importlib.util.find_spec("timm") is None:
         pytest.skip("timm is not installed")
@@ -34,7 +39,7 @@ def name(request, tmp_path, monkeypatch):
 
 
 def test_every_source_is_tried_here():
-    assert set(SPECS) == set(SOURCES)
+    assert set(SPECS) == {*SOURCES, FALLBACK}
 
 
 def test_a_name_has_one_source(name):
@@ -42,7 +47,7 @@ def test_a_name_has_one_source(name):
     source = source_of(spec)
     assert source.__name__.endswith(f".{name}")
     assert source.check(spec) == spec
-    assert [each for each in sources()[:-1] if each.matches(spec)] == ([] if name == "user_code" else [source])
+    assert [each for each in sources()[:-1] if each.matches(spec)] == ([] if name == FALLBACK else [source])
     for known in source.names():
         assert source.matches(known.upper())
         assert source.check(known.upper()) == known
@@ -70,7 +75,7 @@ def test_entries_are_those_that_are_wanted(name):
     bare = SPECS[name].removeprefix(source.PREFIX)
     listed = source.entries(lambda each: each.partition(".")[0] == bare)
     assert all(isinstance(each, ModelEntry) for each in listed)
-    if name != "user_code":
+    if name != FALLBACK:
         assert {each.name.partition(".")[0] for each in listed} == {SPECS[name]}
         assert set(listed) <= set(find_models(SPECS[name]))
     assert source.entries(lambda each: False) == []

@@ -9,7 +9,7 @@ import pytest
 
 from gradcam_cli.media.video.planes import even
 from gradcam_cli.pipeline.artifacts.registry import ARTIFACTS, CLIP_KINDS, KINDS
-from gradcam_cli.pipeline.clips.sources.animation import _Frame
+from gradcam_cli.pipeline.clips.sources.base import StillFrame
 from gradcam_cli.pipeline.explanation import Explanation
 from gradcam_cli.pipeline.session import Session
 from gradcam_cli.pipeline.settings import ClipSettings, ModelSettings, RenderSettings
@@ -50,7 +50,7 @@ def test_a_pictures_file(kind, picture_format, session, pixels):
 @pytest.mark.parametrize("blank", [False, True])
 def test_a_clips_frame(kind, chosen, blank, pixels):
     drawer = ARTIFACTS[kind].for_clips(ClipSettings(**chosen), blank=blank)
-    frame = _Frame(pixels, Fraction(0), Fraction(1))
+    frame = StillFrame(pixels, Fraction(0), Fraction(1))
     grayscale = np.tile(np.linspace(0, 255, 47).astype(np.uint8), (33, 1))
     drawn = drawer.rgb(frame, frame.size, grayscale, CAT)
     assert drawn.dtype == np.uint8

@@ -13,7 +13,10 @@ from gradcam_cli.cam.execution.batch_invariant import make_batch_invariant, pert
 from gradcam_cli.cam.execution.replica import replica
 from gradcam_cli.cam.explainer import Explainer
 
-pytestmark = pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="this PyTorch has no oneDNN")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="this PyTorch has no oneDNN"),
+]
 
 METHODS = ["gradcam", "layercam", "eigencam", "cam"]
 

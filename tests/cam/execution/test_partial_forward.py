@@ -21,6 +21,7 @@ LAYERS = {
 """Layers in the middle of blocks, beside shortcuts and branches."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LAYERS)
 def test_gives_what_the_whole_network_gives(name):
     torch.manual_seed(0)

@@ -58,6 +58,7 @@ def test_the_same_maps_at_every_layer(small_net, batch, layer):
     assert_same(small_net, batch, layer)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["mobilenet_v2", "resnet18", "densenet121"])
 def test_the_same_maps_of_real_architectures(name):
     torch.manual_seed(1)

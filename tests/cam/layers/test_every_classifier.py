@@ -13,6 +13,8 @@ from torch import nn
 
 from gradcam_cli.cam.explainer import Explainer
 
+pytestmark = pytest.mark.slow
+
 CLASSIFIERS = torchvision.models.list_models(module=torchvision.models)
 SIDE = 96
 """Of the picture, for networks that take any."""

@@ -44,6 +44,7 @@ def crop_of(name: str) -> int:
     return torchvision.models.get_model_weights(name).DEFAULT.transforms().crop_size[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in CLASSIFIERS if not name.startswith("vit")])
 def test_auto_on_every_torchvision_classifier(name):
     net, side = on_meta(name), crop_of(name)

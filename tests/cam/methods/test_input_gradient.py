@@ -97,6 +97,7 @@ def test_guided_methods_need_relus(activation, method):
     assert caught.value.hint == "choose method smoothgrad"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "has"), [("mobilenet_v2", True), ("densenet121", True), ("vit_b_16", False)])
 def test_relus_are_seen_in_published_networks(name, has):
     assert trace_network(torchvision.models.get_model(name, weights=None), (224, 224)).rectifies == has

@@ -23,6 +23,7 @@ from tests.cam.oracle import Oracle, component, expected, score_weights
 BY_FORMULA = [name for name in METHODS if name not in ("cam", "random")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layer", ["features", "features.3"])
 @pytest.mark.parametrize("method", BY_FORMULA)
 def test_equals_the_float64_formula(small_net, batch, method, layer):
@@ -196,6 +197,7 @@ def test_progress_is_told(small_net, batch):
     assert [done for done, _ in reported] == sorted(done for done, _ in reported)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["squeezenet1_0", "vgg11", "densenet121"])
 def test_cam_says_what_it_needs(name):
     """Before any work where the layers tell; densenet's ReLU is no module, so there the scores tell."""

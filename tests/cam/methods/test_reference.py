@@ -17,7 +17,7 @@ from tests.cam.squeezenet import SqueezeNetOracle
 
 MEAN, STD = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
 
-pytestmark = pytest.mark.usefixtures("shared_data")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("shared_data")]
 
 
 NAMES = (

@@ -30,6 +30,7 @@ def test_versions_are_flips_and_brightness_of_the_pixels(channels, white):
         np.testing.assert_allclose(values, shown[..., ::-1] if flipped else shown, atol=1e-6 * white)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["gradcam", "layercam", "scorecam", "gradient"])
 def test_maps_of_all_versions_are_averaged_and_then_rectified(small_net, batch, method):
     augmentation = Augmentation(MEAN, STD)

@@ -19,7 +19,7 @@ from gradcam_cli.cam.methods.registry import METHODS
 from tests.cam.oracle import expected, noisy
 from tests.cam.squeezenet import SqueezeNetOracle
 
-pytestmark = pytest.mark.usefixtures("shared_data")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("shared_data")]
 
 PHOTOS = {"cat_dog": [243, 282], "zebra": [340]}
 """Name → classes that are in it."""

@@ -22,8 +22,6 @@ from gradcam_cli.media.video.write import VideoWriter
 from gradcam_cli.pipeline.session import Session
 from tests.conftest import heed_interrupts
 
-ROOT = Path(__file__).resolve().parents[3]
-
 
 @pytest.fixture(autouse=True)
 def _elsewhere(tmp_path, monkeypatch):
@@ -149,6 +147,7 @@ def test_a_still_picture_is_an_animation_of_one_frame(gradcam, photo):
     assert gradcam("gif", "still.png")[0] == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("sweep", "options", "frames"),
     [
@@ -233,6 +232,7 @@ def test_bad_inputs_cost_themselves(gradcam, clip):
     assert [path.name for path in Path("gradcam_output").iterdir()] == ["clip_overlay.mp4"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("keep", [False, True])
 def test_interrupted(clip, photo, tmp_path, keep):
     """Ctrl-C: nothing half-written; with --keep-partial a playable file of what was done."""
@@ -243,7 +243,7 @@ def test_interrupted(clip, photo, tmp_path, keep):
             writer.write_rgb(np.roll(pixels, k, axis=1), Fraction(k, 25), Fraction(1, 25))
     process = subprocess.Popen(
         [sys.executable, "-m", "gradcam_cli", "video", "-m", "tiny", str(long), *(["--keep-partial"] if keep else [])],
-        stderr=subprocess.PIPE, stdout=subprocess.PIPE, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stderr=subprocess.PIPE, stdout=subprocess.PIPE, cwd=tmp_path, env=dict(os.environ),
         preexec_fn=heed_interrupts,
     )  # fmt: skip
     out = tmp_path / "gradcam_output"

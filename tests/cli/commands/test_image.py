@@ -17,8 +17,6 @@ from gradcam_cli.cam.methods.registry import METHODS
 from gradcam_cli.cli.main import run
 from tests.conftest import heed_interrupts
 
-ROOT = Path(__file__).resolve().parents[3]
-
 
 @pytest.fixture(autouse=True)
 def _elsewhere(tmp_path, monkeypatch, photo):
@@ -274,6 +272,7 @@ def test_every_file_holds_what_its_name_says(gradcam):
         assert (record["layer"] == "stage1") == (layer == "stage1")
 
 
+@pytest.mark.slow
 def test_all_methods(gradcam):
     code, out, _ = gradcam("a.png", "--method", "all", "--save", "overlay")
     assert code == 0
@@ -435,6 +434,7 @@ def test_environment_gives_defaults(gradcam, monkeypatch):
     assert gradcam("a.png")[1] == ["elsewhere/a_overlay.png"]
 
 
+@pytest.mark.slow
 def test_odd_names_in_a_shell_loop(tmp_path):
     """``for f in *; do gradcam image -- "$f"; done`` with names that break careless tools."""
     pictures = tmp_path / "loop"
@@ -448,7 +448,7 @@ def test_odd_names_in_a_shell_loop(tmp_path):
         cwd=pictures,
         capture_output=True,
         check=False,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env=dict(os.environ),
     )
     assert (done.returncode, done.stderr) == (0, b"")
     assert sorted(done.stdout.split(b"\n")[:-1]) == [
@@ -457,6 +457,7 @@ def test_odd_names_in_a_shell_loop(tmp_path):
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_interrupt_is_130_and_leaves_no_parts(tmp_path, photo):
     """Ctrl-C in the middle of a long run: what is finished stays whole, nothing half-written is left."""
     import signal
@@ -467,7 +468,7 @@ def test_interrupt_is_130_and_leaves_no_parts(tmp_path, photo):
         os.link(tmp_path / "a.png", folder / f"{position}.png")
     process = subprocess.Popen(
         [sys.executable, "-m", "gradcam_cli", "image", "-m", "tiny", str(folder), "--batch-size", "1"],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path, env=dict(os.environ),
         preexec_fn=heed_interrupts,
     )  # fmt: skip
     assert process.stdout is not None
@@ -484,6 +485,7 @@ def test_interrupt_is_130_and_leaves_no_parts(tmp_path, photo):
         size_and_mode(tmp_path / "gradcam_output" / name)
 
 
+@pytest.mark.slow
 def test_broken_pipe_is_silent(tmp_path):
     script = f'"{sys.executable}" -m gradcam_cli image -q -m tiny a.png b.png c.png | head -n 1'
     done = subprocess.run(
@@ -491,7 +493,7 @@ def test_broken_pipe_is_silent(tmp_path):
         cwd=tmp_path,
         capture_output=True,
         check=False,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env=dict(os.environ),
     )
     assert done.stderr == b""
     assert done.stdout.count(b"\n") == 1

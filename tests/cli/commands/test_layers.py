@@ -32,6 +32,7 @@ def test_the_grid_follows_the_input(capfd):
     assert rows["layer4.1.conv1"][2:4] == ["2×2", str(512 * 512 * 9)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ["tiny", "vit_b_32", "auto", "swin_t"])
 def test_every_kind_of_network_has_one_auto(capfd, model):
     """Whatever the depth, and without its weights."""

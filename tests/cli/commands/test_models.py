@@ -81,7 +81,7 @@ def test_a_part_of_the_name(capfd):
 
 @pytest.mark.parametrize("installed", [True, False])
 def test_timm_is_mentioned_where_it_is(capfd, monkeypatch, installed):
-    monkeypatch.setattr(timm_source, "is_installed", lambda: installed)
+    monkeypatch.setattr("gradcam_cli.models.registry.find_spec", lambda name: installed or None)
     assert run(["models", "tiny"]) == 0
     assert ("timm:" in capfd.readouterr().err) is installed
 

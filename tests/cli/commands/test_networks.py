@@ -15,6 +15,8 @@ from PIL import Image
 from gradcam_cli.cli.main import run
 from gradcam_cli.models.load import load_model
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def _elsewhere(tmp_path, monkeypatch, photo):

@@ -342,6 +342,7 @@ def test_several_threads_at_once():
             assert np.array_equal(result, np.roll(scene(), index // 3, 1))
 
 
+@pytest.mark.slow
 def test_nothing_is_printed_even_when_warnings_are_errors(tmp_path):
     """Metadata, palettes and sizes that Pillow warns of."""
     palette = Image.fromarray(scene()).quantize(16)

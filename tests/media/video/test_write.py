@@ -353,6 +353,7 @@ def test_names_are_names(tmp_path, monkeypatch, name):
     assert names(tmp_path) == [name]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "codec", "sound"),
     [

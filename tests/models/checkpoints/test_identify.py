@@ -29,6 +29,7 @@ def state_of(name, num_classes=7):
     return on_meta(lambda: build(num_classes=num_classes, **architecture.recipes[0].options)).state_dict()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_every_torchvision_network_is_known_by_its_keys_and_shapes(name):
     """No two of them share all keys and shapes, so that each is the only one; the table is the installed library's."""

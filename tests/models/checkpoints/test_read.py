@@ -352,6 +352,7 @@ def test_tensors_that_are_larger_than_their_data(tmp_path):
         read_state_dict(path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("legacy", [False, True])
 def test_what_training_scripts_keep_is_not_costly(legacy, tmp_path):
     net = tiny_net()

@@ -20,6 +20,8 @@ from gradcam_cli.models.untrusted.export_archive import _is_size
 from tests.models.checkpoints.test_read import Evil, check_line
 from tests.models.conftest import tiny_net
 
+pytestmark = pytest.mark.slow
+
 SIDE = 48
 
 

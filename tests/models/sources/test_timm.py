@@ -19,6 +19,8 @@ from gradcam_cli.pipeline.settings import ModelSettings
 timm = pytest.importorskip("timm")
 source = pytest.importorskip("gradcam_cli.models.sources.timm.networks")
 
+pytestmark = pytest.mark.slow
+
 FAMILIES = {
     "resnet18": (64, "layer4.1"), "convnext_atto": (64, "stages.3"), "vit_tiny_patch16_224": (224, "blocks.11.norm1"),
     "deit_tiny_distilled_patch16_224": (224, "blocks.11.norm1"), "swin_tiny_patch4_window7_224": (224, "norm"),

@@ -27,6 +27,7 @@ def data(tmp_path):
     return tmp_path / "data"
 
 
+@pytest.mark.slow
 def test_trains_stops_goes_on_and_writes_a_file(data, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(
         train, "STRETCHES",

@@ -157,6 +157,7 @@ def test_a_survey_asks_again_only_about_frames_of_another_class(photo, monkeypat
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("per_frame_target", [False, True])
 @pytest.mark.parametrize("batch_size", [1, 4, 64])
 def test_frames_of_the_survey_that_recur_are_asked_about_once(photo, monkeypatch, batch_size, per_frame_target):
@@ -226,6 +227,7 @@ def test_what_is_prepared_before_its_turn_is_bounded(frames, session, monkeypatc
     assert not survey(slowly(), session, ClipSettings()).known  # of frames that do not recur nothing is kept
 
 
+@pytest.mark.slow
 def test_several_maps_of_a_frame_are_each_what_they_are_alone(frames):
     """For each layer, class and method its own scale, its own smoothing, its own output."""
     layers, methods = ("stage2.1", "stage3.1"), ("gradcam", "layercam")

@@ -38,7 +38,10 @@ def save_video(path: Path) -> None:
     path.with_suffix(".mp4").rename(path)
 
 
-SAVE = {"animation": save_animation, "video": save_video}
+SAVE = {
+    "animation": save_animation,
+    "video": save_video,
+}
 """One file of each medium: ten shades of grey, a tenth of a second each."""
 
 

@@ -59,6 +59,7 @@ def test_other_formats_give_the_network_the_same_at_any_size(session, picture):
     assert whole.tensor.equal(small.tensor)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("orientation", [1, 6])
 def test_explain_takes_a_size(orientation, picture, tmp_path):
     exif = Image.Exif()

@@ -138,6 +138,7 @@ def test_a_failure_stays_alone(folder, session, batch_size):
     assert len(list((folder.parent / "out").iterdir())) == 39
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("batch_size", "most_bytes"), [(3, run_module.MAX_BYTES), (3, 70_000), (8, 70_000)])
 def test_batches_follow_from_the_inputs_alone(folder, session, monkeypatch, batch_size, most_bytes):
     """Rounding may depend on the company; which thread is done first must not show in the results."""

@@ -13,12 +13,13 @@ if TYPE_CHECKING:
     from gradcam_cli.models.architecture import Architecture, ModelEntry
 
 PREFIX = "timm:"
+LIBRARY = "timm"
 TAKES_ARGUMENTS = False
 
 
 def is_installed() -> bool:
     """Whether timm is installed; it is not imported."""
-    return importlib.util.find_spec("timm") is not None
+    return importlib.util.find_spec(LIBRARY) is not None
 
 
 def names() -> tuple[str, ...]:
@@ -37,9 +38,13 @@ def check(spec: str) -> str:
     Raises:
         UsageError: it is not.
     """
+    _require()
+    return spec.lower()
+
+
+def _require() -> None:
     if not is_installed():
         raise UsageError("timm is not installed", "pip install timm, or choose a model that 'gradcam models' lists")
-    return spec.lower()
 
 
 def architecture(spec: str) -> Architecture:
@@ -50,7 +55,12 @@ def architecture(spec: str) -> Architecture:
 
 
 def entries(wanted: Callable[[str], bool]) -> list[ModelEntry]:
-    """List networks, see `networks.entries`; ``wanted`` takes names without ``timm:``."""
+    """List networks, see `networks.entries`; ``wanted`` takes names without ``timm:``.
+
+    Raises:
+        UsageError: timm is not installed.
+    """
+    _require()
     from gradcam_cli.models.sources.timm import networks
 
     return networks.entries(wanted)

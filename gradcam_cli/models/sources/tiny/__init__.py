@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 NAME = "tiny"
 PREFIX = ""
+LIBRARY = ""
 TAKES_ARGUMENTS = False
 
 WEIGHTS = Path(__file__).with_name("tiny.safetensors")

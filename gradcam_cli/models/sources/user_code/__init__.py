@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from gradcam_cli.models.architecture import Architecture, ModelEntry
 
 PREFIX = ""
+LIBRARY = ""
 TAKES_ARGUMENTS = True
 
 matches, check = is_code, check_code
