@@ -103,8 +103,9 @@ def test_relus_are_seen_in_published_networks(name, has):
     assert trace_network(torchvision.models.get_model(name, weights=None), (224, 224)).rectifies == has
 
 
+@pytest.mark.peers
 def test_guided_backpropagation_equals_the_peers(batch):
-    peer = pytest.importorskip("pytorch_grad_cam")
+    peer = pytest.importorskip("pytorch_grad_cam", reason="pip install '.[test-all]' for pytorch_grad_cam")
     torch.manual_seed(6)
     net = torchvision.models.resnet18(num_classes=6).eval()
     picture = torch.randn(1, 3, 64, 96)

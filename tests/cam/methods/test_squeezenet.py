@@ -140,8 +140,9 @@ def test_methods_of_the_pixels_in_float32(squeezenet, photograph, name, side):
         assert (raw * found.values).sum() > 0.9999 * np.linalg.norm(raw) * np.linalg.norm(found.values)
 
 
+@pytest.mark.peers
 def test_guided_backpropagation_equals_the_peers(squeezenet, photograph):
-    peer = pytest.importorskip("pytorch_grad_cam")
+    peer = pytest.importorskip("pytorch_grad_cam", reason="pip install '.[test-all]' for pytorch_grad_cam")
     picture = photograph("cat_dog", SMALL)
     (found,) = maps(squeezenet, picture, ["guided-backprop"], [282])
     # It leaves one ReLU in the place of all.
