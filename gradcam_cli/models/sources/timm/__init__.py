@@ -22,7 +22,7 @@ def is_installed() -> bool:
 
 
 def names() -> tuple[str, ...]:
-    """Return nothing: timm would have to be imported."""
+    """Return an empty tuple: timm would have to be imported."""
     return ()
 
 
@@ -32,10 +32,10 @@ def matches(spec: str) -> bool:
 
 
 def check(spec: str) -> str:
-    """Return the name in lower case; no more is checked than that timm is there.
+    """Return the name in lower case; only the presence of timm is checked.
 
     Raises:
-        UsageError: it is not.
+        UsageError: timm is not installed.
     """
     if not is_installed():
         raise UsageError("timm is not installed", "pip install timm, or choose a model that 'gradcam models' lists")
