@@ -1,4 +1,4 @@
-"""The Python API: what ``gradcam image`` does, as a function."""
+"""The Python API: ``gradcam image`` as a function."""
 
 from __future__ import annotations
 
@@ -57,25 +57,25 @@ def explain(
     Args:
         picture: a path, an encoded picture, or uint8 RGB pixels (H, W, 3).
         model: name of a network, or one that ``load_model`` has returned; give the latter for many pictures.
-        weights: checkpoint file for ``model``, unless that is loaded already; so with ``labels`` and ``device``.
+        weights: checkpoint file for ``model``, unless that is loaded already; likewise ``labels`` and ``device``.
         labels: labels file for ``model``.
         layer: dotted name of the target layer, or ``auto``.
         target: ``top``, a class index, a label, ``A vs B`` or ``not:A``.
-        method: name of the method, as ``gradcam methods`` lists them, with its parameters if need be.
+        method: name of the method, as ``gradcam methods`` lists them, optionally with parameters.
         fit: ``whole``, ``crop``, ``stretch`` or ``pad``.
         input_size: side in pixels that overrides the network's preset.
-        mean: subtracted from values of 0…1, one number or one a channel; default: the preset's.
-        std: divided by after that; default: the preset's.
+        mean: subtracted from values of 0…1, one number or one per channel; default: the preset's.
+        std: divisor after that; default: the preset's.
         scale_255: whether the network takes values of 0…255; ``mean`` and ``std`` are then in such units, 0 and 1 by
             default.
         activation: ``softmax``, ``sigmoid`` (each class has its own probability), or ``auto``.
-        device: where the network runs.
+        device: device that runs the network.
         colormap: name of the colormap.
         alpha: the heatmap's weight in the overlay, in [0, 1].
         alpha_by_intensity: whether cold regions stay clear.
         normalize: ``minmax``, ``max`` or ``none``.
         max_pixels: larger pictures are refused from their header; default: 178 million.
-        max_size: longest side in pixels of the maps and pictures that are returned; larger pictures are made smaller.
+        max_size: longest side in pixels of the maps and pictures that are returned; larger pictures are reduced.
 
     Returns:
         The explanation: ``.map`` (float32), ``.grayscale``, ``.heatmap``, ``.overlay`` (uint8) at the picture's
@@ -123,9 +123,9 @@ def explain(
 
 
 def _session(settings: ModelSettings, network: Network) -> Session:
-    """Return a session with a loaded network, made of the last one unless the network has changed since.
+    """Return a session with a loaded network, copied from the last one unless the network has changed since.
 
-    To watch, copy and fold a network takes as long as to explain a picture or two.
+    Tracing, copying and folding a network takes as long as explaining a picture or two.
     """
     key = replace(settings, targets=()), network.state
     known, session = network.cache.get("session", (None, None))

@@ -1,6 +1,6 @@
 """Errors with messages for a user, and the exit codes of the command.
 
-The core raises; only the command line turns an error into a line on stderr and an exit code.
+The core raises errors; only the command line turns an error into a line on stderr and an exit code.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ SETTINGS = frozenset(
         "weights",
     ]
 )
-"""What hints may name: settings by their Python names; the command line spells them as options."""
+"""Settings that hints may name, by their Python names; the command line spells them as options."""
 
 _SETTING = re.compile(r"\{([a-z_]+)\}")
 
@@ -70,7 +70,7 @@ class GradcamError(Exception):
 
     Attributes:
         message: one line: what is wrong.
-        template: the hint as it was given, for an error that is made of this one.
+        template: the hint with its braces, for an error that is derived from this one.
     """
 
     exit_code = ExitCode.FAILED
@@ -86,12 +86,12 @@ class GradcamError(Exception):
         return self.hint_with(lambda name: name)
 
     def hint_with(self, spell: Callable[[str], str]) -> str:
-        """Return the hint with the settings' names as ``spell`` gives them."""
+        """Return the hint with the settings' names as spelt by ``spell``."""
         return _SETTING.sub(lambda match: spell(match[1]) if match[1] in SETTINGS else match[0], self.template)
 
 
 class UsageError(GradcamError):
-    """An impossible request, detected before any work began."""
+    """An impossible request, detected before any work begins."""
 
     exit_code = ExitCode.USAGE
 

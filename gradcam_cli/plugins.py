@@ -1,4 +1,4 @@
-"""Extensions that other packages bring along as entry points: found when a name is not known here, loaded when used.
+"""Extensions that other packages declare as entry points: searched when a name is not ours, loaded when used.
 
 Groups: ``gradcam.methods`` (see `cam.methods.registry`) and ``gradcam.models`` (see `models.registry`). With
 ``GRADCAM_NO_PLUGINS=1`` in the environment there are none.
@@ -22,13 +22,13 @@ Group = Literal["gradcam.methods", "gradcam.models"]
 
 @dataclass(frozen=True, slots=True)
 class Plugin:
-    """Where an extension comes from.
+    """The origin of an extension.
 
     Attributes:
-        group: what it extends.
-        name: that it is used by.
+        group: the entry point group.
+        name: name under which it is used.
         package: the distribution that declares it.
-        version: of the package.
+        version: version of the package.
     """
 
     group: str
@@ -52,8 +52,8 @@ class Plugin:
         """Call a function of the package.
 
         Raises:
-            GradcamError: what it raises of these comes out as it is.
-            UsageError: it raises something else.
+            GradcamError: raised by the function, unchanged.
+            UsageError: the function raises another exception.
         """
         try:
             return function(*given, **named)
@@ -72,7 +72,7 @@ class Plugin:
 
 
 def plugins(group: Group) -> dict[str, Plugin]:
-    """Return the extensions of a group by name, in the order of the names; nothing of them is imported."""
+    """Return the extensions of a group by name, sorted by name; none of them is imported."""
     if os.environ.get("GRADCAM_NO_PLUGINS") not in (None, "", "0"):
         return {}
     found: dict[str, Plugin] = {}

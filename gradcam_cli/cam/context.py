@@ -1,4 +1,4 @@
-"""What methods may ask for about a batch: computed when the first one asks, kept for all of them."""
+"""The data of a batch that methods use: computed on first use, kept for all methods."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """How long methods that run the network many times may take.
+    """The time limit and progress callback of methods that run the network many times.
 
     Attributes:
-        seconds: for one picture, for methods that may leave feature maps out; None lets them choose.
-        progress: told (passes done, passes in all) for a batch.
+        seconds: for one picture, for methods that may leave feature maps out; None is their default.
+        progress: called with (passes done, total passes) for a batch.
     """
 
     seconds: float | None = None
@@ -40,11 +40,11 @@ class BatchContext:
     """One target for each picture of a captured batch. All layers' gradients come from one backward pass.
 
     Args:
-        captured: what the forward pass left behind.
-        targets: what is asked of each picture.
+        captured: the results of the forward pass.
+        targets: the target of each picture.
         budget: for methods that run the network many times.
-        activation: what makes the logits probabilities.
-        eigen: whether the first principal component of what feature maps add to a map stands for their sum.
+        activation: function that turns logits into probabilities.
+        eigen: whether the first principal component of the feature maps' contributions replaces their sum.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class BatchContext:
         return self.captured.gradients(self.captured.scores(self.class_weights))
 
     def input_gradients(self, pictures: torch.Tensor) -> torch.Tensor:
-        """Run the network on pictures in the batch's place and return ∂y/∂picture, float32 (N, 3, H, W)."""
+        """Run the network on pictures instead of the batch and return ∂y/∂picture, float32 (N, 3, H, W)."""
         leaf = pictures.detach().requires_grad_(True)
         # The network gets a copy, which it may change in place.
         found = capture(self.captured.network, [], leaf.clone())
@@ -86,15 +86,15 @@ class BatchContext:
             return self.input_gradients(self.captured.batch)
 
     def at(self, layer: int) -> LayerContext:
-        """Return what is known at one of the target layers, by its position."""
+        """Return the context of one target layer, by its position."""
         return LayerContext(self, layer)
 
 
 class LayerContext:
-    """What is known about a batch at one layer, for one target a picture.
+    """The data of a batch at one layer, for one target per picture.
 
     Args:
-        batch_context: the target of each picture.
+        batch_context: the batch, with the target of each picture.
         layer: position among the target layers.
     """
 
@@ -105,12 +105,12 @@ class LayerContext:
 
     @property
     def targets(self) -> Sequence[Target]:
-        """What is explained of each picture."""
+        """The explained target of each picture."""
         return self._batch.targets
 
     @property
     def class_weights(self) -> torch.Tensor:
-        """Each logit's share in the explained score, float32 (N, K): 1 for the class, -1 for one it is held against."""
+        """Each logit's weight in the score, float32 (N, K): 1 for the class, -1 for one that it is compared with."""
         return self._batch.class_weights
 
     @property
@@ -139,11 +139,11 @@ class LayerContext:
 
     @property
     def pictures(self) -> torch.Tensor:
-        """What was run, normalised, (N, 3, H, W), of the network's dtype."""
+        """The network's input, normalised, (N, 3, H, W), of the network's dtype."""
         return self._captured.batch
 
     def input_gradients(self, pictures: torch.Tensor) -> torch.Tensor:
-        """Return ∂y/∂picture at pictures in the batch's place, (N, 3, H, W) → float32 (N, 3, H, W)."""
+        """Return ∂y/∂picture at pictures instead of the batch's, (N, 3, H, W) → float32 (N, 3, H, W)."""
         return self._batch.input_gradients(pictures)
 
     @property
@@ -152,7 +152,7 @@ class LayerContext:
         return self._batch.guided_gradients
 
     def on(self, pictures: torch.Tensor) -> LayerContext:
-        """Ask the same of pictures in the batch's place, (N, 3, H, W): one forward pass, what is known at the layer."""
+        """Return the layer's context for other pictures, (N, 3, H, W), with the same targets; runs one forward pass."""
         captured = self._captured
         found = capture(captured.network, [captured.layers[self._layer]], pictures, captured.tokens)
         same = self._batch
@@ -165,10 +165,10 @@ class LayerContext:
         return weighted_sums(weights, self.activations)
 
     def summed(self, parts: torch.Tensor) -> torch.Tensor:
-        """Add up what each feature map contributes, (N, C, h, w) → (N, h, w).
+        """Add up the contributions of the feature maps, (N, C, h, w) → (N, h, w).
 
-        Smoothed, their first principal component stands for the sum, which leaves out what few feature maps see: what
-        pytorch-grad-cam calls ``eigen_smooth``, with the sign fixed and nothing centred.
+        With ``eigen``, their first principal component replaces the sum, which removes patterns of few feature maps:
+        pytorch-grad-cam's ``eigen_smooth``, with the sign fixed and nothing centred.
         """
         return first_component(parts).to(parts.device) if self._batch.eigen else parts.sum(dim=1)
 
@@ -185,7 +185,7 @@ class LayerContext:
     def probability(self, logits: torch.Tensor, picture: int) -> torch.Tensor:
         """Return the probability of a picture's class in each row, (B, K) → (B,).
 
-        Held against another class, it is that of the two; negated, that of all others.
+        Compared with another class, it is the probability among the two; negated, that of all others.
         """
         target = self.targets[picture]
         single = logits.shape[1] == 1
@@ -213,18 +213,18 @@ class LayerContext:
         return self._batch.budget.seconds
 
     def report_progress(self, done: int, total: int) -> None:
-        """Tell how many of a method's passes over the batch are done."""
+        """Report how many of a method's passes over the batch are done."""
         if self._batch.budget.progress is not None:
             self._batch.budget.progress(done, total)
 
     @property
     def memory(self) -> dict[Any, Any]:
-        """Where methods of a family keep what others of it need too, for all classes of the batch at this layer."""
+        """Results that methods of a family share with each other, for all classes of the batch at this layer."""
         return self._captured.memory[self._layer]
 
     @property
     def channel_dim(self) -> int:
-        """Which dimension of the layer's own output, batch first, counts the feature maps."""
+        """Dimension of the feature maps in the layer's own output, with the batch first."""
         return {"nchw": 1, "nhwc": 3, "tokens": 2}[self._captured.layouts[self._layer].kind]
 
     @property

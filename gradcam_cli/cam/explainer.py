@@ -38,19 +38,19 @@ if TYPE_CHECKING:
     from gradcam_cli.records import Activation, Fusion
 
     TargetLike = int | Target
-    """A class by its index, or more than that."""
+    """A class index, or a `Target`."""
 
     Choose = Callable[[Logits], Sequence[TargetLike]]
-    """A picture's logits (K,) → what to explain."""
+    """A picture's logits (K,) → the targets to explain."""
 
     Targets = Choose | Sequence[TargetLike] | TargetLike | None
 
 
 MAX_CONCURRENT = 4
-"""Each thread that explains has a batch's activations in memory."""
+"""Most threads that explain at once: each keeps a batch's activations in memory."""
 
 MAX_AT_ONCE = 8
-"""Pictures in one forward pass on a CPU: those of more are no longer in its caches when the next layer wants them."""
+"""Most pictures in one forward pass on a CPU: with more, caches lose activations before the next layer reads them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ class Attribution:
 def _replica_or_none(network: nn.Module) -> nn.Module | None:
     try:
         return replica(network)
-    except Exception:  # a network may hold anything, also what cannot be copied; then it runs itself
+    except Exception:  # a network may contain objects that cannot be copied; then the original runs
         return None
 
 
@@ -76,10 +76,10 @@ def _top(logits: Logits) -> list[int]:
 
 
 class Explainer:
-    """Explains what a classifier saw, a batch at a time.
+    """Explains a classifier's scores, a batch at a time.
 
-    Every batch costs one forward pass and, for each class asked for, one backward pass from the score to the target
-    layers, however many methods there are. The network is left as it was: its hooks, train/eval flags and parameters'
+    Every batch costs one forward pass and, for each requested class, one backward pass from the score to the target
+    layers, however many methods there are. The network is left unchanged: its hooks, train/eval flags and parameters'
     ``.grad`` and ``requires_grad``.
     Threads may explain with one network at once; without ``optimize`` their forward passes take turns.
 
@@ -87,20 +87,20 @@ class Explainer:
         network: any module that maps (N, C, H, W) to class scores: a tensor, tuple, dict or object with ``.logits``.
         layer: dotted name, a module of the network, ``auto`` for the last layer with a grid, ``all`` for every layer
             with one, or several of them.
-        method: name of a method, with its parameters if need be (``smoothgrad:n=32``), a function of a `LayerContext`
+        method: name of a method, optionally with parameters (``smoothgrad:n=32``), a function of a `LayerContext`
             that returns maps (N, h, w), or several of either.
-        fusion: how the layers' maps become one, ``mean``, ``max`` or ``product``; None leaves each its own.
-        input_size: (H, W) that the network is watched on, for ``auto`` and for ``optimize``.
+        fusion: how the layers' maps are combined, ``mean``, ``max`` or ``product``; None keeps a map per layer.
+        input_size: (H, W) of the input on which the network is traced, for ``auto`` and for ``optimize``.
         channels: C.
-        tokens: (h, w) of the grid that a transformer's last tokens make; None finds it by the input's aspect.
-        activation: what makes the logits probabilities, for methods that ask for these: ``softmax``, ``sigmoid`` or
-            ``auto``, which is sigmoid for one logit.
-        optimize: whether copies run in the network's place, with batch norms folded into the convolutions in front of
+        tokens: (h, w) of the grid of a transformer's last tokens; None finds it by the input's aspect.
+        activation: function that turns logits into probabilities, for methods that use these: ``softmax``, ``sigmoid``
+            or ``auto``, which is sigmoid for one logit.
+        optimize: whether copies run instead of the network, with batch norms folded into the convolutions in front of
             them: faster, the same maps up to rounding. The network's weights must not change meanwhile.
-        budget: how long methods that run the network many times may take, and who is told how far they are.
-        augmentation: makes versions of the pictures, for whose classes the pictures' own are taken; their maps are
-            averaged. None explains the pictures alone.
-        eigen_smooth: whether the first principal component of what feature maps add to a map stands for their sum.
+        budget: time limit and progress callback of methods that run the network many times.
+        augmentation: makes versions of the pictures; the versions' maps for the pictures' classes are averaged. None
+            explains the pictures alone.
+        eigen_smooth: whether the first principal component of the feature maps' contributions replaces their sum.
 
     Raises:
         CannotRunError: the network does not run on ``input_size``.
@@ -141,7 +141,7 @@ class Explainer:
         self.augmentation = augmentation
         self.eigen_smooth = eigen_smooth
         self.methods = methods_of(method)
-        # The copy is watched, not the network, so that a module it does not run as its own is never folded.
+        # The copy is traced, not the network, so that only modules that the copy itself runs are folded.
         template = _replica_or_none(network) if optimize else None
         trace = None
         found = {"auto", "all"} & {each for each in wanted if isinstance(each, str)}
@@ -178,7 +178,7 @@ class Explainer:
 
     @property
     def concurrency(self) -> int:
-        """How many threads had best explain at once: several with few cores do more than one with all."""
+        """Best number of threads to explain at once: several with few cores are faster than one with all."""
         return min(MAX_CONCURRENT, torch.get_num_threads()) if self._optimized_for_cpu else 1
 
     @property
@@ -187,7 +187,7 @@ class Explainer:
         return any(each.slow or each.reruns for each in self.methods)
 
     def only(self, layer: int | None, method: str) -> Explainer:
-        """Return an explainer of the same network, its copies shared, for one layer, or fused ones, and one method.
+        """Return an explainer that shares the network and its copies, for one layer, or fused ones, and one method.
 
         Args:
             layer: position among ``layers``; None keeps them all.
@@ -201,7 +201,7 @@ class Explainer:
 
     @contextlib.contextmanager
     def running(self) -> Iterator[tuple[nn.Module, list[nn.Module]]]:
-        """Lend what is to be run, and its target layers, to one thread."""
+        """Yield the network to run, or a copy, and its target layers, for use by one thread."""
         if self._replicas is None:
             with undisturbed(self.network):
                 yield self.network, [layer.module for layer in self.layers]
@@ -214,16 +214,16 @@ class Explainer:
         """Explain a batch.
 
         Args:
-            batch: normalised pictures (N, C, H, W); brought to the network's dtype and device.
-            targets: one class for all, one class a picture, a function from a picture's logits to its classes, or
-                None for each picture's top class. A network with one logit has the classes 0 and 1. Instead of a
-                class's index a ``Target`` may hold it against another or negate it.
+            batch: normalised pictures (N, C, H, W); converted to the network's dtype and device.
+            targets: one class for all, one class per picture, a function from a picture's logits to its classes, or
+                None for each picture's top class. A network with one logit has the classes 0 and 1. Instead of a class
+                index, a ``Target`` may compare a class with another or negate it.
 
         Returns:
             One entry a picture, in the batch's order.
 
         Raises:
-            ModelError: a target layer has no grid, or the network gives no class scores.
+            ModelError: a target layer has no grid, or the network returns no class scores.
         """
         at_once = MAX_AT_ONCE if self._optimized_for_cpu else max(len(batch), 1)
         return [
@@ -248,7 +248,7 @@ class Explainer:
     def _explained(self, captured: Captured, targets: Targets) -> list[Attribution]:
         logits: Logits = captured.logits.detach().cpu().double().numpy()
         resolved = [_resolved(targets, position, row) for position, row in enumerate(logits)]
-        # A picture with fewer targets than others repeats its last; what that gives is not kept.
+        # A picture with fewer targets than others repeats its last; the repeated maps are not kept.
         turns = range(max(len(each) for each in resolved))
         chosen = [[each[min(turn, len(each) - 1)] for each in resolved] for turn in turns]
         raws = self._raw_maps(captured, chosen)
@@ -273,7 +273,7 @@ class Explainer:
         raws: dict[tuple[int, int, Method], Raw] = {}
         for key in product(range(len(self.layers)), range(len(contexts)), self.methods):
             position, turn, method = key
-            known = None if method.layered else raws.get((0, turn, method))  # what is the same at every layer
+            known = None if method.layered else raws.get((0, turn, method))  # the same at every layer
             raws[key] = known or raw_maps(method, contexts[turn].at(position))
         return raws
 
@@ -284,7 +284,7 @@ class Explainer:
         chosen: Sequence[Sequence[Target]],
         augmentation: Augmentation,
     ) -> None:
-        """Replace maps by their mean over versions of the pictures, of which ``captured`` saw the first."""
+        """Replace maps by their mean over versions of the pictures; ``captured`` has the first version."""
         versions = list(augmentation.versions(captured.batch))
         found = [raws]
         for pictures, flipped in versions[1:]:
@@ -295,7 +295,7 @@ class Explainer:
 
 
 def _targets_for(targets: Targets, first: int, count: int) -> Targets:
-    """Return what is asked of ``count`` pictures of a batch from the ``first`` on."""
+    """Return the targets of ``count`` pictures of a batch, from the ``first`` on."""
     if targets is None or isinstance(targets, (int, Target)) or callable(targets):
         return targets
     return targets[first : first + count]

@@ -1,1 +1,1 @@
-"""What a person types, and what is said back: results on stdout, everything else on stderr."""
+"""The command line: results on stdout, everything else on stderr."""

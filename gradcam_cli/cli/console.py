@@ -1,4 +1,4 @@
-"""What is said on stderr: notes, tables, warnings, errors, progress. Results go to stdout, and nothing else does."""
+"""Messages on stderr: notes, tables, warnings, errors, progress. Results, and nothing else, go to stdout."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ BAR = 24
 
 
 def print_error(message: str, hint: str) -> None:
-    """Write an error as one line that says what is wrong and one that says what to do."""
-    with contextlib.suppress(OSError):  # stderr itself cannot be written: the exit code must do
+    """Write an error as one line with the problem and one with the hint."""
+    with contextlib.suppress(OSError):  # stderr itself cannot be written: only the exit code is left
         sys.stderr.write(f"error: {printable(message)}\n")
         if hint:
             sys.stderr.write(f"  hint: {printable(hint)}\n")
@@ -38,18 +38,18 @@ def option_hint(error: GradcamError) -> str:
 
 
 def print_interrupted() -> None:
-    """Say that Ctrl-C, or another signal, has ended the run."""
+    """Report that Ctrl-C, or another signal, has ended the run."""
     if sys.stderr.isatty():  # the line begins with the terminal's ^C
         print(file=sys.stderr)
     print_error("interrupted", "run it again with --skip-existing to go on; what was finished is kept")
 
 
 def print_result(line: str) -> None:
-    """Write one line to stdout at once; undecodable bytes of file names go out as they came in.
+    """Write one line to stdout at once; undecodable bytes of file names are written unchanged.
 
     Raises:
         OutputError: stdout cannot be written, because its disk is full for instance.
-        BrokenPipeError: its reader went away.
+        BrokenPipeError: its reader has closed it.
     """
     try:
         sys.stdout.buffer.write(os.fsencode(line) + b"\n")
@@ -64,11 +64,11 @@ def print_result(line: str) -> None:
 
 
 class Console:
-    """Speaks on stderr as loudly as the user wants.
+    """Writes messages to stderr, as many as the user wants.
 
     Args:
-        quiet: nothing but errors.
-        verbose: reasons, too.
+        quiet: whether only errors are written.
+        verbose: whether reasons are written too.
     """
 
     def __init__(self, *, quiet: bool, verbose: bool) -> None:
@@ -91,7 +91,7 @@ class Console:
             self._rich.print(printable(text), style=style, markup=False)
 
     def debug(self, text: str) -> None:
-        """Write a line that gives reasons, if they are wanted."""
+        """Write a line with reasons, if verbose."""
         if self.verbose:
             self.info(text, "dim")
 
@@ -116,7 +116,7 @@ class Console:
             print_result(line)
 
     def table(self, explanations: Sequence[AnyExplanation]) -> None:
-        """Show one picture's most probable classes and the explained ones, these marked."""
+        """Show one picture's most probable classes and the explained ones, the latter marked."""
         if self.quiet:
             return
         from rich import box
@@ -146,9 +146,9 @@ class Console:
 
     @contextlib.contextmanager
     def progress(self, total: int, what: str) -> Iterator[Callable[[], None]]:
-        """Show a bar while ``total`` things are done, on a terminal only; yields what to call after each.
+        """Show a bar for ``total`` items, on a terminal only; yield a function to call after each.
 
-        One thing alone has no bar, but ``steps`` may show one for what is done about it.
+        A single item has no bar, but ``steps`` may show one for its forward passes.
         """
         if self.quiet or not sys.stderr.isatty():
             yield lambda: None
@@ -171,7 +171,7 @@ class Console:
 
     @contextlib.contextmanager
     def frames(self) -> Iterator[Callable[[str, int, int | None], None]]:
-        """Show how far a clip is, on a terminal only; yields what takes (name, frames done, frames in all)."""
+        """Show a clip's progress, on a terminal only; yield a function of (name, frames done, total frames)."""
         if self.quiet or not sys.stderr.isatty():
             yield lambda name, done, total: None
             return
@@ -196,7 +196,7 @@ class Console:
 
     @contextlib.contextmanager
     def download(self) -> Iterator[Callable[[int, int], None]]:
-        """Yield what a download reports (bytes done, bytes in all) to; a bar appears with the first report."""
+        """Yield a function of (bytes done, total bytes) for a download; a bar appears with its first call."""
         if self.quiet or not sys.stderr.isatty():
             yield lambda done, total: None
             return
@@ -206,18 +206,18 @@ class Console:
         progress = Progress(*columns, console=self._rich, transient=True)
         task = progress.add_task("downloading weights", total=None)
 
-        def runner(done: int, total: int) -> None:
+        def report(done: int, total: int) -> None:
             progress.start()
             progress.update(task, completed=done, total=total or None)
 
         try:
-            yield runner
+            yield report
         finally:
             progress.stop()
 
 
 def _text(text: str) -> Text:
-    """Return text that rich takes literally, brackets and all."""
+    """Return text that rich prints literally, brackets included."""
     from rich.text import Text
 
     return Text(text)

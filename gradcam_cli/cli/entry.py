@@ -1,4 +1,4 @@
-"""The process around the command: closed streams, signals, the exit code. Light, so that signals are heard early."""
+"""The process around the command: closed streams, signals, the exit code. Light, so that signals are handled early."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ if TYPE_CHECKING:
     from types import FrameType
 
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
-"""What ends a run in an orderly way: part files are removed, what was finished stays."""
+"""Signals that end a run in an orderly way: part files are removed, finished files stay."""
 
 
 _last: weakref.ref[Stopped] | None = None
-"""What the last signal that was to end the run has raised."""
+"""The exception that the last such signal has raised."""
 
 
 class Stopped(BaseException):
-    """A signal asks the process to end.
+    """A signal has requested the end of the process.
 
-    Not a KeyboardInterrupt: for one that has passed through C code, Python ends by a signal, whatever the exit code.
+    Not a KeyboardInterrupt: after one that has passed through C code, Python ends by a signal, whatever the exit code.
 
     Attributes:
-        code: exit code that a shell gives a process which that signal has ended: 130 for Ctrl-C.
+        code: exit code that shells report for a process ended by that signal: 130 for Ctrl-C.
     """
 
     def __init__(self, number: int) -> None:
@@ -41,7 +41,7 @@ class Stopped(BaseException):
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Run the command line and leave the process with its exit code.
+    """Run the command line and end the process with its exit code.
 
     Args:
         arguments: without the program's name; the process's own when None.
@@ -53,26 +53,26 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         from gradcam_cli.cli.main import run  # here, since Ctrl-C may come while it is imported
 
         code = run(arguments)
-        _handle(_pass_over)  # nothing is left to be stopped
+        _handle(_pass_over)  # nothing is left to stop
     except Stopped as stopped:
         _handle(_pass_over)
         print_interrupted()
         code = stopped.code
-    _handle(signal.SIG_IGN)  # also when Python has taken its own handlers away
+    _handle(signal.SIG_IGN)  # even when Python has removed its own handlers
     _leave(code)
 
 
 def _leave(code: int) -> NoReturn:
-    """End the process as it is: to be taken down in good order libraries, torch above all, want time and memory."""
+    """End the process without an orderly shutdown of libraries, which takes time and memory, torch's above all."""
     atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError, ValueError):  # it is closed, or the disk is full, which was said before
+        with contextlib.suppress(OSError, ValueError):  # it is closed, or the disk is full, as reported before
             stream.flush()
     os._exit(code)
 
 
 def fill_closed_streams() -> None:
-    """Put the null device in the place of standard streams that were closed (``>&-``).
+    """Replace standard streams that were closed (``>&-``) by the null device.
 
     Otherwise the next file to be opened gets the stream's number, and a library's messages are written into it.
     """
@@ -80,7 +80,7 @@ def fill_closed_streams() -> None:
         try:
             os.fstat(number)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free, which is this one
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is this one
         if getattr(sys, name) is None:
             stream = open(number, mode, encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115
             setattr(sys, name, stream)
@@ -88,16 +88,16 @@ def fill_closed_streams() -> None:
 
 def _listen() -> None:
     for number in SIGNALS:
-        if signal.getsignal(number) != signal.SIG_IGN:  # as nohup wishes, and shells for what runs in the background
+        if signal.getsignal(number) != signal.SIG_IGN:  # set by nohup, and by shells for background jobs
             signal.signal(number, _stop)
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
-    """End the run. One signal is enough, another would tear apart how it is wound up; unless the first was lost."""
+    """End the run. Later signals are ignored, since they would interrupt the clean-up, unless the first was lost."""
     global _last
     if threading.active_count() == 1 and _imports(frame):
-        # Out of an import no exception comes safely: libraries swallow it, take it for an error of theirs, or abort.
-        # With no other thread at work nothing is half-written.
+        # No exception leaves an import safely: libraries swallow it, take it for their own error, or abort. With no
+        # other thread at work, no file is half-written.
         print_interrupted()
         sys.stderr.flush()
         os._exit(128 + number)
@@ -107,18 +107,18 @@ def _stop(number: int, frame: FrameType | None) -> None:
         try:
             raise stopped
         finally:
-            del stopped  # its traceback holds this frame, which would hold it even when it is lost
+            del stopped  # its traceback refers to this frame, which would keep it alive even when it is lost
 
 
 def _imports(frame: FrameType | None) -> bool:
-    """Whether a module is being imported at a frame, or by what has called it."""
+    """Whether a module is being imported at a frame or at one of its callers."""
     while frame is not None and frame.f_code.co_filename != "<frozen importlib._bootstrap>":
         frame = frame.f_back
     return frame is not None
 
 
 def _pass_over(number: int, frame: FrameType | None) -> None:
-    """Do nothing. Unlike SIG_IGN this may be set while a signal is waiting, without a complaint of Python's."""
+    """Do nothing. Unlike SIG_IGN, this may be set while a signal is pending without an error from Python."""
 
 
 def _handle(handler: Callable[[int, FrameType | None], None] | signal.Handlers) -> None:

@@ -1,4 +1,4 @@
-"""The ``gradcam`` command: its subcommands, loaded when asked for, and the one place where errors meet the user."""
+"""The ``gradcam`` command: its subcommands, imported on use, and the one place that reports errors to the user."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ COMMANDS = {
     "methods": "gradcam_cli.cli.commands.methods:methods",
     "help": "gradcam_cli.cli.commands.help:show_help",
 }
-"""Subcommand → where it is."""
+"""Subcommand → its module and function."""
 
 
 class LazyGroup(click.Group):
-    """A group that imports a subcommand when it is asked for."""
+    """A group that imports a subcommand when it is used."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names in the order of ``COMMANDS``."""
@@ -55,12 +55,12 @@ def cli() -> None:
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit code; every error has been told on stderr.
+    """Run the command line and return its exit code; every error is reported on stderr.
 
     Args:
         arguments: without the program's name; the process's own when None.
 
-    With ``GRADCAM_DEBUG=1`` in the environment errors that are not the user's come out with their traceback.
+    With ``GRADCAM_DEBUG=1`` in the environment, errors other than click's are raised with their traceback.
     """
     debug = os.environ.get("GRADCAM_DEBUG") not in (None, "", "0")
     try:
@@ -83,7 +83,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         print_interrupted()
         return ExitCode.INTERRUPTED
     except BrokenPipeError:
-        # The reader of our results went away, as `head` does; there is nobody left to tell.
+        # The reader of our results has closed the pipe, as `head` does; no more output is expected.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitCode.FAILED
     except Exception as error:

@@ -1,4 +1,4 @@
-"""What every command does with a plan: load the network, tell what comes of each input, know the exit code."""
+"""The run of a plan, shared by commands: load the network, report each input's outcome, return the exit code."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ if TYPE_CHECKING:
     from gradcam_cli.records import Job
 
     Outcomes: TypeAlias = Callable[[Session, Sequence[Job]], Iterable[Outcome]]
-    """Makes the run over jobs with a loaded network."""
+    """Function that makes the run over jobs with a loaded network."""
 
 
 MAX_LISTED_LAYERS = 6
-"""Layers that are named one by one; of more the first and the last."""
+"""Most layers that are listed one by one; of more, only the first and the last are."""
 
 
 class CommandRunner:
-    """Does the plan's work, says what comes of it, and knows the exit code."""
+    """Runs a plan's jobs, reports their outcomes, and determines the exit code."""
 
     def __init__(self, console: Console, plan: Plan, *, as_json: bool) -> None:
         self._console = console
@@ -40,12 +40,12 @@ class CommandRunner:
         self._failed: list[str] = []
 
     def run(self, model: ModelSettings, outcomes: Outcomes, *, fail_fast: bool, bar: bool = True) -> int:
-        """Do the work and return the exit code.
+        """Run the jobs and return the exit code.
 
         Args:
             model: the network to load.
             outcomes: makes the run over the plan's jobs.
-            fail_fast: whether an input that is known to fail ends it all before it begins.
+            fail_fast: whether an input that failed in the plan ends the run before it begins.
             bar: whether a bar counts the inputs.
         """
         for given, error in self._plan.failed:
@@ -61,7 +61,7 @@ class CommandRunner:
         return ExitCode.PARTIAL if self._done or self._plan.skipped else ExitCode.FAILED
 
     def load(self, model: ModelSettings) -> Session:
-        """Load a network and say which it is."""
+        """Load a network and report which it is."""
         from gradcam_cli.pipeline.session import Session
 
         collect_from_now()

@@ -1,4 +1,4 @@
-"""How the command's process uses memory: only makes it faster, and is no part of the library."""
+"""Memory settings of the command's process: they only make it faster, and are no part of the library."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import gc
 
 
 def hold_memory() -> None:
-    """Have glibc keep freed memory for the next batch or frame, up to a gigabyte, and for whichever thread wants it.
+    """Make glibc keep freed memory, up to a gigabyte, for the next batch or frame, and for any thread.
 
-    Otherwise it goes back to the system and is faulted in anew: a tenth to a fifth of a small network's time. Blocks
-    of more than 32 MiB still go back at once. To be called before there are threads: afterwards each keeps its own.
+    Otherwise it goes back to the system and is faulted in again: a tenth to a fifth of a small network's time. Blocks
+    of more than 32 MiB still go back at once. Call this before threads start: afterwards each keeps its own memory.
     """
     import ctypes
 
@@ -23,9 +23,9 @@ def hold_memory() -> None:
 
 
 def collect_from_now() -> None:
-    """Let garbage be collected again, which `main` has stopped, but of what is there look at nothing.
+    """Enable garbage collection, which `main` has disabled, but exclude the objects that exist by now.
 
-    It is imported modules, which stay: to look through them while they come in is a tenth of a short command's time.
+    They are imported modules, which stay; scanning them during the imports takes a tenth of a short command's time.
     """
     if not gc.isenabled():
         gc.freeze()

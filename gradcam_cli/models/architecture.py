@@ -1,4 +1,4 @@
-"""What a source of models tells about one: how it is built, and which trained weights exist for it.
+"""The description of a model by its source: how it is built, and which trained weights exist for it.
 
 A source has the interface `ModelSource` and one line in ``registry.SOURCES``.
 """
@@ -28,10 +28,10 @@ class Recipe:
     """One published set of weights.
 
     Attributes:
-        source: what it is called in results: ``bundled``, ``torchvision IMAGENET1K_V1``.
+        source: its name in results: ``bundled``, ``torchvision IMAGENET1K_V1``.
         location: its file, or an https address whose file name has the first digits of its SHA-256; None where
             ``Architecture.ready`` has the weights.
-        preset: how the network wants its pictures with these weights.
+        preset: preprocessing for these weights.
         labels: names of its classes.
         options: arguments of ``Architecture.build`` that these weights need besides the number of classes.
     """
@@ -56,13 +56,13 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Fitted:
-    """A network that holds a checkpoint.
+    """A network with the weights of a checkpoint.
 
     Attributes:
         module: in evaluation mode, float32, no parameter requires a gradient.
         recipe: the published set whose options it was built with.
         num_classes: length of its score vector.
-        notes: what of the checkpoint was left aside.
+        notes: the parts of the checkpoint that were not used.
     """
 
     module: nn.Module
@@ -76,15 +76,15 @@ class Architecture:
     """A network that can be built for any number of classes.
 
     Attributes:
-        name: what it is called.
-        num_classes: how many classes ``build`` makes by default.
+        name: its name.
+        num_classes: number of classes that ``build`` makes by default.
         build: takes ``num_classes=`` and a recipe's options.
         default: the weights that are used when none are given.
-        recipes: every published set, the one that a checkpoint of unknown origin is taken for first.
-        own_key: maps a checkpoint's key to the network's own, or to None when the network does without it.
-        ready: returns the network with the weights that it brings along, and their file if there is one, where these
-            are no file for ``build`` to be filled from; told of a download.
-        on_meta: whether ``build`` may be called where parameters get no memory.
+        recipes: every published set; a checkpoint of unknown origin is taken for the first.
+        own_key: maps a checkpoint's key to the network's own, or to None when the network does not use it.
+        ready: for weights that are not in a file of the recipe: called with a download's progress callback, returns the
+            network with its weights, and their file if there is one.
+        on_meta: whether ``build`` may be called on the meta device, where parameters get no memory.
     """
 
     name: str
@@ -99,13 +99,13 @@ class Architecture:
 
 @dataclass(frozen=True)
 class ModelEntry:
-    """A network as a listing shows it; None is what is not known.
+    """A network in a listing; unknown values are None.
 
     Attributes:
-        name: for ``--model``.
+        name: name for ``--model``.
         mebibytes: size of its weights' file.
-        parameters: how many it has.
-        accuracy: percentage of ImageNet's validation pictures whose class it finds first.
+        parameters: number of its parameters.
+        accuracy: top-1 accuracy on ImageNet's validation pictures, in percent.
         input: side in pixels of the pictures it was trained on.
         cached: whether its weights are on this machine.
     """
@@ -122,9 +122,9 @@ class ModelSource(Protocol):
     """A source of models; modules of ``models.sources`` have this interface, and import nothing heavy by themselves.
 
     Attributes:
-        PREFIX: what all of its names begin with, if its networks are listed on their own; otherwise empty.
+        PREFIX: start of all its names, if its networks are listed on their own; otherwise empty.
         LIBRARY: module that it needs and that may not be installed, or empty.
-        TAKES_ARGUMENTS: whether ``architecture`` takes arguments of the user's.
+        TAKES_ARGUMENTS: whether ``architecture`` takes arguments from the user.
     """
 
     PREFIX: str
@@ -138,10 +138,10 @@ class ModelSource(Protocol):
         """Whether a name is meant for this source."""
 
     def check(self, spec: str) -> str:
-        """Return a name as it is listed; raise UsageError for one that cannot be used, without heavy imports."""
+        """Return a name in its listed spelling; raise UsageError for one that cannot be used, without heavy imports."""
 
     def architecture(self, spec: str, **arguments: object) -> Architecture:
-        """Describe the network of a checked name; the arguments are the user's."""
+        """Describe the network of a checked name, with the user's arguments."""
 
     def entries(self, wanted: Callable[[str], bool]) -> list[ModelEntry]:
-        """List the networks whose name, without the prefix, a function accepts."""
+        """List the networks whose name, without the prefix, ``wanted`` accepts."""

@@ -48,19 +48,19 @@ def load_model(
     """Return the network called ``spec`` with trained weights; never with random ones unless its own code does so.
 
     ``auto`` is the network that ``weights`` are recognised to be for; without them mobilenet_v2 with ImageNet weights
-    where they are cached or can be downloaded, and otherwise the bundled ``tiny``, which a note then says.
+    where they are cached or can be downloaded, and otherwise the bundled ``tiny``, as a note reports.
 
     Args:
         spec: a name that ``gradcam models`` lists, ``timm:NAME``, ``FILE.py:FUNCTION`` or ``package.module:CLASS``.
         weights: a checkpoint for that architecture, of any number of classes; default: the published weights.
         labels: a file with the names of the classes; default: those in the checkpoint, or that belong to the weights.
         device: ``auto``, ``cpu``, ``cuda`` or another of torch's names.
-        progress: told (bytes done, bytes in all) of a download.
-        arguments: what the function or class is called with.
+        progress: called with (bytes done, total bytes) during a download.
+        arguments: arguments for the function or class.
 
     Raises:
-        UsageError: no such model or device, or arguments for what takes none.
-        ModelError: weights or labels cannot be read, downloaded or brought together, or the code fails.
+        UsageError: no such model or device, or arguments for a model that takes none.
+        ModelError: weights or labels cannot be read or downloaded, or do not fit, or the code fails.
     """
     name, notes = check_name(spec), tuple[str, ...]()
     place = find_device(device)
@@ -78,7 +78,7 @@ def load_model(
 
 @dataclass(frozen=True)
 class Outline:
-    """A network without trained weights, in evaluation mode, and how it wants its pictures."""
+    """A network without trained weights, in evaluation mode, and its preprocessing."""
 
     module: nn.Module
     preset: Preset
@@ -88,10 +88,10 @@ def outline(spec: str, *, filled: bool = False, arguments: Mapping[str, object] 
     """Return a network without trained weights.
 
     Args:
-        spec: as ``load_model`` takes it; ``auto`` is the network that it stands for where weights can be had.
-        filled: whether the parameters hold random values; otherwise the network is on the meta device, without any,
-            unless it is made by code of the user's own.
-        arguments: what the function or class is called with.
+        spec: as for ``load_model``; ``auto`` is the network that it stands for where weights are available.
+        filled: whether the parameters hold random values; otherwise the network is on the meta device, without values,
+            unless the user's own code makes it.
+        arguments: arguments for the function or class.
 
     Raises:
         UsageError: no such model.
@@ -109,12 +109,12 @@ def outline(spec: str, *, filled: bool = False, arguments: Mapping[str, object] 
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of the libraries that the network's numbers depend on."""
+    """Return the versions of the libraries that the network's results depend on."""
     return {"torch": torch.__version__}
 
 
 def _choose(progress: Progress | None) -> tuple[str, tuple[str, ...]]:
-    """Return the name that ``auto`` stands for here and now, and what is to be said about it."""
+    """Return the name that ``auto`` currently stands for, and notes about it."""
     try:
         fetch(AUTO_WEIGHTS, AUTO_DIGEST, progress)
     except ModelError as error:
@@ -143,7 +143,7 @@ def _published(name: str, progress: Progress | None, arguments: Mapping[str, obj
 
 
 def _from_checkpoint(name: str, weights: Path | str, arguments: Mapping[str, object] | None) -> Network:
-    """Return the network called ``name`` with a checkpoint's weights; ``auto`` is the one that they are for."""
+    """Return the network called ``name`` with a checkpoint's weights; ``auto`` is the network that they are for."""
     path, notes = Path(weights), tuple[str, ...]()
     if is_exported(path):
         return _from_archive(name, weights)
@@ -154,9 +154,9 @@ def _from_checkpoint(name: str, weights: Path | str, arguments: Mapping[str, obj
     architecture = describe(name, arguments)
     fitted = fit(architecture, _likeliest_first(architecture.recipes, path), checkpoint.tensors, path)
     network = _network(architecture, fitted, Weights(printable(weights), path))
-    said = checkpoint.metadata.class_names
-    if said is not None:
-        own = labels_in(said, network.sides)
+    class_names = checkpoint.metadata.class_names
+    if class_names is not None:
+        own = labels_in(class_names, network.sides)
         network.labels = own or network.labels
         if own is None:
             notes += (f"the class names in the checkpoint are not used: not one for each of {network.sides}",)
@@ -178,7 +178,7 @@ def _from_archive(name: str, weights: Path | str) -> Network:
 
 
 def _likeliest_first(recipes: tuple[Recipe, ...], path: Path) -> list[Recipe]:
-    """Order recipes so that one whose published file this seems to be, by the digits in its name, is the first."""
+    """Put the recipe first whose published file this seems to be, by the digits in its name."""
     return sorted(recipes, key=lambda recipe: recipe.hash is None or recipe.hash not in path.name)
 
 

@@ -22,14 +22,14 @@ class Weights:
 
     Attributes:
         source: ``bundled``, ``torchvision IMAGENET1K_V1``, or the checkpoint's path as it was given.
-        path: the file; None where code of the user's own has set them.
+        path: the file; None where the user's own code has set them.
     """
 
     source: str
     path: Path | None
 
     def sha256(self) -> str | None:
-        """Return the file's SHA-256 in hexadecimal, computed once; None when there is no file, or not any more."""
+        """Return the file's SHA-256 in hexadecimal, computed once; None when there is no file, or no longer."""
         return self._digest
 
     @cached_property
@@ -53,15 +53,15 @@ class Network:
     Attributes:
         module: maps float32 (N, C, H, W), C = ``preset.channels``, to logits (N, ``num_classes``); in evaluation mode,
             float32, no parameter requires a gradient.
-        name: of its architecture.
-        num_classes: how many scores it gives.
-        preset: how it wants its pictures.
+        name: name of its architecture.
+        num_classes: number of scores that it returns.
+        preset: its preprocessing.
         labels: names of its classes, or None when they are not known.
         weights: where its weights came from.
-        notes: what a user should know about how it was loaded, one line each.
+        notes: notes for the user about how it was loaded, one line each.
         one_by_one: whether it takes one picture at a time only.
         plugin: the package whose source it comes from, or None.
-        cache: what is made of the network once and used again; it lives as long as the network, no longer.
+        cache: objects that are derived from the network once and reused; it lives exactly as long as the network.
     """
 
     module: nn.Module
@@ -77,7 +77,7 @@ class Network:
 
     @property
     def sides(self) -> int:
-        """How many classes there are names for: one score has two sides, the negative one first."""
+        """Number of named classes: one score has two sides, the negative one first."""
         return max(2, self.num_classes)
 
     @property

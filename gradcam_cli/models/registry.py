@@ -1,4 +1,4 @@
-"""The table of model sources: from a model's name to the module that describes it; known without torch.
+"""The table of model sources: from a model's name to the module that describes it; reading it needs no torch.
 
 A source is a module or package of ``models.sources`` with the interface `architecture.ModelSource` and one line in
 ``SOURCES``. Other packages add sources by entry points of the group ``gradcam.models``: an entry point called ``zoo``
@@ -40,12 +40,12 @@ FALLBACK = "user_code"
 
 
 class PluginSource:
-    """A source of another package: an object with ``architecture(name, **arguments)`` and, if it can, ``entries``.
+    """A source of another package: an object with ``architecture(name, **arguments)``, optionally with ``entries``.
 
-    ``name`` stands without the prefix. What it gives is an `Architecture`; its entries are `ModelEntry` records.
+    ``name`` has no prefix. The result is an `Architecture`; the entries are `ModelEntry` records.
 
     Args:
-        plugin: where it comes from.
+        plugin: its origin.
     """
 
     LIBRARY = ""
@@ -56,7 +56,7 @@ class PluginSource:
         self.PREFIX = f"{plugin.name.lower()}:"
 
     def names(self) -> tuple[str, ...]:
-        """Return nothing: the package would have to be imported."""
+        """Return an empty tuple: the package would have to be imported."""
         return ()
 
     def matches(self, spec: str) -> bool:
@@ -76,7 +76,7 @@ class PluginSource:
         return cast("Architecture", self._called("architecture", spec[len(self.PREFIX) :], **arguments))
 
     def entries(self, wanted: Callable[[str], bool]) -> list[ModelEntry]:
-        """List networks, those that the package lists.
+        """List the networks that the package lists.
 
         Raises:
             UsageError: the package fails.
@@ -93,7 +93,7 @@ class PluginSource:
 
 
 def sources() -> list[ModelSource]:
-    """Return all sources, those of other packages in front of code, less those whose name is taken."""
+    """Return all sources, those of other packages before user code and without those whose name is taken."""
     own = [_imported(name) for name in SOURCES]
     others = [PluginSource(plugin) for plugin in plugins(GROUP).values()]
     free = [each for each in others if not any(source.matches(each.PREFIX) for source in own)]
@@ -105,19 +105,19 @@ def _imported(name: str) -> ModelSource:
 
 
 def source_of(name: str) -> ModelSource | None:
-    """Return the source that describes the model called ``name``, or None; packages are looked through last."""
+    """Return the source that describes the model called ``name``, or None; other packages are searched last."""
     own = next((source for source in map(_imported, SOURCES) if source.matches(name)), None)
     return own or next((source for source in sources() if source.matches(name)), None)
 
 
 def check_name(spec: str) -> str:
-    """Return the model's name as it is spelled here; upper case is forgiven.
+    """Return the model's name in its listed spelling; upper case is accepted.
 
-    Nothing is imported for it: of ``timm:NAME`` no more is checked than that timm is there, of ``FILE.py:FUNCTION`` and
-    ``package.module:CLASS`` what can be known without running them.
+    No model library is imported: of ``timm:NAME``, only the presence of timm is checked, of ``FILE.py:FUNCTION`` and
+    ``package.module:CLASS`` only what is known without running them.
 
     Raises:
-        UsageError: no such model; the hint has the names that look alike.
+        UsageError: no such model; the hint has similar names.
     """
     name = spec.strip()
     if name.lower() == AUTO:
@@ -131,10 +131,10 @@ def check_name(spec: str) -> str:
 
 
 def check_arguments(spec: str, arguments: Iterable[object]) -> None:
-    """Check that arguments are given to code alone.
+    """Check that arguments are given only to models that take them.
 
     Raises:
-        UsageError: the model is known by its name and takes none.
+        UsageError: the model takes none.
     """
     if not list(arguments):
         return
@@ -146,10 +146,10 @@ def check_arguments(spec: str, arguments: Iterable[object]) -> None:
 
 
 def describe(name: str, arguments: Mapping[str, object] | None = None) -> Architecture:
-    """Return the description of the model called ``name``, which `check_name` has passed.
+    """Return the description of the model called ``name``, which `check_name` has accepted.
 
     Raises:
-        UsageError: no such model, or arguments for what takes none.
+        UsageError: no such model, or arguments for a model that takes none.
         ModelError: its code fails.
     """
     check_arguments(name, arguments or ())
@@ -168,8 +168,8 @@ def find_models(pattern: str = "") -> list[ModelEntry]:
     """List networks.
 
     Args:
-        pattern: glob, or a part of the names; with a source's prefix in front (``timm:``) only that one is searched,
-            whose networks are too many to be listed otherwise.
+        pattern: glob, or a part of the names; with a source's prefix in front (``timm:``), only that source is
+            searched; its networks are too many to be listed otherwise.
 
     Raises:
         UsageError: a library is needed and not installed, or nothing matches.
@@ -190,7 +190,7 @@ def find_models(pattern: str = "") -> list[ModelEntry]:
 
     found = [entry for source in searched for entry in source.entries(wanted)]
     if not found:
-        bases = list(dict.fromkeys(name.partition(".")[0] for name in seen))  # timm's have the weights' tag behind
+        bases = list(dict.fromkeys(name.partition(".")[0] for name in seen))  # timm's end in the weights' tag
         close = close_to(rest.strip("*?"), bases, prefix)
         raise UsageError(
             f"no model matches {quoted(pattern)}", close or "give a part of a name, or a glob such as 'resnet*'"

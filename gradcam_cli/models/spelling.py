@@ -10,6 +10,6 @@ if TYPE_CHECKING:
 
 
 def close_to(name: str, known: Sequence[str], prefix: str = "") -> str:
-    """Return a hint with the names that look like ``name``, ``prefix`` put in front; empty when none does."""
+    """Return a hint with known names similar to ``name``, each after ``prefix``; empty when there is none."""
     close = difflib.get_close_matches(name.lower().replace("-", "_"), known, n=3, cutoff=0.6)
     return f"did you mean {' or '.join(f'{prefix}{each}' for each in close)}?" if close else ""

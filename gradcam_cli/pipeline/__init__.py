@@ -1,1 +1,1 @@
-"""From what was typed to the written files: planning, running and the order of the work."""
+"""Sessions, runs and results: from planned jobs to written files, and the order of the work."""

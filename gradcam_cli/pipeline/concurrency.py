@@ -1,4 +1,4 @@
-"""Work in several threads at once: the steps of a line, done by as many threads as there are cores."""
+"""Pipelines of stages, run by as many threads as there are cores."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Result = TypeVar("Result")
 
 @contextmanager
 def sharing_cores(threads: int) -> Iterator[None]:
-    """Let the threads that run the network share the cores; OpenCV's own, which spin between calls, would disturb."""
+    """Divide the cores among threads that run the network; switch off OpenCV's threads, which spin between calls."""
     before = cv2.getNumThreads()
     cv2.setNumThreads(1)
     try:
@@ -36,7 +36,7 @@ def sharing_cores(threads: int) -> Iterator[None]:
 def batches(
     items: Iterable[Item], size: int, counts: Callable[[Item], bool] = lambda item: True
 ) -> Iterator[list[Item]]:
-    """Yield lists with ``size`` items that count, the last maybe fewer; what ``items`` raises comes out behind them."""
+    """Yield lists with ``size`` counted items, the last maybe fewer; errors of ``items`` are raised after the last."""
     batch: list[Item] = []
     room = size
     try:
@@ -55,10 +55,10 @@ def batches(
 
 
 class InlineExecutor(Executor):
-    """Has whoever hands in work do it at once, where signals reach it; what is returned is done."""
+    """Runs each call at once in the calling thread, where signals arrive; the returned future is done."""
 
     def submit(self, work: Callable[..., Result], /, *arguments: Any, **named: Any) -> Future[Result]:  # noqa: ANN401
-        """Call ``work``, and return a future that holds what it returns or raises."""
+        """Call ``work`` and return a future with its result or exception."""
         future: Future[Result] = Future()
         try:
             future.set_result(work(*arguments, **named))
@@ -68,13 +68,13 @@ class InlineExecutor(Executor):
 
 
 class Stage:
-    """One step of a line: what is done with each item, for a `StageScheduler` to do.
+    """One stage of a pipeline: a function and the items that wait for it, run by a `StageScheduler`.
 
     Args:
-        work: called with an item; returns what it makes of it for the steps behind: pairs of step and item.
-        room: items that may wait here before those who hand them in pause.
-        at_once: how many threads may be at it. What they make is handed on in the items' order all the same.
-        feeds: the steps behind.
+        work: called with an item; returns the results for the following stages as pairs (stage, item).
+        room: number of waiting items at which the stages in front pause.
+        at_once: number of threads that may run ``work`` at once; results still leave in the items' order.
+        feeds: the following stages.
     """
 
     def __init__(
@@ -90,33 +90,33 @@ class Stage:
         self._room = room
         self._feeds = feeds
         self._waiting: deque[object] = deque()
-        self._made: dict[int, list[tuple[Stage, object]]] = {}  # by those who were quicker than the one before
+        self._made: dict[int, list[tuple[Stage, object]]] = {}  # results that wait for an earlier item's
         self._begun = self._handed_on = 0
         self._busy = 0
         self._closed = False
 
     @property
     def has_room(self) -> bool:
-        """Whether an item may be handed in."""
+        """Whether another item may be added."""
         return len(self._waiting) < self._room
 
     @property
     def idle(self) -> bool:
-        """Whether there is nothing to do, nor being done."""
+        """Whether no item waits and none is being worked on."""
         return not (self._waiting or self._busy)
 
     def put(self, item: object) -> None:
-        """Hand in an item."""
+        """Add an item, unless the stage is closed."""
         if not self._closed:
             self._waiting.append(item)
 
     def close(self) -> None:
-        """Begin nothing more."""
+        """Drop the waiting items and start no more."""
         self._closed = True
         self._waiting.clear()
 
     def take(self) -> tuple[int, object] | None:
-        """Begin with the next item, its number beside it; None where that is not possible or not yet wanted."""
+        """Start the next item and return (its number, item), or None where no item waits or a limit is reached."""
         ahead = self._busy + len(self._made)
         if not self._waiting or self._busy == self.at_once or ahead >= 2 * self.at_once:
             return None
@@ -127,7 +127,7 @@ class Stage:
         return self._begun - 1, self._waiting.popleft()
 
     def finish(self, number: int, made: list[tuple[Stage, object]] | None) -> None:
-        """Hand on what was made of an item, when its turn has come; None is never handed on, nor what is behind it."""
+        """Pass on an item's results in the items' order; None (an error) stops the results of all later items too."""
         self._busy -= 1
         if made is None:
             return
@@ -139,17 +139,17 @@ class Stage:
 
 
 class StageScheduler:
-    """As many threads as cores, which do the steps of a line together.
+    """Runs the stages of a pipeline with as many threads as cores.
 
-    Each takes what is furthest along, and nobody waits for a core. A thread for each step would be put aside by others
-    in the middle of its work, and find in the caches what they have left there.
+    Each thread takes the item that is furthest along, so no thread waits for a core. With a thread for each stage,
+    threads would interrupt each other in the middle of an item, and replace each other's data in the caches.
 
     Args:
-        source: iterated over by one thread at a time, as long as the first step has room.
-        stages: in the order of the way. The first is handed the source's items.
-        spare: done while there is nothing else to do; what waits there when all else is done is left.
-        is_spare: whether an item of the source's is for that step, not for the first.
-        threads: how many there are; None is as many as cores.
+        source: iterated over by one thread at a time, while the first stage has room.
+        stages: in the order of processing. The first gets the source's items.
+        spare: stage that runs while there is nothing else to do; items that still wait there at the end are dropped.
+        is_spare: whether an item of the source goes to ``spare`` instead of the first stage.
+        threads: number of threads; None is as many as cores.
     """
 
     def __init__(
@@ -168,19 +168,19 @@ class StageScheduler:
         self._threads = threads or max(2, cores())  # two with one core: one may wait for another device
         lock = threading.Lock()
         self._change = threading.Condition(lock)
-        self._end_of_work = threading.Condition(lock)  # apart, so that each change does not wake who waits for the end
+        self._end_of_work = threading.Condition(lock)  # separate, so that changes do not wake run()
         self._reading = self._read = False
         self._error: BaseException | None = None
         self._at_work = 0
 
     def run(self) -> None:
-        """Do it all; return when it is done.
+        """Process all items and return when they are done.
 
-        Also after an error, and when a signal ends the run, what is behind the step in question is finished, so that a
-        partial result holds all that was done.
+        After an error, or when a signal ends the run, the stages behind still finish their items, so that a partial
+        result contains everything that was done.
 
         Raises:
-            Exception: the first that the source or a step has raised.
+            Exception: the first exception of the source or of a stage.
         """
         most = 1 + sum(stage.at_once for stage in self._stages)
         threads = [
@@ -211,7 +211,7 @@ class StageScheduler:
             task()
 
     def _next(self) -> Callable[[], None] | None:
-        """Wait for something to do; None when all is done."""
+        """Wait for a task and return it; None when all is done."""
         with self._change:
             while True:
                 task = self._task()
@@ -266,7 +266,7 @@ class StageScheduler:
             self._change.notify_all()
 
     def _end(self, count: int, error: BaseException | None = None) -> None:
-        """Read no more, and begin nothing more of the first ``count`` steps; what is behind them goes on."""
+        """Stop reading, and close the first ``count`` stages; the stages behind them go on."""
         self._error = self._error or error
         self._read = True
         for stage in self._stages[:count]:

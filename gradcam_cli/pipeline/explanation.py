@@ -29,11 +29,11 @@ if TYPE_CHECKING:
     from gradcam_cli.records import Geometry, Prediction
 
 TOP = 5
-"""How many classes are told."""
+"""Number of most probable classes in records and tables."""
 
 
 class AnyExplanation(Protocol):
-    """Why a network gives an input a class: what explanations of pictures and of clips have in common."""
+    """Why a network gives an input a class: the interface of explanations of pictures and of clips."""
 
     @property
     def input(self) -> str:
@@ -65,7 +65,7 @@ class AnyExplanation(Protocol):
 
     @property
     def geometry(self) -> Geometry:
-        """What the network sees of the input."""
+        """The part of the input that the network sees."""
 
     @property
     def files(self) -> dict[str, Path]:
@@ -86,8 +86,8 @@ def build_record(
 
     Args:
         explanation: of a picture or a clip.
-        map_record: what ``map`` holds besides whether it is blank, and why.
-        one_target: whether the target is what every map is for.
+        map_record: entries of ``map`` besides whether it is blank, and why.
+        one_target: whether the target is that of every map; otherwise the record has none.
         **own: further keys.
     """
     network, preset, geometry = explanation.session.network, explanation.session.preset, explanation.geometry
@@ -141,8 +141,8 @@ class Explanation:
         input: the picture's path, ``-`` for standard input.
         pixels: the picture, uint8 RGB (H, W, 3).
         session: the network and the settings that it was explained with.
-        class_map: at the target layer's size.
-        geometry: what the network saw of the picture.
+        class_map: the map, at the target layer's size.
+        geometry: the part of the picture that the network saw.
         target: the explained class.
         predictions: the five most probable classes.
         settings: how the map is shown.
@@ -222,5 +222,5 @@ class Explanation:
 
 
 def as_json(record: dict[str, Any]) -> str:
-    """Return a record as one line; what a terminal obeys, and bytes of file names that are no text, are escaped."""
+    """Return a record as one line; control characters and undecodable bytes of file names are escaped."""
     return escaped_json(json.dumps(record, ensure_ascii=False, allow_nan=False))

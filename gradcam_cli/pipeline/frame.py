@@ -1,4 +1,4 @@
-"""One frame of moving pictures, as every medium gives it."""
+"""The interface of a frame of moving pictures, the same for every medium."""
 
 from __future__ import annotations
 

@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """What there is to choose from.
+    """A network's layers, and its input.
 
     Attributes:
         model: the network's name.
-        preset: how it takes its pictures.
+        preset: how its pictures are preprocessed.
         input: (h, w) of the network's input, for a picture of the usual shape.
         layers: parents before children.
         auto: name of the layer that ``--layer auto`` takes.
@@ -48,13 +48,13 @@ def list_layers(
 
     Args:
         spec: its name.
-        weights: a checkpoint, whose network it is; by default none are needed.
+        weights: a checkpoint, whose network is listed; without one no weights are needed.
         input_size: side of the input in pixels, instead of the network's own.
-        arguments: what code of the user's own is called with.
+        arguments: arguments for the user's own code.
 
     Raises:
         UsageError: there is no such network, or it takes no such arguments.
-        ModelError: it cannot be made, or cannot be run on that size, or the checkpoint not be used.
+        ModelError: it cannot be built, or cannot be run on that size, or the checkpoint cannot be used.
     """
     network: Outline | Network
     if weights is None:
@@ -65,7 +65,7 @@ def list_layers(
     trace = _traced(network, input_size)
     try:
         auto = find_layer(network.module, trace).name
-    except (NotImplementedError, RuntimeError):  # whether tokens reach the score takes values to see
+    except (NotImplementedError, RuntimeError):  # seeing whether tokens reach the score needs values
         if isinstance(network, Network):
             raise
         network = outline(spec, filled=True, arguments=arguments)

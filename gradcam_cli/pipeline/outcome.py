@@ -1,4 +1,4 @@
-"""What became of an input, and the run that takes inputs one after the other."""
+"""The outcome of an input, and the run that takes inputs one after the other."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Outcome:
-    """What became of one input: its explanations, one for each layer, target and method, or an error.
+    """The outcome of one input: its explanations, one for each layer, target and method, or an error.
 
     Attributes:
         job: the input and its outputs.
         explanations: in the order of the job's parts; empty after an error.
         error: why there is no result, or None.
-        notes: what a user should know, one line each.
+        notes: notes for the user, one line each.
     """
 
     job: Job

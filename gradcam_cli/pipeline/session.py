@@ -1,4 +1,4 @@
-"""A network made ready to be asked: loaded, its target layers found, its way of taking pictures settled."""
+"""A network that is ready to explain: loaded, its target layers found, its preprocessing decided."""
 
 from __future__ import annotations
 
@@ -34,18 +34,18 @@ if TYPE_CHECKING:
     from gradcam_cli.records import Fit, Geometry, Prediction, Preset, Size
 
 USUAL_PICTURE = (480, 640)
-"""Size of the picture that stands for all of them when a network is tried out before the first is read."""
+"""(height, width) of the picture that a network is tried out on before the first picture is read."""
 
 
 @dataclass(frozen=True, slots=True)
 class Explained:
-    """What the network says to one picture.
+    """The results for one picture.
 
     Attributes:
         predictions: all classes, the most probable first.
         maps: one for each layer and target, layers first; ``targets`` are the classes they are for.
         targets: the explained classes.
-        seconds: this picture's share of its batch.
+        seconds: this picture's share of its batch's time.
     """
 
     predictions: Ranking
@@ -55,18 +55,18 @@ class Explained:
 
 
 class _FullMemoryError(ModelError):
-    """A batch that memory has no room for."""
+    """A batch does not fit into memory."""
 
 
 class Session:
-    """One network, asked as the settings say.
+    """One network that explains pictures according to the settings.
 
     Args:
-        settings: what the user chose; the session's own have the layers' names instead of ``all``.
+        settings: the user's choices; the session's ``settings`` have the layers' names instead of ``all``.
         network: an already loaded network to use instead of the settings' ``model`` and ``weights``.
-        progress: called with (bytes done, bytes in all) while weights are downloaded.
-        passes: called with (passes done, passes in all) of a batch by methods that run the network many times.
-        warn: called with what a user should know while pictures are explained.
+        progress: called with (bytes done, total bytes) while weights are downloaded.
+        passes: called with (passes done, total passes) of a batch by methods that run the network many times.
+        warn: called with warnings for the user while pictures are explained.
 
     Raises:
         GradcamError: the network, its weights, labels, layer or target cannot be used.
@@ -101,7 +101,7 @@ class Session:
             self.settings = replace(settings, layers=tuple(layer.name for layer in self.explainer.layers))
 
     def _fitted(self, budget: Budget) -> tuple[Fit, Explainer, list[str]]:
-        """Return how pictures are brought to the network, what explains them so, and notes about it."""
+        """Return how pictures are fitted to the network's input, an explainer for that, and notes about it."""
         fit, side = self.settings.fit, self.preset.crop
         usual = plan_geometry(USUAL_PICTURE, self.preset, fit).input
         try:
@@ -114,7 +114,7 @@ class Session:
         return "stretch", self._explainer(usual, budget), [note]
 
     def _explainer(self, usual: Size, budget: Budget) -> Explainer:
-        """Return what explains pictures of the size (h, w), after a trial whether the network takes them."""
+        """Return an explainer of pictures of the size (h, w), after a trial run of the network on that size."""
         network, settings = self.network, self.settings
         if not settings.optimize:
             trace_network(network.module, usual, self.preset.channels, settings.reshape)
@@ -135,11 +135,11 @@ class Session:
         )
 
     def prepare(self, pixels: npt.NDArray[np.uint8], whole: Size | None = None) -> Prepared:
-        """Bring a picture, uint8 RGB (H, W, 3), to the network's input. Safe to call from several threads.
+        """Convert a picture, uint8 RGB (H, W, 3), to the network's input. Safe to call from several threads.
 
         Args:
             pixels: the picture.
-            whole: its own size, if it was read smaller.
+            whole: its original size, if it was read smaller.
         """
         return prepare(pixels, self.preset, self.fit, whole)
 
@@ -148,12 +148,12 @@ class Session:
         return plan_geometry(size, self.preset, self.fit)
 
     def prepare_frame(self, frame: Frame) -> Prepared:
-        """Bring a frame of a clip to the network's input; the clip's decoder resizes it, which is cheaper."""
+        """Convert a frame of a clip to the network's input; the clip's decoder resizes it, which is cheaper."""
         geometry = self.geometry(frame.size)
         return Prepared(to_tensor(frame.rgb(geometry.resized), geometry, self.preset), geometry)
 
     def resolve(self, ranked: Ranking) -> tuple[Target, ...]:
-        """Return what the settings' targets ask for among ``ranked``, the most probable first."""
+        """Return the classes that the settings' targets mean; ``ranked`` has the most probable class first."""
         return tuple(resolve(self.settings.targets, ranked, self.network.labels))
 
     def only(self, layer: int | None, method: str) -> Session:
@@ -180,15 +180,14 @@ class Session:
         """Explain pictures of one input size in one forward pass, or in several where memory is short.
 
         Args:
-            pictures: prepared.
+            pictures: prepared pictures.
             targets: what to explain, instead of the settings' targets.
 
         Returns:
             One entry a picture, in order; an error where the network's scores are not finite.
 
         Raises:
-            ModelError: the network cannot take the pictures, not even one at a time, or lacks a class that was asked
-                for.
+            ModelError: the network cannot run on the pictures, not even one at a time, or lacks a requested class.
         """
         most = min(len(pictures), self._most)
         try:
@@ -210,8 +209,8 @@ class Session:
         """Explain one picture.
 
         Args:
-            picture: prepared.
-            name: how an error calls it.
+            picture: the prepared picture.
+            name: its name in an error.
             targets: what to explain, instead of the settings' targets.
 
         Raises:

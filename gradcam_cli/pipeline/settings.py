@@ -1,4 +1,4 @@
-"""What a user chose, as plain values: checked without torch, handed down the pipeline."""
+"""The user's choices as plain values: checked without torch, passed down the pipeline."""
 
 from __future__ import annotations
 
@@ -40,37 +40,37 @@ MIN_INPUT, MAX_INPUT = 8, 4096
 
 
 def _require(what: str, name: str, known: Iterable[str]) -> None:
-    """Raise UsageError unless ``name`` is one of those that are known."""
+    """Raise UsageError unless ``name`` is one of ``known``."""
     if name not in known:
         raise UsageError(f"there is no {what} {name!r}", f"choose one of {', '.join(known)}")
 
 
 @dataclass(frozen=True, slots=True)
 class ModelSettings:
-    """Which network to ask, and what about.
+    """Which network is explained, and how.
 
     Attributes:
         model: name of the network.
-        arguments: (name, value) of what code of the user's own is called with.
+        arguments: (name, value) of each argument for the user's own code.
         weights: checkpoint file, or None for the network's own weights.
         labels: labels file, or None for the network's own.
-        layers: dotted names, ``auto``, or ``all`` alone.
+        layers: dotted names, ``auto``, or only ``all``.
         targets: the classes to explain.
-        methods: names, as ``cam.methods.registry.check_method`` gives them.
-        fusion: how several layers' maps become one, or None for a result each.
-        fit: how a picture meets the network's input.
+        methods: names, as ``cam.methods.registry.check_method`` returns them.
+        fusion: how several layers' maps are combined, or None for a result per layer.
+        fit: how a picture is fitted to the network's input.
         input_size: side in pixels that overrides the preset's sizes.
-        reshape: (h, w) of the grid that a transformer's tokens make, or None to have it found.
-        mean: one number or one a channel that overrides the preset's, after scaling; so with ``std``.
-        std: what values are divided by.
+        reshape: (h, w) of the grid of a transformer's tokens; None finds it.
+        mean: one number, or one per channel, that overrides the preset's, after scaling; likewise ``std``.
+        std: divisor of the values.
         scale_255: whether the network takes values from 0 to 255.
-        activation: what makes the network's scores probabilities.
+        activation: function that turns the network's scores into probabilities.
         device: ``auto``, ``cpu``, ``cuda``, ``mps`` or another of torch's names.
-        precision: of the network's numbers; maps are float32 whatever it is.
+        precision: number format of the network; maps are always float32.
         optimize: whether the network runs in its fastest form.
-        budget: seconds for a picture, for methods that may leave feature maps out; None is their own choice.
+        budget: seconds per picture, for methods that may leave feature maps out; None is their default.
         augment_smooth: whether maps of flipped, darker and brighter versions of a picture are averaged.
-        eigen_smooth: whether the first principal component of what feature maps add stands for their sum.
+        eigen_smooth: whether the first principal component of the feature maps' contributions replaces their sum.
     """
 
     model: str = "auto"
@@ -116,9 +116,9 @@ class ModelSettings:
 
     @property
     def parts(self) -> tuple[str, ...] | None:
-        """What tells one picture's results apart in their names; empty when there is one result only.
+        """Name parts that distinguish one picture's results; empty when there is only one result.
 
-        None as long as the names of ``all`` layers are not known, before the network is.
+        None while the names of ``all`` layers are not known, before the network is loaded.
         """
         if self.fusion is None and self.layers[0] == ALL_LAYERS:
             return None
@@ -129,7 +129,7 @@ class ModelSettings:
         return parts if len(parts) > 1 else ()
 
     def counts(self, models: int = 1) -> dict[Axis, int]:
-        """Return how many there are of what a comparison can vary; ``all`` layers count as two until they are known."""
+        """Return the number of entries on each axis of a comparison; ``all`` layers count as two while not known."""
         layers = 1 if self.fusion else 2 if self.layers == (ALL_LAYERS,) else len(self.layers)
         return {"models": models, "layers": layers, "targets": len(self.targets), "methods": len(self.methods)}
 
@@ -139,13 +139,13 @@ class RenderSettings:
     """How a map is shown.
 
     Attributes:
-        kinds: of result, keys of ``pipeline.artifacts.registry.ARTIFACTS``.
-        format: of the results that are pictures.
+        kinds: kinds of result, keys of ``pipeline.artifacts.registry.ARTIFACTS``.
+        format: file format of results that are pictures.
         colormap: one of ``render.colormap.COLORMAPS``.
         alpha: the heatmap's weight in the overlay, in [0, 1].
         by_intensity: whether that weight is multiplied by the map.
-        normalize: how the map is brought to [0, 1].
-        quality: of JPEG, WebP and videos, 1 to 100.
+        normalize: how the map is scaled to [0, 1].
+        quality: quality of JPEG, WebP and videos, 1 to 100.
     """
 
     kinds: tuple[str, ...] = ("grayscale", "heatmap", "overlay")
@@ -164,13 +164,13 @@ class RenderSettings:
 
 @dataclass(frozen=True, slots=True)
 class RunSettings:
-    """How many inputs are worked on, and when to stop.
+    """How pictures are batched and limited, when to stop, and how maps are shown.
 
     Attributes:
         batch_size: pictures in one forward pass, at most.
         fail_fast: whether the first input that fails ends the run.
-        max_pixels: of a picture; None is the usual limit, see `media.limits`.
-        max_size: longest side of the results in pixels, or None for that of the picture.
+        max_pixels: most pixels of a picture; None is the usual limit, see `media.limits`.
+        max_size: longest side of the results in pixels, or None for the picture's own.
     """
 
     batch_size: int = 8
@@ -191,19 +191,19 @@ class ClipSettings:
         normalize_over: whether maps share the clip's scale or have each frame's own.
         smooth: time constant in seconds of the smoothing over time; 0 is none.
         caption: whether class and probability are written into overlays.
-        side_by_side: whether an overlay stands beside its source instead of alone.
-        keep_partial: whether a run that is stopped leaves what it has done as playable files.
+        side_by_side: whether an overlay is shown beside its source instead of alone.
+        keep_partial: whether a stopped run keeps its unfinished output as playable files.
         start: seconds; earlier frames are left out.
-        end: seconds; frames from there on are left out.
-        stride: keep the first of every so many frames.
+        end: seconds; frames from then on are left out.
+        stride: the first of every ``stride`` frames is kept.
         fps: constant frame rate; None keeps the source's times.
         max_size: longest side in pixels, or None.
-        max_pixels: of a source's frame or picture; None is the usual limit, see `media.limits`.
-        max_frames: of a clip; None is any number.
-        codec: of videos.
+        max_pixels: most pixels of a source's frame or picture; None is the usual limit, see `media.limits`.
+        max_frames: most frames of a clip; None is any number.
+        codec: codec of videos.
         audio: whether the sound is kept.
         gif_fps: most frames per second of GIFs; None keeps them all.
-        gif_width: most pixels across of GIFs, or None.
+        gif_width: greatest width of GIFs in pixels, or None.
         render: how maps are shown.
     """
 
@@ -241,11 +241,11 @@ class CompareSettings:
     """How a comparison is laid out and shown.
 
     Attributes:
-        rows: what varies from row to row, or None to have it chosen.
-        columns: what varies from column to column, or None to have it chosen.
-        width: of the figure, in millimetres.
+        rows: axis that varies from row to row; None chooses it.
+        columns: axis that varies from column to column; None chooses it.
+        width: width of the figure in millimetres.
         fail_fast: whether the first input that fails ends the run.
-        max_pixels: of a picture; None is the usual limit, see `media.limits`.
+        max_pixels: most pixels of a picture; None is the usual limit, see `media.limits`.
         render: how maps are shown.
     """
 
@@ -262,15 +262,15 @@ class CompareSettings:
 
 
 def axes_for(counts: dict[Axis, int], rows: Axis | None, columns: Axis | None) -> tuple[Axis | None, Axis | None]:
-    """Return what varies along the rows and the columns of a figure.
+    """Return the axes that vary along the rows and the columns of a figure.
 
     Args:
-        counts: how many there are of each.
-        rows: what was asked for, or None to have the shorter of two.
-        columns: what was asked for, or None to have the longer of two.
+        counts: number of entries on each axis.
+        rows: the requested axis, or None for the shorter of two.
+        columns: the requested axis, or None for the longer of two.
 
     Raises:
-        UsageError: something varies that has no place.
+        UsageError: an axis varies that has no place.
     """
     left = sorted((axis for axis in AXES if counts[axis] > 1 and axis not in (rows, columns)), key=counts.__getitem__)
     if columns is None and left:

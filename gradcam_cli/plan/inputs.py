@@ -1,6 +1,6 @@
-"""What was typed → the inputs: files, directories, patterns, lists and standard input, each input once.
+"""From arguments to inputs: files, directories, patterns, lists and standard input, each input once.
 
-No file's content is read, but a list's. Whether an input is a picture, the reader finds out.
+Only lists are opened, no other file. Whether an input is a picture is found out by its reader.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from gradcam_cli.text import explain_os_error, printable
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-_SHOWN = 3  # of a long list of names, in a message
+_SHOWN = 3  # names of a long list in a message
 _MAGIC = frozenset("*?[")
-_MISSING = (errno.ENOENT, errno.ENOTDIR, errno.EINVAL)  # EINVAL: Windows, asked for a name with a *
+_MISSING = (errno.ENOENT, errno.ENOTDIR, errno.EINVAL)  # EINVAL: Windows, for a name with a *
 _LIST = "give {from_file} a file with one path a line"
 
 MAX_BYTES = 256 << 20
-"""Of a list: a million long paths."""
+"""Largest list: a million long paths."""
 
 
 class Found(NamedTuple):
@@ -49,9 +49,9 @@ class Search:
     """Collects inputs, each once, and those that cannot be used.
 
     Args:
-        suffixes: lower-case, with their dot: what is taken from directories and patterns.
+        suffixes: suffixes of files taken from directories and patterns, lower-case, with their dot.
         recursive: whether directories' subfolders are searched too.
-        output: `identity` of the output directory, which a search passes over.
+        output: `identity` of the output directory, which searches skip.
 
     Attributes:
         found: the inputs in their order, by `key`.
@@ -68,15 +68,15 @@ class Search:
         self._real: dict[str, str] = {}
 
     def add(self, argument: str, *, literal: bool) -> None:
-        """Add what ``argument`` stands for; a ``literal`` one is no pattern and never standard input."""
+        """Add the inputs that ``argument`` means; a ``literal`` one is never a pattern or standard input."""
         if argument == "-" and not literal:
             self.found.setdefault(("", "-"), Found(None))
             return
         try:
             status = os.stat(argument)
-        except (OSError, ValueError) as error:  # ValueError: a NUL, or what the file system's encoding lacks
+        except (OSError, ValueError) as error:  # ValueError: a NUL or an unencodable character
             if os.path.islink(argument):
-                self._add_file(argument)  # it leads nowhere, and the reader says so
+                self._add_file(argument)  # a dangling link, which the reader reports
             elif isinstance(error, OSError) and error.errno not in _MISSING:
                 what, hint = explain_os_error(error)
                 self._fail(argument, f"cannot be reached: {what}", hint or "check its name and permissions")
@@ -97,7 +97,7 @@ class Search:
         self.found.setdefault(self.key(path), Found(path, folder, inode))
 
     def key(self, path: str) -> Key:
-        """Return what all ways of writing ``path`` share."""
+        """Return a key that is the same for all ways of writing ``path``."""
         parent, name = os.path.split(path)
         real = self._real.get(parent)
         if real is None:
@@ -110,8 +110,8 @@ class Search:
     def _add_folder(self, root: str) -> None:
         """Add a directory's files, and with ``recursive`` those below it, links to directories last.
 
-        Every directory is visited once, so that links in a circle end, and under its own name if it has one here;
-        a link to a directory above ``root`` would lead out of what was asked for.
+        Every directory is visited once, so that circular links end, and under its own name if it has one here. Links to
+        a directory above ``root`` are skipped, since they lead out of the requested directory.
         """
         seen = {identity(str(path)) for path in (Path(root).resolve(), *Path(root).resolve().parents)}
         stack, answered, deeper = [""], False, False
@@ -149,13 +149,13 @@ class Search:
             self._fail(root, "holds nothing to work on", self._kinds + more)
 
     def _add_pattern(self, pattern: str) -> None:
-        """Add what a shell would have put in the pattern's place, less the files that are clearly something else."""
+        """Add the paths to which a shell would expand the pattern, except files that are clearly of other kinds."""
         drive, rest = os.path.splitdrive(pattern)
         rest = rest.replace(os.altsep, os.sep) if os.altsep else rest
         split = [piece for piece in rest.split(os.sep) if piece]
         pieces = [piece for before, piece in zip(["", *split], split, strict=False) if not before == piece == "**"]
         suffix = os.path.splitext(rest)[1]
-        named = bool(suffix) and _MAGIC.isdisjoint(suffix)  # '*.dat' means just those
+        named = bool(suffix) and _MAGIC.isdisjoint(suffix)  # '*.dat' means exactly those
         matched = False
         for path in self._matches(drive + (os.sep if rest.startswith(os.sep) else ""), pieces):
             if os.path.isdir(path):
@@ -175,7 +175,7 @@ class Search:
         otherwise the ways would multiply with each piece.
         """
         seen: set[tuple[object, ...]] = set()
-        stack = [iter([(base, pieces)])]  # folders may be deeper than Python lets functions call themselves
+        stack = [iter([(base, pieces)])]  # folders may be nested deeper than Python's recursion limit
         while stack:
             following = next(stack[-1], None)
             if following is None:
@@ -195,7 +195,7 @@ class Search:
                 stack.append(self._steps(base, *rest))
 
     def _steps(self, base: str, piece: str, *rest: str) -> Iterator[tuple[str, list[str]]]:
-        """Yield where a pattern's first piece leads from ``base``, and what is left of the pattern there."""
+        """Yield each path that matches a pattern's first piece in ``base``, with the rest of the pattern."""
         if piece == "**":
             yield base, list(rest) or ["*"]
         entries: list[os.DirEntry[str]] = []
@@ -213,7 +213,7 @@ class Search:
 
 
 def identity(path: str) -> tuple[int, int] | None:
-    """Return what all names of a file or directory share, its device and inode; None when it cannot be reached."""
+    """Return a file's or directory's device and inode, the same for all its names; None when it cannot be reached."""
     try:
         status = os.stat(path)
     except (OSError, ValueError):
@@ -227,19 +227,19 @@ def _list(path: str) -> list[os.DirEntry[str]]:
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
-    """Whether it is a directory or a link to one. The entry's own answer raises for a link to itself."""
+    """Whether it is a directory or a link to one. The entry's own ``is_dir`` raises for a link to itself."""
     return os.path.isdir(entry.path) if entry.is_symlink() else entry.is_dir()
 
 
 def _is_file(entry: os.DirEntry[str]) -> bool:
-    """Whether it is a file, or a link that leads nowhere, which is a missing picture rather than no picture."""
+    """Whether it is a file, or a dangling link, which counts as a missing picture rather than no picture."""
     if entry.is_symlink():
         return os.path.isfile(entry.path) or not os.path.exists(entry.path)
     return entry.is_file()
 
 
 def _inode(entry: os.DirEntry[str]) -> int:
-    """Return the file's inode: known from listing the directory, asked for only where the entry is a link."""
+    """Return the file's inode: known from the directory listing, looked up only where the entry is a link."""
     if not entry.is_symlink():
         return entry.inode()
     found = identity(entry.path)
@@ -271,13 +271,13 @@ def read_list(source: str) -> list[str]:
 
 
 def nothing_left(failed: Sequence[tuple[str, InputError]]) -> UsageError:
-    """Return the error for a command none of whose inputs can be used, given those that failed."""
+    """Return the error for a command without any usable input, given the inputs that failed."""
     if not failed:
         return UsageError("the list of inputs is empty", _LIST)
     return UsageError(some([error.message for _, error in failed]), failed[0][1].template)
 
 
 def some(items: Sequence[str]) -> str:
-    """Return the first few of ``items``, and how many there are besides."""
+    """Return the first few of ``items`` as text, and the number of further ones."""
     more = f"; and {len(items) - _SHOWN} more" if len(items) > _SHOWN else ""
     return "; ".join(items[:_SHOWN]) + more

@@ -1,7 +1,7 @@
-"""What to do, decided before the first picture is opened and before torch is loaded: inputs → jobs.
+"""The plan, made before the first picture is opened and before torch is loaded: inputs → jobs.
 
-Nothing heavy is imported here and no file's content is read. What the plan cannot know is whether an input is a
-picture: the reader finds out, and a bad one costs that input alone.
+Nothing heavy is imported here and no picture is opened. So the plan does not know whether an input is a picture: its
+reader finds out, and a bad one fails alone.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ _RENAME = "rename one, or write them to different directories with {output_dir}"
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is to be done.
+    """The jobs of a run.
 
     Attributes:
         jobs: in the order of the inputs, a directory's in natural order.
-        skipped: how many inputs have all of their results already.
-        search: what was found, and what cannot be used.
-        options: about the outputs.
+        skipped: number of inputs whose results all exist already.
+        search: the inputs that were found, and those that cannot be used.
+        options: options for the outputs.
     """
 
     jobs: list[Job]
@@ -51,11 +51,11 @@ class Plan:
 
     @property
     def failed(self) -> list[tuple[str, InputError]]:
-        """Inputs that cannot be used, as (what was given, why). The others are not concerned."""
+        """Inputs that cannot be used, as (what was given, why). The others are not affected."""
         return self.search.failed
 
     def with_parts(self, parts: tuple[str, ...]) -> Plan:
-        """Return the plan for other parts of the results' names; raises as ``make_plan``."""
+        """Return the plan with other parts in the results' names; raises as ``make_plan``."""
         return _planned(self.search, replace(self.options, parts=parts))
 
 
@@ -67,18 +67,18 @@ def make_plan(
     from_file: str | None = None,
     recursive: bool = False,
 ) -> Plan:
-    """Return the jobs that the inputs ask for, create the output directory and remove what killed runs left in it.
+    """Return the jobs for the inputs, create the output directory and remove part files of killed runs from it.
 
     Args:
         inputs: files, directories, patterns (``*.jpg``, ``**/cat.*``) and ``-`` for standard input.
-        suffixes: lower-case, with their dot: what is taken from directories and patterns. A file that is named
-            is taken whatever its suffix.
-        options: about the outputs.
+        suffixes: suffixes of files taken from directories and patterns, lower-case, with their dot. A file that is
+            named is taken whatever its suffix.
+        options: options for the outputs.
         from_file: file that lists inputs, one a line or ended by NUL; ``-`` for standard input.
         recursive: whether directories' subfolders are searched too.
 
     Raises:
-        UsageError: nothing can be used, two inputs would write one file, an input would be overwritten, or an
+        UsageError: no input can be used, two inputs would write one file, an input would be overwritten, or an
             output cannot be written (or exists, when the policy is to refuse). No directory is left behind then.
     """
     if not inputs and from_file is None:
@@ -114,7 +114,7 @@ def _planned(search: Search, options: OutputOptions) -> Plan:
 
 
 def _paths(job: Job) -> list[Path]:
-    """Return the files of a job or, as long as their names are not known, the stem that they share."""
+    """Return the files of a job or, while their names are not known, the stem that they share."""
     return [output.path for output in job.outputs] or [job.stem]
 
 
@@ -126,7 +126,7 @@ def _check_clashes(jobs: Iterable[Job], options: OutputOptions) -> None:
 
 
 def _check_existing(jobs: list[Job], search: Search, options: OutputOptions) -> tuple[list[Job], int]:
-    """Return the jobs that remain to be done, and how many do not, by what is on disk and the policy."""
+    """Return the remaining jobs and the number of skipped ones, according to existing files and the policy."""
     if not os.path.lexists(options.directory):
         return jobs, 0
     inodes = {item.inode: item.path for item in search.found.values() if item.inode and item.path is not None}
@@ -166,12 +166,12 @@ def _same_file(path: Path, status: os.stat_result, inodes: dict[int, str]) -> bo
         if stat.S_ISLNK(status.st_mode):
             status = os.stat(path)
         return status.st_ino in inodes and os.path.samefile(inodes[status.st_ino], path)
-    except OSError:  # a link that leads nowhere
+    except OSError:  # a dangling link
         return False
 
 
 def _prepare(jobs: Sequence[Job], directory: Path) -> None:
-    """Create the output directory, the one sure sign that it can be; it goes again if the plan fails."""
+    """Create the output directory, the only sure test that it is possible; remove it again if the plan fails."""
     created = [path for path in (directory, *directory.parents) if not os.path.lexists(path)]
     try:
         try:
@@ -201,7 +201,7 @@ def _prepare(jobs: Sequence[Job], directory: Path) -> None:
 
 
 def _link_between(directory: Path, folder: Path) -> Path | None:
-    """Return what leads out of the output directory on the way to a folder in it; that itself may be a link."""
+    """Return a symbolic link between the output directory, which may itself be one, and a folder in it, or None."""
     below = (each for each in (folder, *folder.parents) if each != directory and each.is_relative_to(directory))
     return next((each for each in below if each.is_symlink()), None)
 
@@ -213,7 +213,7 @@ def _unwritable(path: Path, reason: str) -> UsageError:
 
 
 def _ignores_case(directory: Path) -> bool:
-    """Whether names that differ in case or composition only are one name there; so assumed if it cannot be tried."""
+    """Whether names that differ only in case or composition are one name there; assumed if it cannot be tried."""
     try:
         with tempfile.NamedTemporaryFile(prefix=".gradcam-\u00e9-", dir=directory) as probe:
             parent, name = os.path.split(probe.name)

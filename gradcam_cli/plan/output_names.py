@@ -1,8 +1,8 @@
-"""How results are called on disk, and that no two share a name.
+"""File names of results; no two results share one.
 
-A name is whatever the file system holds: emoji, bytes that are no UTF-8, line breaks. It is kept as it is where
-that is safe, since the results must be found beside one another; only what would break a list of one path a line
-is replaced.
+An input's name may contain anything that the file system allows: emoji, bytes that are not UTF-8, line breaks. It is
+kept where that is safe, so that results are found beside one another; only characters that would break a list with one
+path per line are replaced.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 MAX_NAME_BYTES = 235
-"""Of a result's name. File systems take 255; the rest is for the unfinished file's ``.<name>.<pid>.part``."""
+"""Most bytes of a result's name. File systems allow 255; the rest is for the part file's ``.<name>.<pid>.part``."""
 
 MAX_PART_BYTES = 40
-"""Of one part (a label, a layer, a method), so that a long label leaves room for the picture's own name."""
+"""Most bytes of one part (a label, a layer, a method), so that a long label leaves room for the picture's own name."""
 
 _STDIN_STEM = "stdin"
 
@@ -35,18 +35,18 @@ _DIGITS = re.compile(r"([0-9]+)")
 
 @dataclass(frozen=True, slots=True)
 class OutputOptions:
-    """Where results go and what becomes of those that exist.
+    """Where results are written, and what happens to existing ones.
 
     Attributes:
-        directory: where they go; folders below it mirror those of an input directory.
-        kinds: of result, in the order in which they are reported.
+        directory: their directory; folders below it mirror those of an input directory.
+        kinds: kinds of result, in the order in which they are reported.
         format: suffix, without its dot, of the results that are pictures.
-        containers: suffix, without its dot, of the kinds that are no pictures.
-        parts: layers, targets or methods of which each gets its own results; None where their names are not known
-            before the network is: then inputs and directories are checked, and the files when `Plan.with_parts` names
+        containers: suffix, without its dot, of the kinds that are not pictures.
+        parts: layers, targets or methods that each have their own results; None where their names are not known until
+            the network is loaded: then inputs and directories are checked, and the files when `Plan.with_parts` names
             them.
         policy: for results that exist: replace them, skip inputs that have them all, or refuse to start.
-        name_from: the input's own name, or its whole path, which no other input shares.
+        name_from: source of the names: the input's name, or its whole path, which is unique.
     """
 
     directory: Path
@@ -59,14 +59,14 @@ class OutputOptions:
 
 
 def natural_key(name: str) -> tuple[list[str | int], str]:
-    """Return a sort key that puts ``frame2`` before ``frame10`` and does not mind case."""
+    """Return a sort key that puts ``frame2`` before ``frame10`` and ignores case."""
     pieces: list[str | int] = list(_DIGITS.split(name.casefold()))
     pieces[1::2] = map(int, pieces[1::2])
     return pieces, name
 
 
 def fold(name: str) -> str:
-    """Return what a file system that ignores case and Unicode composition sees in ``name``."""
+    """Return the form of ``name`` by which file systems that ignore case and Unicode composition compare names."""
     return name.lower() if name.isascii() else unicodedata.normalize("NFC", name.casefold())
 
 
@@ -76,7 +76,7 @@ def clean(name: str) -> str:
 
 
 class Ending(NamedTuple):
-    """What follows the stem in the name of one result; see `records.Output`."""
+    """The end of a result's name, after the stem; see `records.Output`."""
 
     key: str
     kind: str
@@ -92,13 +92,13 @@ class Ending(NamedTuple):
 def endings(
     keys: Iterable[str], picture_format: str, parts: Iterable[str] = (), containers: Mapping[str, str] | None = None
 ) -> list[Ending]:
-    """Return what follows the stem for each result.
+    """Return the end of each result's name, after the stem.
 
     Args:
-        keys: kinds of result; one with a container of its own has it behind a dot (``overlay.gif``).
+        keys: kinds of result; one with its own container has that after a dot (``overlay.gif``).
         picture_format: suffix, without its dot, of all kinds that are pictures.
-        parts: layers, targets or methods to tell apart; each kind then appears once for each of them.
-        containers: suffix, without its dot, of the kinds that are no pictures.
+        parts: layers, targets or methods to distinguish; each kind then appears once for each of them.
+        containers: suffix, without its dot, of the kinds that are not pictures.
     """
     names = _distinct_parts(parts) or [""]
     found = []
@@ -110,7 +110,7 @@ def endings(
 
 
 def _distinct_parts(parts: Iterable[str]) -> list[str]:
-    """Return the parts as file names have them; equal ones (ImageNet has two cranes) are numbered."""
+    """Return the parts in the form used in file names; equal ones (ImageNet has two cranes) are numbered."""
     names: list[str] = []
     taken: set[str] = set()
     for part in parts:
@@ -138,9 +138,9 @@ def stem_from_path(path: str, current: str, room: int) -> str:
     resumed or split finds the same names.
 
     Args:
-        path: of the input.
+        path: path of the input.
         current: absolute path of the current directory.
-        room: bytes that the stem may have.
+        room: most bytes of the stem.
     """
     absolute = os.path.abspath(path)
     prefix = current.rstrip(os.sep) + os.sep
@@ -165,7 +165,7 @@ def _with_digest(stem: str, room: int, source: str) -> str:
     ending = f"-{_digest(source)}"
     left = max(1, room - len(ending))
     stem = stem[:left]
-    while len(os.fsencode(stem)) > left:  # whole characters go, never a part of one
+    while len(os.fsencode(stem)) > left:  # whole characters are removed, never a part of one
         stem = stem[:-1]
     return stem + ending
 
@@ -200,12 +200,12 @@ def build_jobs(found: Iterable[tuple[str | None, str]], options: OutputOptions) 
 
 
 def clashes(keyed: Iterable[tuple[str, Job]]) -> list[str]:
-    """Return, in words, which jobs share a key, each pair once."""
+    """Describe the pairs of jobs that share a key, each pair once."""
     owners: dict[str, Job] = {}
     pairs = {(called(owners[key]), called(job)): job for key, job in keyed if owners.setdefault(key, job) is not job}
     return [f"{first} and {second} (both '{printable(job.stem)}_…')" for (first, second), job in pairs.items()]
 
 
 def called(job: Job) -> str:
-    """Return how a job's input is called within a message."""
+    """Return the name of a job's input in a message."""
     return job.name if job.input is None else f"'{job.name}'"

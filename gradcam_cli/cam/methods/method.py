@@ -1,4 +1,4 @@
-"""A method: a formula, what the engine must know of it, and its parameters."""
+"""A method: a formula, its properties for the engine, and its parameters."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     """LayerContext, parameters by name → maps (N, h, w), or of the input (N, H, W), not rectified."""
 
     Check = Callable[[Trace, str], None]
-    """What was seen of a network, the target layer's name; raises ModelError where the method does not suit them."""
+    """A network's trace, the target layer's name; raises ModelError where the method does not suit them."""
 
 INPUT = "input"
-"""What methods look at that look at no layer."""
+"""Name used in place of a layer for methods that use no layer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +36,9 @@ class Parameter:
     """A number that a method takes.
 
     Attributes:
-        name: as it is given, and as the formula's keyword.
-        default: a whole number where only those make sense.
-        meaning: in a few words.
+        name: its name, also the formula's keyword.
+        default: an int where only whole numbers make sense.
+        meaning: description in a few words.
         low: smallest value.
         high: largest value.
     """
@@ -50,10 +50,10 @@ class Parameter:
     high: float = math.inf
 
     def read(self, text: str, method: str) -> float:
-        """Return the value that ``text`` writes.
+        """Return the value in ``text``.
 
         Raises:
-            UsageError: it is none, or out of range.
+            UsageError: the text is not a number, or out of range.
         """
         kind = int if isinstance(self.default, int) else float
         try:
@@ -70,20 +70,20 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """A formula and what the engine must know of it.
+    """A formula and its properties for the engine.
 
     Attributes:
-        name: that it is used by; with values of its parameters that are not the defaults behind it.
-        formula: a function of a `LayerContext` and of the parameters, or its place, ``module:function`` of this folder.
+        name: its name, followed by values of its parameters that are not the defaults.
+        formula: a function of a `LayerContext` and of the parameters, or ``module:function`` of this folder.
         summary: one line.
         paper: where it was published, or empty.
-        gradient: whether it looks at the layer's gradient, so that a gradient of zero leaves it nothing to show.
-        rectified: whether what speaks against the class is cut off.
-        slow: whether the network is run anew for each feature map.
-        layered: whether it looks at the target layer; otherwise its map is the same for all of them.
-        reruns: whether the part of the network behind the layer is run anew, for which the pass before it is recorded.
+        gradient: whether it uses the layer's gradient, so that its map is blank where the gradient is zero.
+        rectified: whether negative values, evidence against the class, are cut off.
+        slow: whether the network is run again for each feature map.
+        layered: whether it uses the target layer; otherwise its map is the same for all layers.
+        reruns: whether the part of the network behind the layer is run again, which needs the first pass recorded.
         needs: ``module:function`` that raises where a network or layer does not suit it; empty where all do.
-        parameters: what can be chosen.
+        parameters: parameters that can be set.
         values: (name, value) of the parameters that are not the defaults.
         plugin: the package that adds it, or None.
     """
@@ -104,7 +104,7 @@ class Method:
 
     @classmethod
     def of(cls, given: Method | Formula, name: str = "", plugin: Plugin | None = None) -> Method:
-        """Return the method that a function is, or one that another package gives.
+        """Return a method for a function, or one that another package provides.
 
         A function's first line of documentation is the summary, its keyword arguments with a number as default are
         the parameters; its map is rectified.
@@ -128,7 +128,7 @@ class Method:
             given: ``n=32,sigma=0.2``; empty for the defaults.
 
         Raises:
-            UsageError: it has no such parameter, or that cannot have such a value.
+            UsageError: it has no such parameter, or the value is not possible.
         """
         if not given:
             return self
@@ -154,11 +154,11 @@ class Method:
         return update_wrapper(partial(formula, **given), formula) if given else formula
 
     def place(self, layer: str) -> str:
-        """Return what the method looks at when it is to explain a layer: that, or ``input``."""
+        """Return where the method's map is computed for a target layer: that layer's name, or ``input``."""
         return layer if self.layered else INPUT
 
     def check(self, trace: Trace, layer: str) -> None:
-        """Raise ModelError when the method cannot explain the network at the layer of that name."""
+        """Raise ModelError when the method cannot explain the network at the layer with this name."""
         if self.needs:
             cast("Check", _imported(self.needs))(trace, layer)
 

@@ -1,4 +1,4 @@
-"""The table of methods: formulas that turn what is known about a batch into class activation maps.
+"""The table of methods: formulas that turn the data of a batch into class activation maps.
 
 A method is one function in a file of its family and one line of ``METHODS``; it is imported when it is used, so that
 the names are known without torch. Other packages add methods by entry points of the group ``gradcam.methods``.
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from gradcam_cli.cam.methods.method import Formula
 
     MethodLike = str | Method | Formula
-    """A method by its name, as a record, or as a function of one's own."""
+    """A method by its name, as a record, or as the caller's own function."""
 
 GROUP: Final = "gradcam.methods"
 
@@ -100,16 +100,16 @@ METHODS: dict[str, Method] = {method.name: method for method in _TABLE}
 """Name → method, in the order in which they are listed."""
 
 _SPELT = {name.replace("-", "").replace("++", plus): name for name in METHODS for plus in ("++", "pp", "plusplus")}
-"""Without hyphens and as other libraries call them → the name."""
+"""Spelling without hyphens, or of other libraries → the name."""
 
 ALL = "all"
-"""The name that stands for every method that any network suits."""
+"""The name that stands for all methods that suit any network."""
 
 
 def check_method(text: str) -> str:
-    """Return the method's name as it is listed, its parameters behind it, or ``all``.
+    """Return the method's name as it is listed, followed by its parameters, or ``all``.
 
-    Of a method of another package no more is checked than that there is one.
+    Of a method of another package, only the existence is checked.
 
     Raises:
         UsageError: there is no such method, and close matches are offered; or it has no such parameter.
@@ -147,7 +147,7 @@ def method_named(text: str) -> Method:
 
 
 def methods_of(given: MethodLike | Iterable[MethodLike]) -> list[Method]:
-    """Return the methods for names, for functions of one's own, or for several of either, each name once.
+    """Return the methods for names, for the caller's own functions, or for several of either, each name once.
 
     Raises:
         UsageError: as `method_named`.
@@ -158,7 +158,7 @@ def methods_of(given: MethodLike | Iterable[MethodLike]) -> list[Method]:
 
 
 def listed_methods() -> tuple[list[Method], list[str]]:
-    """Return all methods, those of other packages loaded and behind ours, and a line for each that cannot be used."""
+    """Return all methods, ours first, then loaded ones of other packages, and a line for each that cannot be used."""
     found, problems = list(METHODS.values()), []
     for name, plugin in plugins(GROUP).items():
         if _known(name) in METHODS or name == ALL:
@@ -177,11 +177,11 @@ def _known(name: str) -> str:
 
 
 def quick() -> tuple[str, ...]:
-    """Return the methods that any network suits and that run it once or a few times."""
+    """Return the methods that suit any network and run it once or a few times."""
     return tuple(name for name, method in METHODS.items() if not (method.needs or method.slow))
 
 
 def methods_named(names: tuple[str, ...]) -> tuple[str, ...]:
-    """Write ``all`` out and leave each name once."""
+    """Expand ``all`` and keep each name once."""
     universal = [name for name, method in METHODS.items() if not method.needs]
     return tuple(dict.fromkeys(each for name in names for each in (universal if name == ALL else [name])))

@@ -1,1 +1,1 @@
-"""The subcommands, one thin file each, loaded when asked for."""
+"""The subcommands, one thin file each, imported on use."""

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 GIF_FPS = Fraction(10)
 GIF_WIDTH = 480
-"""What ``gradcam video --gif`` takes unless told otherwise; with all frames a GIF is many times its clip's size."""
+"""Defaults of ``gradcam video --gif``; with all frames, a GIF is many times its clip's size."""
 
 VIDEO_EXAMPLES = """\b
 Examples:
@@ -61,12 +61,12 @@ Examples:
 
 
 def frame_limit(usual: int) -> Callable[[Function], Function]:
-    """Return the option for how many frames a clip may have, ``usual`` ones unless it is raised."""
+    """Return the option for the most frames of a clip, ``usual`` by default."""
     return option_group(
         "Inputs",
         option(
             "--max-frames", type=Checked("N", count), metavar="N", default=usual, show_default=True,
-            help="Refuse clips of more.",
+            help="Refuse clips with more frames.",
         ),
     )  # fmt: skip
 
@@ -89,8 +89,8 @@ def frame_limit(usual: int) -> Callable[[Function], Function]:
 def video(inputs: tuple[str, ...], **options: Any) -> int:  # noqa: ANN401
     """Explain videos: files, directories or quoted globs.
 
-    For each video a grayscale map, a heatmap and an overlay are written as MP4, the sound with them. The explained
-    class is the clip's, and so is the scale of the maps, so that nothing flickers.
+    For each video, a grayscale map, a heatmap and an overlay are written as MP4, with the sound. One class is explained
+    for the whole clip, and its maps share one scale, so that nothing flickers.
     """
     kinds = options["save"] + (("overlay.gif",) if options["gif"] else ())
     settings = _settings(
@@ -124,9 +124,9 @@ def video(inputs: tuple[str, ...], **options: Any) -> int:  # noqa: ANN401
 def gif(inputs: tuple[str, ...], **options: Any) -> int:  # noqa: ANN401
     """Explain animations (GIF, WebP, APNG): files, directories or quoted globs.
 
-    For each a grayscale map, a heatmap and an overlay are written as GIF, with the source's times and loop count.
-    With --sweep, a still picture is animated instead: its strongest feature maps, the layers from first to last, the
-    most probable classes, or the methods.
+    For each animation, a grayscale map, a heatmap and an overlay are written as GIF, with the source's times and loop
+    count. With --sweep, a still picture is animated instead: its strongest feature maps, the layers from first to last,
+    the most probable classes, or the methods.
     """
     sweep = options["sweep"]
     if sweep is None:
@@ -203,7 +203,7 @@ def _run_clips(
 
 
 class _ClipProgress:
-    """Shows frames, speed and time left of the clip that is worked on."""
+    """Shows frames, speed and time left of the current clip."""
 
     def __init__(self, console: Console, show: Callable[[str, int, int | None], None]) -> None:
         self._console = console
@@ -215,7 +215,7 @@ class _ClipProgress:
         self._show(job.name, tally.frames, count)
 
     def over(self, *, failed: bool) -> None:
-        """Be done with a clip; of one that failed say how far it got."""
+        """End a clip; report how far a failed one got."""
         if failed and self._under_way is not None:
             job, tally = self._under_way
             self._console.info(f"{job.name}: stopped after {tally.frames} frames ({tally.shown:.1f} s)")
@@ -224,7 +224,7 @@ class _ClipProgress:
 
 @contextmanager
 def _clip_progress(console: Console) -> Iterator[_ClipProgress]:
-    """Show how far the clips are; when the run is stopped, say how far it got."""
+    """Show the progress of clips; when the run is stopped, report how far it got."""
     with console.frames() as show:
         progress = _ClipProgress(console, show)
         try:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from gradcam_cli.records import Job
 
 USUAL_METHODS = ("gradcam", "gradcam++", "hirescam", "layercam", "eigencam", "ablationcam")
-"""What is compared when nothing else is."""
+"""Methods that are compared by default."""
 
 EXAMPLES = """\b
 Examples:
@@ -54,8 +54,8 @@ Examples:
 def compare(inputs: tuple[str, ...], **options: Any) -> int:  # noqa: ANN401
     """Put methods, layers, classes or networks side by side in one labelled figure.
 
-    Give two or more of one or two of them: --method, --layer, --target, --model. Without any, six methods are compared.
-    Each map is computed on its own, and its time written under it.
+    Give two or more values of one or two of these options: --method, --layer, --target, --model. Without any, six
+    methods are compared. Each map is computed on its own, and its time is written under it.
     """
     models = _models(options)
     settings = CompareSettings(
@@ -66,7 +66,7 @@ def compare(inputs: tuple[str, ...], **options: Any) -> int:  # noqa: ANN401
         max_pixels=options["max_pixels"],
         render=render_settings(options),
     )
-    axes_for(models[0].counts(len(models)), settings.rows, settings.columns)  # so that nothing is loaded in vain
+    axes_for(models[0].counts(len(models)), settings.rows, settings.columns)  # before a network is loaded
     kinds = tuple(f"compare.{suffix}" for suffix in options["formats"])
     plan = plan_for(inputs, options, models[0], kinds=kinds, suffixes=PICTURE_SUFFIXES, picture_format="png", parts=())
     console = Console(quiet=options["quiet"], verbose=options["verbose"])
@@ -81,7 +81,7 @@ def compare(inputs: tuple[str, ...], **options: Any) -> int:  # noqa: ANN401
 
 
 def _models(options: dict[str, Any]) -> list[ModelSettings]:
-    """Return what is asked of each network.
+    """Return the settings of each network.
 
     Raises:
         UsageError: a checkpoint or arguments are given for several.

@@ -23,7 +23,7 @@ def topics() -> dict[str, str]:
 
 
 def summary(text: str) -> str:
-    """Return a topic's first line behind its title: what it is about."""
+    """Return a topic's first line after its title, which summarises it."""
     return next(line for line in text.splitlines()[1:] if line.strip())
 
 
@@ -33,7 +33,7 @@ def summary(text: str) -> str:
 def show_help(ctx: click.Context, topic: str | None) -> None:
     """Show a TOPIC of the guide, or a command's options; without TOPIC list the topics.
 
-    On a terminal it is shown a page at a time; on a pipe it is Markdown.
+    On a terminal, the topic is shown a page at a time; on a pipe, it is Markdown.
     """
     known = topics()
     name = (topic or "").lower()

@@ -51,8 +51,8 @@ Examples:
 def image(inputs: tuple[str, ...], **options: Any) -> int:  # noqa: ANN401
     """Explain pictures: files, directories, quoted globs, or - for a picture on stdin.
 
-    For each picture a grayscale map, a heatmap and an overlay are written; their paths go to stdout, the predicted
-    classes to stderr.
+    For each picture, a grayscale map, a heatmap and an overlay are written; their paths are printed to stdout, the
+    predicted classes to stderr.
     """
     model = model_settings(options)
     render = render_settings(options)

@@ -1,4 +1,4 @@
-"""``gradcam layers``: what can be named as the target layer."""
+"""``gradcam layers``: the layers that can be the target layer."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ Examples:
     "-w", "--weights", type=FILE, metavar="FILE", help="Checkpoint whose network to list, as in gradcam image."
 )
 @click.option(
-    "--depth", type=click.IntRange(1), metavar="N", default=2, show_default=True, help="How far into blocks to look."
+    "--depth", type=click.IntRange(1), metavar="N", default=2, show_default=True, help="Levels of blocks to list."
 )
 @click.option(
     "--model-arg",
     "arguments",
     type=Checked("NAME=VALUE", parse_argument),
     multiple=True,
-    help="Argument for code of your own; repeat for several.",
+    help="Argument for your own code; repeat for several.",
 )
 @click.option("--input-size", type=click.IntRange(MIN_INPUT, MAX_INPUT), metavar="PIXELS", help="Side of the input.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
@@ -59,8 +59,8 @@ def layers(
 
     MODEL is a name that 'gradcam models' lists, timm:NAME, FILE.py:FUNCTION or package.module:CLASS.
 
-    The one that --layer auto takes is marked, and shown however deep it is. No weights are needed; a checkpoint of
-    your own can be given. How the network takes its pictures is told too. On a pipe the columns are separated by tabs.
+    The layer that --layer auto takes is marked, and shown however deep it is. No weights are needed; your own
+    checkpoint can be given. The network's preprocessing is shown too. On a pipe, the columns are separated by tabs.
     """
     from gradcam_cli.pipeline.layer_listing import list_layers
 
@@ -80,7 +80,7 @@ def layers(
 
 
 def _heading(listing: Listing) -> str:
-    """Return the network's name and how it takes its pictures."""
+    """Return the network's name and its preprocessing."""
     (height, width), preset = listing.input, listing.preset
     colours = "luma" if preset.channels == 1 else "RGB"
     mean, std = (",".join(f"{number:g}" for number in numbers) for numbers in (preset.mean, preset.std))

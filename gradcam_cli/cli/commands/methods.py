@@ -1,4 +1,4 @@
-"""``gradcam methods``: what there is to choose from."""
+"""``gradcam methods``: the methods to choose from."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ Examples:
 @click.argument("name", required=False)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 def methods(name: str | None, *, as_json: bool) -> None:
-    """List the methods that --method takes, each with a summary and where it was published; with NAME its parameters.
+    """List the methods for --method, each with a summary and its paper; with NAME, one method and its parameters.
 
-    Methods of other packages come last. On a pipe the columns are separated by tabs.
+    Methods of other packages come last. On a pipe, the columns are separated by tabs.
     """
     if name is not None:
         shown = [method_named(name)]
@@ -64,7 +64,7 @@ def _record(method: Method) -> dict[str, Any]:
 
 
 def _figures(parameter: Parameter) -> tuple[str, str]:
-    """Return the default and the range, empty where there is none."""
+    """Return the default and the range as text, empty where there is none."""
     limits = f"{parameter.low:g}…{parameter.high:g}" if parameter.high < float("inf") else ""
     return f"{parameter.default:g}", limits
 

@@ -1,4 +1,4 @@
-"""``gradcam models``: which networks can be named."""
+"""``gradcam models``: the networks that are known by name."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ Examples:
 def models(pattern: str, *, as_json: bool) -> None:
     """List the networks that --model takes by name: those that match PATTERN, a glob or a part of the name.
 
-    For each the size of its weights, its parameters, its top-1 accuracy on ImageNet, the side of its input, and whether
-    its weights are on this machine. timm's networks, if that is installed, are listed when PATTERN begins with timm:.
-    On a pipe the columns are separated by tabs.
+    The columns are the size of the weights, the number of parameters, the top-1 accuracy on ImageNet, the side of the
+    input, and whether the weights are on this machine. timm's networks, if timm is installed, are listed when PATTERN
+    begins with timm:. On a pipe, the columns are separated by tabs.
     """
     from gradcam_cli.models.registry import find_models, prefixes
 
@@ -53,7 +53,7 @@ def models(pattern: str, *, as_json: bool) -> None:
 
 
 def _figures(entry: ModelEntry, separator: str) -> tuple[str, str, str, str]:
-    """Return size, parameters, accuracy and input in words, empty where not known."""
+    """Return size, parameters, accuracy and input as text, empty where not known."""
     return (
         "" if entry.mebibytes is None else f"{entry.mebibytes:.1f}",
         "" if entry.parameters is None else f"{entry.parameters:{separator}}",

@@ -1,1 +1,1 @@
-"""The options that commands share, and the way from options to settings."""
+"""The options that commands share, and their conversion to settings."""

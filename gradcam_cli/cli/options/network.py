@@ -1,4 +1,4 @@
-"""The options that say which network is asked, and what about."""
+"""The options for the network, its preprocessing, and what is explained."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _MODEL_HELP = (
-    "A name that 'gradcam models' lists, timm:NAME, code of your own (FILE.py:FUNCTION, package.module:CLASS), or "
-    "'auto': the one that --weights are for; without them mobilenet_v2 if its weights are at hand or can be fetched, "
+    "A name that 'gradcam models' lists, timm:NAME, your own code (FILE.py:FUNCTION, package.module:CLASS), or "
+    "'auto': the network of the --weights; without them mobilenet_v2 if its weights are cached or can be downloaded, "
     "otherwise 'tiny' (bundled, offline)."
 )
 
@@ -40,7 +40,7 @@ _how_to_explain = option_group(
     "Network",
     option(
         "--model-arg", "arguments", type=Checked("NAME=VALUE", parse_argument), multiple=True,
-        help="Argument for code of your own; repeat for several.",
+        help="Argument for your own code; repeat for several.",
     ),
     option(
         "-w", "--weights", type=FILE, metavar="FILE",
@@ -53,13 +53,13 @@ _how_to_explain = option_group(
     ),
     option(
         "--reshape", type=Checked("HxW", grid), metavar="HxW",
-        help="The grid that a transformer's last tokens make, where the one that is found is wrong.",
+        help="Grid of a transformer's last tokens, where the one that is found is wrong.",
     ),
-    option("--fuse", type=click.Choice(FUSIONS), help="Make one map of several layers'."),
+    option("--fuse", type=click.Choice(FUSIONS), help="Combine the maps of several layers into one."),
     option(
         "-t", "--target", "targets", type=Checked("CLASS", parse_target), multiple=True, default=("top",),
-        help="Class to explain: top (default), top:3, an index or a label; 'A vs B' for what tells A from B, not:A for "
-        "what speaks against A; repeat for several.",
+        help="Class to explain: top (default), top:3, an index or a label; 'A vs B' for what distinguishes A from B, "
+        "not:A for evidence against A; repeat for several.",
     ),
     option(
         "--method", "methods", type=Checked("NAME", check_method), multiple=True, default=("gradcam",),
@@ -67,7 +67,7 @@ _how_to_explain = option_group(
     ),
     option(
         "--budget", type=Finite(0, min_open=True), metavar="SECONDS",
-        help="For a picture with faster-scorecam: as many feature maps as that allows, instead of 64.",
+        help="Time per picture of faster-scorecam: as many feature maps as it allows, instead of 64.",
     ),
     option(
         "--augment-smooth", is_flag=True,
@@ -75,15 +75,15 @@ _how_to_explain = option_group(
     ),
     option(
         "--eigen-smooth", is_flag=True,
-        help="Keep the main component of what the feature maps add up to: less noise.",
+        help="Keep the main component of the feature maps' contributions: less noise.",
     ),
     option(
         "--fit", type=click.Choice(FITS), default="whole", show_default=True,
-        help="How a picture meets the input: all of it with its aspect, the training crop, stretched, or padded.",
+        help="How a picture is fitted to the input: whole with its aspect, the training crop, stretched, or padded.",
     ),
     option(
         "--input-size", type=click.IntRange(MIN_INPUT, MAX_INPUT), metavar="PIXELS",
-        help="Side of the input, for a network of your own.",
+        help="Side of the input, for your own network.",
     ),
     option(
         "--mean", type=Checked("A,B,C", numbers), metavar="A,B,C",
@@ -91,7 +91,7 @@ _how_to_explain = option_group(
     ),
     option(
         "--std", type=Checked("A,B,C", numbers), metavar="A,B,C",
-        help="Divided by after that; default: the network's.",
+        help="Divisor after that; default: the network's.",
     ),
     option(
         "--scale-255", is_flag=True,
@@ -99,7 +99,7 @@ _how_to_explain = option_group(
     ),
     option(
         "--activation", type=click.Choice(ACTIVATIONS), default="auto", show_default=True,
-        help="What makes scores probabilities: sigmoid for a network of several labels at once. auto: softmax, or "
+        help="Turns scores into probabilities: sigmoid for a network with several labels at once. auto: softmax, or "
         "sigmoid for one score.",
     ),
     option(
@@ -108,7 +108,7 @@ _how_to_explain = option_group(
     ),
     option(
         "--precision", type=click.Choice(PRECISIONS), default="float32", show_default=True,
-        help="Of the network's numbers; the lower ones are faster where machines have them.",
+        help="Number format of the network; the lower ones are faster where the machine supports them.",
     ),
     option(
         "--no-optimize", "optimize", is_flag=True, flag_value=False, default=True,
@@ -127,6 +127,6 @@ def models_options(function: Function) -> Function:
     return _several_models(_how_to_explain(function))
 
 
-def flat(wishes: Iterable[Iterable[TargetSpec]]) -> tuple[TargetSpec, ...]:
-    """Join what several ``--target`` ask for, each wish once."""
-    return tuple(dict.fromkeys(target for each in wishes for target in each))
+def flat(several: Iterable[Iterable[TargetSpec]]) -> tuple[TargetSpec, ...]:
+    """Join the targets of several ``--target``, each target once."""
+    return tuple(dict.fromkeys(target for each in several for target in each))

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def model_settings(options: Mapping[str, Any]) -> ModelSettings:
-    """Return what the options about the network say."""
+    """Return the settings of the options for the network."""
     return ModelSettings(
         model=options["model"],
         arguments=tuple(options["arguments"]),
@@ -44,7 +44,7 @@ def model_settings(options: Mapping[str, Any]) -> ModelSettings:
 
 
 def render_settings(options: Mapping[str, Any]) -> RenderSettings:
-    """Return what the options about looks and kinds of result say; what a command does not offer is the default."""
+    """Return the settings of the options for appearance and kinds of result; missing options have defaults."""
     usual = RenderSettings()
     return RenderSettings(
         kinds=options.get("save", usual.kinds),
@@ -67,19 +67,19 @@ def plan_for(
     picture_format: str,
     parts: tuple[str, ...] | None = None,
 ) -> Plan:
-    """Return what the options about inputs and outputs come to.
+    """Return the plan for the options of inputs and outputs.
 
     Args:
         inputs: as they were typed.
         options: the options.
-        model: what parts the results have.
-        kinds: of result.
-        suffixes: of the files that a directory is searched for.
+        model: determines the parts of the results' names.
+        kinds: kinds of result.
+        suffixes: suffixes of the files that directories are searched for.
         picture_format: suffix of the results.
-        parts: of the results' names, instead of the model's targets and layers.
+        parts: parts of the results' names, instead of the model's targets and layers.
 
     Raises:
-        UsageError: the inputs or outputs cannot be as wished.
+        UsageError: the inputs or outputs are not possible.
     """
     if options["skip_existing"] and options["no_overwrite"]:
         raise click.UsageError("--skip-existing and --no-overwrite exclude each other")

@@ -1,4 +1,4 @@
-"""Options that commands share, but for the network's, in the sections in which ``--help`` shows them.
+"""Options that commands share, except the network's, in the sections of ``--help``.
 
 Each option that takes one value can also be set in the environment: ``--output-dir`` by ``GRADCAM_OUTPUT_DIR``.
 """
@@ -40,7 +40,7 @@ input_options = option_group(
     option("-r", "--recursive", is_flag=True, help="Search the subfolders of directories."),
     option(
         "--max-pixels", type=Checked("N", count), metavar="N",
-        help="Refuse larger pictures and frames undecoded; 200M is 200 million. Default: 178M, of videos 67M.",
+        help="Refuse larger pictures and frames undecoded; 200M is 200 million. Default: 178M, for videos 67M.",
     ),
 )  # fmt: skip
 
@@ -48,7 +48,7 @@ output_options = option_group(
     "Outputs",
     option(
         "-o", "--output-dir", type=FILE, metavar="DIR", default=Path("gradcam_output"), show_default=True,
-        help="Where files go; made when missing.",
+        help="Directory of the results; created when missing.",
     ),
     option(
         "--name-from", type=click.Choice(("stem", "path")), default="stem", show_default=True,
@@ -66,13 +66,13 @@ image_options = option_group(
     ),
     option(
         "--format", "picture_format", type=click.Choice(FORMATS), default="png", show_default=True,
-        help="Of the pictures written.",
+        help="Format of the pictures.",
     ),
     option(
         "--quality", type=click.IntRange(1, 100), metavar="1…100", default=PICTURE_QUALITY, show_default=True,
-        help="Of jpg and webp.",
+        help="Quality of jpg and webp.",
     ),
-    longest_side("what is written; larger pictures are made smaller"),
+    longest_side("the results; larger pictures are reduced"),
 )  # fmt: skip
 
 moving_options = option_group(
@@ -85,7 +85,7 @@ moving_options = option_group(
     option("--side-by-side", is_flag=True, help="Put the source beside the overlay."),
     option("--keep-partial", is_flag=True, help="When stopped, keep what is done, playable, as NAME.partial.mp4."),
     option("--gif-fps", type=Checked("N", rate), metavar="N", help="Most frames per second of GIFs."),
-    option("--gif-width", type=click.IntRange(1, 65_535), metavar="PIXELS", help="Most pixels across of GIFs."),
+    option("--gif-width", type=click.IntRange(1, 65_535), metavar="PIXELS", help="Greatest width of GIFs."),
 )  # fmt: skip
 
 video_options = option_group(
@@ -97,13 +97,13 @@ video_options = option_group(
     ),
     option(
         "--quality", type=click.IntRange(1, 100), metavar="1…100", default=VIDEO_QUALITY, show_default=True,
-        help=f"Of videos; {VIDEO_QUALITY} is hard to tell from the source.",
+        help=f"Quality of videos; {VIDEO_QUALITY} is hard to distinguish from the source.",
     ),
     option("--no-audio", is_flag=True, help="Leave the sound out."),
 )  # fmt: skip
 
 sweep_options = option_group(
-    "Stills that move",
+    "Animate a still",
     option("--sweep", type=click.Choice(SWEEPS), help="Animate a still picture: its maps one after another."),
     option(
         "--count", type=click.IntRange(1), metavar="N", help="Channels (default 64) or classes (5) to show, at most."
@@ -112,8 +112,8 @@ sweep_options = option_group(
 
 part_options = option_group(
     "Which frames",
-    option("--start", type=Checked("SECONDS", exact), metavar="SECONDS", help="Leave out what comes before."),
-    option("--end", type=Checked("SECONDS", exact), metavar="SECONDS", help="Leave out what comes from there on."),
+    option("--start", type=Checked("SECONDS", exact), metavar="SECONDS", help="Leave out earlier frames."),
+    option("--end", type=Checked("SECONDS", exact), metavar="SECONDS", help="Leave out frames from there on."),
     option(
         "--fps", type=Checked("N", rate), metavar="N",
         help="Take frames at this rate; default: the source's own times.",
@@ -127,7 +127,7 @@ steady_options = option_group(
     option("--per-frame-target", is_flag=True, help="Explain each frame's own class instead of the clip's."),
     option(
         "--normalize-over", type=click.Choice(("clip", "frame")), default="clip", show_default=True,
-        help="What shares one scale; a clip's does not flicker.",
+        help="Share one scale over the clip, which does not flicker, or scale each frame.",
     ),
     option(
         "--smooth", type=Finite(0), metavar="SECONDS", default=0.0, show_default=True,
@@ -136,7 +136,7 @@ steady_options = option_group(
 )  # fmt: skip
 
 render_options = option_group(
-    "Looks",
+    "Appearance",
     option(
         "--colormap", type=Checked("NAME", check_colormap), default="jet", show_default=True,
         help="jet, turbo, viridis, inferno, magma, hot or any other of OpenCV's.",
@@ -148,7 +148,7 @@ render_options = option_group(
     option("--alpha-by-intensity", is_flag=True, help="Weigh each pixel by its heat too: cold regions stay clear."),
     option(
         "--normalize", type=click.Choice(NORMALIZATIONS), default="minmax", show_default=True,
-        help="How the map is brought to 0…1.",
+        help="How the map is scaled to 0…1.",
     ),
 )  # fmt: skip
 
@@ -159,17 +159,17 @@ compare_options = option_group(
     option("--columns", type=click.Choice(AXES), help="What differs from column to column; default: the longer."),
     option(
         "--format", "formats", type=Several(FIGURE_FORMATS), default="png,pdf", show_default=True,
-        help="Of the figure: png, pdf or both.",
+        help="Format of the figure: png, pdf or both.",
     ),
     option(
         "--width", type=Finite(40, 400), metavar="MM", default=178, show_default=True,
-        help="Of the figure, in millimetres at 300 dpi; 178 is two columns of a journal.",
+        help="Width of the figure in millimetres, at 300 dpi; 178 is two columns of a journal.",
     ),
 )  # fmt: skip
 
 
 def batch_options(usual: int, what: str) -> Callable[[Function], Function]:
-    """Return the option for how much is run at once: ``usual`` of what a command is about."""
+    """Return the option for the batch size, ``usual`` by default; ``what`` names the items in a batch."""
     return option_group(
         "Running",
         option(
@@ -183,6 +183,6 @@ run_options = option_group(
     "Running",
     option("--fail-fast", is_flag=True, help="Stop at the first input that fails."),
     option("--json", "as_json", is_flag=True, help="One JSON object a line on stdout instead of paths."),
-    option("-q", "--quiet", is_flag=True, help="Say nothing but errors."),
+    option("-q", "--quiet", is_flag=True, help="Print nothing but errors."),
     option("-v", "--verbose", is_flag=True, help="Explain choices: which layer, and why."),
 )

@@ -16,10 +16,10 @@ from gradcam_cli.errors import UsageError
 from gradcam_cli.text import quoted
 
 MAX_NUMBER = 10**9
-"""Of the numbers that ``exact`` reads: seconds of thirty years, still exact in any time base."""
+"""Largest number that ``exact`` reads: seconds of thirty years, still exact in any time base."""
 
 RATES = Fraction(1, 3600), Fraction(1000)
-"""The slowest and the fastest that can be asked for, in frames per second."""
+"""The lowest and the highest rate, in frames per second."""
 
 _COUNT = re.compile(r"([0-9]{1,13}(?:\.[0-9]{1,13})?(?:[eE]\+?[0-9]{1,2})?)([kKmMgG]?)")
 _SHORT = re.compile(r"[^eE]{1,40}(?:[eE][+-]?[0-9])?")
@@ -28,12 +28,12 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 class SectionOption(click.Option):
-    """An option that says in which section of the help it belongs, and takes its default from the environment."""
+    """An option with a section of the help; the environment may set its default."""
 
     def __init__(self, *args: Any, section: str, **kwargs: Any) -> None:  # noqa: ANN401
         super().__init__(*args, **kwargs)
         self.section = section
-        if not self.multiple:  # several values could not be told apart in one variable
+        if not self.multiple:  # one variable could not separate several values
             self.envvar = f"GRADCAM_{max(self.opts, key=len).strip('-').replace('-', '_').upper()}"
 
 
@@ -56,7 +56,7 @@ class Checked(click.ParamType):  # type: ignore[type-arg]  # only the later ones
     """A value that a function of the core checks; its error becomes the usual message about an option.
 
     Args:
-        name: how the help calls the value.
+        name: name of the value in the help.
         check: text → value; raises GradcamError.
     """
 
@@ -65,7 +65,7 @@ class Checked(click.ParamType):  # type: ignore[type-arg]  # only the later ones
         self._check = check
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401
-        """Return the checked value, or fail with the core's own words; what is no text has been checked before."""
+        """Return the checked value, or fail with the core's message; values that are not text are already checked."""
         return self._check(value) if isinstance(value, str) else value
 
 
@@ -73,7 +73,7 @@ class Several(Checked):
     """A comma-separated choice of names.
 
     Args:
-        choices: the names there are.
+        choices: the possible names.
     """
 
     def __init__(self, choices: Iterable[str]) -> None:
@@ -92,7 +92,7 @@ class Finite(click.FloatRange):
     """A number within a range: neither infinity nor NaN, which a range alone lets through."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401
-        """Return the number, or fail as click does for what is none."""
+        """Return the number, or fail with click's message."""
         number = super().convert(value, param, ctx)
         if not math.isfinite(number):
             self.fail(f"{value!r} is not a number to work with.", param, ctx)
@@ -103,7 +103,7 @@ def exact(text: str) -> Fraction:
     """Read a number from 0 to `MAX_NUMBER` without rounding it: ``29.97``, ``30000/1001``.
 
     Raises:
-        UsageError: it is none.
+        UsageError: the text is no such number.
     """
     try:  # long exponents are not tried: powers of ten are computed exactly, whatever time that takes
         number = Fraction(text) if _SHORT.fullmatch(text.strip()) else Fraction(-1)
@@ -118,7 +118,7 @@ def count(text: str) -> int:
     """Read a whole number from 1 to a million million: ``5000``, ``200M``, ``2e8``; k, M and G are powers of 1000.
 
     Raises:
-        UsageError: it is none.
+        UsageError: the text is no such number.
     """
     found = _COUNT.fullmatch(text.strip())
     number = Fraction(found[1]) * 1000 ** " kmg".index(found[2].lower() or " ") if found else Fraction()
@@ -128,7 +128,7 @@ def count(text: str) -> int:
 
 
 def path(text: str) -> Path:
-    """Return the path that was typed; a program that calls this one may give what no file system has.
+    """Return the path that was typed; a calling program may pass a name that no file system allows.
 
     Raises:
         UsageError: no file can have this name.
@@ -148,7 +148,7 @@ def rate(text: str) -> Fraction:
     """Read a number of frames per second, as ``exact`` does, from one an hour to a thousand a second.
 
     Raises:
-        UsageError: it is none.
+        UsageError: the text is no such number.
     """
     number = exact(text)
     slowest, fastest = RATES
@@ -162,7 +162,7 @@ def numbers(text: str) -> tuple[float, ...]:
     """Read one number or three, comma-separated: ``0.5``, ``0.485,0.456,0.406``.
 
     Raises:
-        UsageError: they are none, or another number of them.
+        UsageError: the text is not one number or three.
     """
     try:
         found = tuple(float(part) for part in text.split(","))
@@ -179,7 +179,7 @@ def grid(text: str) -> tuple[int, int]:
     """Read a size: ``14x14``, height first.
 
     Raises:
-        UsageError: it is none.
+        UsageError: the text is no such size.
     """
     height, _, width = text.lower().replace("×", "x").partition("x")
     if not (height.isdecimal() and width.isdecimal() and int(height) > 0 and int(width) > 0):
@@ -204,5 +204,5 @@ def option(*names: str, **attributes: Any) -> tuple[tuple[str, ...], dict[str, A
 
 
 def longest_side(what: str) -> tuple[tuple[str, ...], dict[str, Any]]:
-    """Describe the option for how large ``what`` may be."""
+    """Describe the option for the longest side of ``what``."""
     return option("--max-size", type=click.IntRange(16), metavar="PIXELS", help=f"Longest side of {what}.")

@@ -1,4 +1,4 @@
-"""Networks out of torch.export archives (.pt2): a graph with its weights, in the tree of modules that it came from."""
+"""Networks from torch.export archives (.pt2): a graph with its weights, in its original tree of modules."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ RESAVE = "where it was made, save the weights instead: torch.save(model.state_di
 
 @dataclass(frozen=True)
 class Exported:
-    """A network out of an archive.
+    """A network from an archive.
 
     Attributes:
-        module: in the tree of modules that was exported; float32, no parameter requires a gradient.
+        module: the network, in the exported tree of modules; float32, no parameter requires a gradient.
         num_classes: length of its score vector.
-        preset: its size, as exported, with ImageNet's statistics: the archive does not tell those.
+        preset: its size, as exported, with ImageNet's statistics, which the archive does not contain.
         one_by_one: whether it takes one picture at a time only.
-        notes: what a user should know.
+        notes: notes for the user.
     """
 
     module: nn.Module
@@ -46,8 +46,8 @@ Shape = tuple["int | None", "int | None", "int | None", "int | None"]
 """(N, C, H, W), None where it is free."""
 
 
-class _Takes:
-    """Lets a network's call pass with an input of a shape, which an exported graph does not always look at itself."""
+class _ShapeCheck:
+    """Hook that rejects inputs of another shape, which an exported graph does not always check itself."""
 
     def __init__(self, shape: Shape) -> None:
         self._shape = shape
@@ -60,8 +60,8 @@ class _Takes:
 
 
 def is_exported(path: Path) -> bool:
-    """Whether a file is a torch.export archive, by its content; False also for what cannot be read."""
-    if not path.is_file():  # to open a pipe would wait for its other end
+    """Whether a file is a torch.export archive, by its content; False also for unreadable files."""
+    if not path.is_file():  # opening a pipe would wait for its other end
         return False
     try:
         with zipfile.ZipFile(path) as archive:
@@ -71,10 +71,10 @@ def is_exported(path: Path) -> bool:
 
 
 def load_exported(path: Path) -> Exported:
-    """Return the network of an archive; nothing that it holds is run but tensor operations on a list.
+    """Return the network of an archive; of its content, only tensor operations on an allow-list are run.
 
     Raises:
-        ModelError: it is damaged, needs more than such operations, or is no classifier of square pictures.
+        ModelError: it is damaged, needs other operations, or is not a classifier of square pictures.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -83,7 +83,7 @@ def load_exported(path: Path) -> Exported:
             plain, program = sanitized(archive)
         shape = _input(program)
         module, usual = _module(plain), Preset(channels=shape[1] or 3)
-        module.register_forward_pre_hook(_Takes(shape))
+        module.register_forward_pre_hook(_ShapeCheck(shape))
         return Exported(
             module, _classes(program), usual if shape[2] is None else replace(usual, resize=shape[2], crop=shape[2]),
             shape[0] is not None,
@@ -108,13 +108,13 @@ def _module(plain: io.BytesIO) -> nn.Module:
     level = logger.level
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        logger.setLevel(logging.CRITICAL)  # its error is ours to tell
+        logger.setLevel(logging.CRITICAL)  # we report its error ourselves
         try:
             module = torch.export.unflatten(torch.export.load(plain))
         finally:
             logger.setLevel(level)
     for part in module.modules():
-        # What nodes remember of the export, imaginary tensors among it, cannot be copied without complaint.
+        # The nodes' metadata of the export, fake tensors among it, cannot be copied without complaint.
         graph = getattr(part, "graph", None)
         if isinstance(graph, torch.fx.Graph):
             for node in graph.nodes:
@@ -125,7 +125,7 @@ def _module(plain: io.BytesIO) -> nn.Module:
 
 
 def _input(program: dict[str, Any]) -> Shape:
-    """Return what the network takes: one or any number of square pictures with one or three channels."""
+    """Return the input's shape: one or any number of square pictures with one or three channels."""
     graph, signature = program["graph_module"]["graph"], program["graph_module"]["signature"]
     names = [
         spec["user_input"]["arg"].get("as_tensor", {}).get("name")
@@ -154,5 +154,5 @@ def _classes(program: dict[str, Any]) -> int:
 
 
 def _side(size: dict[str, Any]) -> int | None:
-    """Return a dimension that is fixed, or None for one that is free."""
+    """Return a fixed dimension, or None for a free one."""
     return size.get("as_int")

@@ -1,1 +1,1 @@
-"""Artifacts: the kinds of result, a file for each family and a line in ``registry.ARTIFACTS``."""
+"""Artifacts: the kinds of result, with one file per family and one line each in ``registry.ARTIFACTS``."""

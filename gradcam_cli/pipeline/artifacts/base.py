@@ -1,4 +1,4 @@
-"""How a kind of result draws the frames of a clip."""
+"""The base class of artifacts that draw the frames of a clip."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 class ClipArtifact:
     """Draws one kind of result, frame by frame, for one output. Several threads may draw at once, in any order.
 
-    A subclass gives ``rgb``; one that can do without RGB gives ``planes``, too, which is what videos take.
+    A subclass implements ``rgb``; one that does not need RGB also implements ``planes``, the format of videos.
 
     Args:
-        settings: how it looks.
-        blank: whether nothing is to be seen in the whole clip.
+        settings: how the result is drawn.
+        blank: whether the maps of the whole clip are blank.
     """
 
     def __init__(self, settings: ClipSettings, *, blank: bool) -> None:
@@ -35,7 +35,7 @@ class ClipArtifact:
 
     @property
     def palette(self) -> Pixels | None:
-        """The colours that ``rgb`` gives indices of, uint8 RGB (256, 3); None where it gives colours."""
+        """The palette of the indices that ``rgb`` returns, uint8 RGB (256, 3); None where it returns colours."""
         return None
 
     def size(self, size: Size) -> Size:
@@ -46,8 +46,8 @@ class ClipArtifact:
         """Draw a frame.
 
         Args:
-            frame: of the source.
-            size: (height, width) that it is to have.
+            frame: frame of the source.
+            size: (height, width) to draw it at.
             grayscale: its map, uint8 of that size.
             prediction: the explained class.
 
@@ -60,7 +60,7 @@ class ClipArtifact:
         """Draw a frame for a video.
 
         Args:
-            frame: of the source.
+            frame: frame of the source.
             grayscale: its map, uint8 (H, W) of the frame's planes, whose sides are even.
             prediction: the explained class.
 

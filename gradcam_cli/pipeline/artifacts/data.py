@@ -1,4 +1,4 @@
-"""What goes on to other programs: the map as numbers, the picture as it was read, the record."""
+"""Results for other programs: the map as numbers, the picture as it was read, the record."""
 
 from __future__ import annotations
 

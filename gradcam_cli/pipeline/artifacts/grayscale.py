@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 
 def still(explanation: Explanation) -> bytes:
-    """Return the file for a picture."""
+    """Return the content of a picture's file."""
     return explanation.encoded
 
 
 class Grayscale(ClipArtifact):
-    """The same for clips: in GIFs exact, by a palette of grey levels."""
+    """The map of a clip as grey levels; exact in GIFs, by a palette."""
 
     @property
     def palette(self) -> Pixels:
@@ -30,7 +30,7 @@ class Grayscale(ClipArtifact):
         return grey_levels()
 
     def rgb(self, frame: Frame, size: Size, grayscale: Pixels, prediction: Prediction) -> Pixels:
-        """Return the map: it is the palette's indices."""
+        """Return the map: its values are the palette's indices."""
         return grayscale
 
     def planes(self, frame: Frame, grayscale: Pixels, prediction: Prediction) -> Planes:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def still(explanation: Explanation) -> bytes:
-    """Return the file for a picture; where the network saw all of it, the colours are a palette."""
+    """Return the content of a picture's file; where the network saw the whole picture, the colours are a palette."""
     settings = explanation.settings
     if explanation.geometry.sees_all:
         table = colormap(settings.colormap)
@@ -30,7 +30,7 @@ def still(explanation: Explanation) -> bytes:
 
 
 class Heatmap(ClipArtifact):
-    """The same for clips: in GIFs exact, by the colormap as palette."""
+    """The coloured map of a clip; exact in GIFs, whose palette is the colormap."""
 
     @property
     def palette(self) -> Pixels:
@@ -42,7 +42,7 @@ class Heatmap(ClipArtifact):
         return colour_tables(self.palette)
 
     def rgb(self, frame: Frame, size: Size, grayscale: Pixels, prediction: Prediction) -> Pixels:
-        """Return the map: it is the palette's indices."""
+        """Return the map: its values are the palette's indices."""
         return grayscale
 
     def planes(self, frame: Frame, grayscale: Pixels, prediction: Prediction) -> Planes:

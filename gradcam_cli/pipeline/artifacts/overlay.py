@@ -1,4 +1,4 @@
-"""The coloured map over the picture, maybe captioned, maybe beside its source."""
+"""The coloured map over the picture, optionally with a caption, optionally beside its source."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ if TYPE_CHECKING:
 
 
 def still(explanation: Explanation) -> bytes:
-    """Return the file for a picture."""
+    """Return the content of a picture's file."""
     return encode(explanation.overlay, explanation.settings.format, quality=explanation.settings.quality)
 
 
 def format_prediction(prediction: Prediction) -> str:
-    """Return a class and its probability as a caption has them: ``tabby  81%``."""
+    """Return the caption of a class and its probability: ``tabby  81%``."""
     return f"{prediction.label}  {prediction.probability:.0%}"
 
 
 class Overlay(ClipArtifact):
-    """The same for clips: blended on a video's own planes; in GIFs quantised."""
+    """The overlay of a clip: blended on a video's own planes; quantised in GIFs."""
 
     def size(self, size: Size) -> Size:
         """Return the size of a frame, or of two beside each other."""
@@ -40,7 +40,7 @@ class Overlay(ClipArtifact):
 
     @property
     def _alpha(self) -> float:
-        """The heatmap's weight; where nothing is to be seen in the whole clip, the overlay is the source."""
+        """The heatmap's weight; 0 where the maps of the whole clip are blank, so that the overlay is the source."""
         return 0.0 if self.blank else self.settings.render.alpha
 
     def captioned(self, pixels: Pixels, grayscale: Pixels, text: str | None) -> Pixels:
@@ -49,7 +49,7 @@ class Overlay(ClipArtifact):
         Args:
             pixels: the source, uint8 RGB (H, W, 3).
             grayscale: its map, uint8 (H, W).
-            text: of the caption, or None.
+            text: text of the caption, or None.
         """
         render = self.settings.render
         table = colormap(render.colormap)

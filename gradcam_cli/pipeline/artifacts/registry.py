@@ -1,6 +1,6 @@
-"""The table of artifacts: which kinds of result there are, known without numpy, OpenCV or torch.
+"""The table of artifacts, the kinds of result; reading it needs no numpy, OpenCV or torch.
 
-To add one, write a function ``Explanation → bytes`` in a file of this folder, for clips a `ClipArtifact` beside it, and
+To add one, write a function ``Explanation → bytes`` in a file of this folder, for clips also a `ClipArtifact`, and
 one line here.
 """
 
@@ -25,7 +25,7 @@ class Artifact:
         still: ``module:function`` of this folder: a picture's explanation → the bytes of its file.
         clip: ``module:class`` of this folder: draws a clip's frames, a `ClipArtifact`; empty where clips have no such
             result.
-        suffix: of its file without the dot, where that is no picture.
+        suffix: suffix of its file, without the dot, where that is not a picture.
     """
 
     still: str
@@ -42,7 +42,7 @@ class Artifact:
 
     @property
     def for_clips(self) -> type[ClipArtifact]:
-        """What draws the frames of a clip."""
+        """The class that draws the frames of a clip."""
         return cast("type[ClipArtifact]", _imported(self.clip))
 
 
@@ -59,9 +59,9 @@ ARTIFACTS: dict[str, Artifact] = {
     "original": Artifact("data:original"),
     "json": Artifact("data:record", suffix="json"),
 }
-"""Name, as ``--save`` has it → artifact, in the order in which they are listed."""
+"""Name in ``--save`` → artifact, in the order in which they are listed."""
 
 KINDS = tuple(ARTIFACTS)
 CLIP_KINDS = tuple(name for name, artifact in ARTIFACTS.items() if artifact.clip)
 SUFFIXES = {name: artifact.suffix for name, artifact in ARTIFACTS.items() if artifact.suffix}
-"""Suffix of each kind that is no picture."""
+"""Suffix of each kind that is not a picture."""

@@ -1,7 +1,8 @@
-"""A clip: decode → network → map → outputs, all at work at once.
+"""The stages of a clip: decode → network → map → outputs, all at work at once.
 
-As many threads as cores do what is furthest along: encode for one of the outputs, turn maps into bytes and draw them,
-run the network on a batch, decode and preprocess. Queues are bounded, so memory does not grow with the clip.
+As many threads as cores take the item that is furthest along: they encode for one of the outputs, turn maps into bytes
+and draw them, run the network on a batch, or decode and preprocess. Queues are bounded, so memory does not grow with
+the clip.
 """
 
 from __future__ import annotations
@@ -31,21 +32,21 @@ if TYPE_CHECKING:
     Pixels = npt.NDArray[np.uint8]
     Values = npt.NDArray[np.float32]
     Item = tuple[Frame, Prepared | Explained]
-    """A frame, and how the network sees it, or what it has said of it before."""
+    """A frame with the network's input for it, or with its results from the survey."""
     ExplainedFrame = tuple[Frame, Explained | InputError]
-    """A frame, and what the network says."""
+    """A frame with its results, or an error."""
     Noted = tuple[Any, list[tuple[Values, Prediction]]]
-    """A frame, and for each track its steady map and the class that this is for."""
+    """A frame and, for each track, its smoothed map and the class of that map."""
 
 
 @dataclass(slots=True)
 class Tally:
-    """What was done so far.
+    """The progress of a clip.
 
     Attributes:
-        blank: frames whose map shows nothing, by track.
-        frames: how many were explained.
-        shown: seconds of presentation.
+        blank: number of frames with a blank map, by track.
+        frames: number of explained frames.
+        shown: seconds of the clip up to the end of the last of them.
     """
 
     blank: list[int]
@@ -61,18 +62,18 @@ def explain_clip(
     found: Survey,
     advance: Callable[[Tally], None],
 ) -> Tally:
-    """Explain every frame and hand it to every sink, in order.
+    """Explain every frame and pass it to every sink, in order.
 
     Args:
-        frames: decoded as they are asked for, by one thread at a time.
+        frames: decoded on demand, by one thread at a time.
         sinks: the outputs of each track, each written to by one thread at a time.
         session: the network.
-        settings: how.
-        found: by ``survey``; what is ``known`` is forgotten.
-        advance: called after each frame, by one of the threads.
+        settings: how frames are explained and shown.
+        found: the result of ``survey``; its ``known`` is emptied.
+        advance: called with the tally after each frame, by one of the threads.
 
     Raises:
-        GradcamError: whatever the source, the network or a sink raises.
+        GradcamError: an error of the source, the network or a sink.
     """
     tally = Tally([0] * len(found.tracks))
     smoothings = [Smoothing(settings.smooth) for _ in found.tracks]
@@ -115,7 +116,7 @@ def explain_clip(
         StageScheduler(source, [explaining, noting, drawing, *stages]).run()
     known.clear()
     finishing = [sink for each in sinks for sink in each]
-    count = len(finishing)  # each takes as long: the last of three would have one core alone, the other with no work
+    count = len(finishing)  # all take equally long: with two threads, the last of three would leave a core idle
     StageScheduler(finishing, [Stage(_finish, count, at_once=count)], threads=count).run()
     return tally
 

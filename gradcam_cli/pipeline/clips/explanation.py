@@ -1,4 +1,4 @@
-"""What was found out about a clip."""
+"""The explanation of a clip."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ class ClipExplanation:
     Attributes:
         input: the clip's path.
         session: the network and the settings that it was explained with.
-        survey: what frames spread over the clip show of it.
-        position: of the track.
-        tally: what was done.
+        survey: results of frames spread over the clip.
+        position: position of the track in the survey.
+        tally: numbers of explained and of blank frames.
         size: (height, width) of the frames.
-        total: seconds that the clip took.
-        skipped: damaged packets that were passed over.
+        total: processing time in seconds.
+        skipped: number of damaged packets that were skipped.
         files: kind of result → where it was written.
     """
 
@@ -59,7 +59,7 @@ class ClipExplanation:
 
     @property
     def target(self) -> Prediction:
-        """The clip's class; where each frame has its own, what the whole clip's would be."""
+        """The clip's class; where each frame has its own, the class that the whole clip would have."""
         return self.track.target
 
     @property
@@ -69,12 +69,12 @@ class ClipExplanation:
 
     @property
     def blank(self) -> str | None:
-        """Why nothing is to be seen in the whole clip, or None."""
+        """Why the maps of the whole clip are blank, or None."""
         return self.track.blank
 
     @property
     def geometry(self) -> Geometry:
-        """What the network sees of every frame."""
+        """The part of every frame that the network sees."""
         return self.session.geometry(self.size)
 
     @property

@@ -1,4 +1,4 @@
-"""The outputs of a clip: files that take a frame and its map, by container. An artifact draws what they encode."""
+"""The outputs of a clip, by container: files that encode the frames that an artifact has drawn."""
 
 from __future__ import annotations
 
@@ -32,30 +32,30 @@ class Sink(Protocol):
     """An open output."""
 
     notes: tuple[str, ...]
-    """What a user should know of the file."""
+    """Notes about the file for the user."""
 
     def draw(self, frame: Frame, grayscale: Pixels, prediction: Prediction) -> object:
-        """Return a frame with its map, uint8 (H, W), for the class that is explained, ready to be encoded.
+        """Draw a frame with its map, uint8 (H, W), for the explained class, and return it ready to be encoded.
 
         Several threads may draw frames at once, in any order.
         """
 
     def write(self, drawn: Any) -> None:  # noqa: ANN401
-        """Encode what was drawn; frames come in order."""
+        """Encode a drawn frame; frames come in order."""
 
     def finish(self) -> None:
-        """Encode what is held back: no frame follows."""
+        """Encode the frames that are held back: no frame follows."""
 
 
 def open_output(output: Output, info: ClipInfo, settings: ClipSettings, stack: ExitStack, *, blank: bool) -> Sink:
     """Open a file for one kind of result, to be closed by ``stack``.
 
     Args:
-        output: what it is and where it goes.
-        info: of the source.
-        settings: how it looks.
+        output: kind and path of the result.
+        info: properties of the source.
+        settings: how the result is drawn and encoded.
         stack: closes the file; it appears whole then, or not at all.
-        blank: whether nothing is to be seen in the whole clip.
+        blank: whether the maps of the whole clip are blank.
 
     Raises:
         OutputError: the file cannot be written.
@@ -66,7 +66,7 @@ def open_output(output: Output, info: ClipInfo, settings: ClipSettings, stack: E
         gif = GifWriter(
             output.path,
             artifact.size(size),
-            loop=None if info.loop is None else min(info.loop, MAX_LOOPS),  # other formats count further
+            loop=None if info.loop is None else min(info.loop, MAX_LOOPS),  # other formats allow more
             palette=artifact.palette,
             keep_partial=settings.keep_partial,
         )
@@ -92,7 +92,7 @@ class VideoSink:
     """Writes one kind of result as a video.
 
     Args:
-        writer: open.
+        writer: open writer of the file.
         artifact: draws the frames.
         size: (height, width) of the frames.
     """
@@ -113,16 +113,16 @@ class VideoSink:
         return self._artifact.planes(frame, grayscale, prediction), frame.time, frame.duration
 
     def write(self, drawn: tuple[Planes, Fraction, Fraction]) -> None:
-        """Encode what was drawn."""
+        """Encode a drawn frame."""
         self._writer.write(*drawn)
 
     def finish(self) -> None:
-        """Encode what is held back."""
+        """Encode the frames that are held back."""
         self._writer.flush()
 
 
 class _GifFrame(NamedTuple):
-    """A frame of a GIF: uint8 indices (H, W), RGB (H, W, 3) or nothing new, shown from ``time`` to ``end``."""
+    """A frame of a GIF: uint8 indices (H, W), RGB (H, W, 3) or None for no change, shown from ``time`` to ``end``."""
 
     pixels: Pixels | None
     time: Fraction
@@ -133,10 +133,10 @@ class GifSink:
     """Writes one kind of result as a GIF: exactly where the artifact has a palette, otherwise quantised.
 
     Args:
-        writer: open, with the artifact's palette.
+        writer: open writer of the file, with the artifact's palette.
         artifact: draws the frames.
-        size: (height, width) of the frames in the GIF, before one stands beside the other.
-        settings: how many frames a second.
+        size: (height, width) of one frame in the GIF, before source and overlay are put side by side.
+        settings: the frame rate.
     """
 
     def __init__(self, writer: GifWriter, artifact: ClipArtifact, size: Size, settings: ClipSettings) -> None:
@@ -147,9 +147,9 @@ class GifSink:
         self.notes: tuple[str, ...] = ()
 
     def draw(self, frame: Frame, grayscale: Pixels, prediction: Prediction) -> _GifFrame:
-        """Return a frame with its map, uint8 (H, W), or without it where ``gif_fps`` leaves it out.
+        """Return a frame with its map, uint8 (H, W), or without pixels where ``gif_fps`` leaves the frame out.
 
-        A frame stands for the first tick that falls into it, so that a faster source is thinned out evenly.
+        A frame is shown from the first tick within it, so that a faster source is thinned out evenly.
         """
         end = frame.time + frame.duration
         time = frame.time if self._step is None else self._step * math.ceil(frame.time / self._step)
@@ -158,7 +158,7 @@ class GifSink:
         return _GifFrame(self._artifact.rgb(frame, self._size, resized(grayscale, self._size), prediction), time, end)
 
     def write(self, drawn: _GifFrame) -> None:
-        """Encode what was drawn."""
+        """Encode a drawn frame."""
         if drawn.pixels is None:
             self._writer.extend(drawn.end)
         elif drawn.pixels.ndim == 2:
@@ -167,4 +167,4 @@ class GifSink:
             self._writer.write(drawn.pixels, drawn.time, drawn.end - drawn.time)
 
     def finish(self) -> None:
-        """Do nothing: the frame that is held back is written with the file's end."""
+        """Do nothing: the writer encodes the frame that is held back at the file's end."""

@@ -1,4 +1,4 @@
-"""The run over clips: one after the other, each from file to files."""
+"""The run over clips, one after the other, each from its file to the files of results."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from gradcam_cli.records import Job
 
     Advance = Callable[[Job, Tally, int | None], None]
-    """Told of the job, what is done of it, and how many frames there will be, where that is known."""
+    """Called with the job, its tally, and the total number of frames, None where that is not known."""
 
 
 class ClipRun:
@@ -32,7 +32,7 @@ class ClipRun:
         jobs: the inputs, in order.
         session: the network.
         settings: how clips are explained and shown.
-        advance: told after each frame.
+        advance: called after each frame.
     """
 
     def __init__(self, jobs: Iterable[Job], session: Session, settings: ClipSettings, advance: Advance) -> None:

@@ -1,4 +1,4 @@
-"""What is found out about a clip before its first result is written: its class, and its maps' scale."""
+"""The survey of a clip, before its first result is written: it finds the clip's class and its maps' scale."""
 
 from __future__ import annotations
 
@@ -24,19 +24,20 @@ if TYPE_CHECKING:
     from gradcam_cli.records import Prediction
 
 READY_BYTES = 64 << 20
-"""Of frames that are prepared before their turn."""
+"""Bytes of frames that are prepared before their turn."""
 
 
 @dataclass(frozen=True, slots=True)
 class Track:
-    """What a survey says about one map of a clip: one layer, class and method.
+    """A survey's results for one map of a clip: one layer, class and method.
 
     Attributes:
         layer: dotted name.
         method: name of the method.
-        target: the class with its mean probability; where each frame has its own, what the whole clip's would be.
-        scale: values that become 0 and 1; None when each frame has its own, or when there is nothing to see.
-        blank: why nothing is to be seen in any of the frames, or None.
+        target: the class with its mean probability; where each frame has its own, the class that the whole clip would
+            have.
+        scale: values that become 0 and 1; None when each frame has its own, or when there is nothing to scale.
+        blank: why the maps of all frames are blank, or None.
     """
 
     layer: str
@@ -48,13 +49,13 @@ class Track:
 
 @dataclass(slots=True)
 class Survey:
-    """What frames spread over a clip say about it.
+    """The results of frames spread over a clip.
 
     Attributes:
         targets: what to explain; None when each frame has its own.
         predictions: all classes by mean probability.
         tracks: one for each map of a frame, in their order.
-        known: by time, answers that hold for the whole clip, and frames that are prepared but not asked about.
+        known: by time, results that hold for the whole clip, and frames that are prepared but not explained.
     """
 
     targets: tuple[Target, ...] | None
@@ -66,18 +67,18 @@ class Survey:
 def survey(
     frames: Iterable[tuple[Frame, bool]], session: Session, settings: ClipSettings, *, recur: bool = False
 ) -> Survey:
-    """Look at frames spread over a clip, and decide its class and its scale.
+    """Explain frames spread over a clip, and decide its class and its scale.
 
     Args:
-        frames: to look at, with True; with False those that are passed by on the way.
+        frames: frames to explain, with True; with False other frames that are decoded on the way.
         session: the network.
-        settings: how.
-        recur: whether `explain_clip` will be given the same pictures at the same times; then it need not ask about
-            them once more, and those passed by are prepared for it while there is nothing else to do.
+        settings: how the clip is explained.
+        recur: whether `explain_clip` will be given the same pictures at the same times; then it reuses the results, and
+            the other frames are prepared for it while there is nothing else to do.
 
     Raises:
         InputError: there is no frame, or the network's scores are not finite.
-        ModelError: the network cannot do what is asked.
+        ModelError: the network cannot run with these settings.
     """
     known: dict[Fraction, Explained | Prepared] = {}
     seen, results = _explained(_batched(frames, settings.batch_size), session, None, known if recur else None)
@@ -99,7 +100,7 @@ def survey(
 
 
 def _batched(frames: Iterable[tuple[Frame, bool]], size: int) -> Iterator[list[Frame] | Frame]:
-    """Yield lists of ``size`` frames to look at, the last maybe fewer, and one by one those that are passed by."""
+    """Yield lists of ``size`` frames to explain, the last maybe fewer, and the other frames one by one."""
     batch: list[Frame] = []
     for frame, is_sample in frames:
         if not is_sample:
@@ -119,9 +120,9 @@ def _explained(
     targets: tuple[Target, ...] | None,
     ready: dict[Fraction, Explained | Prepared] | None = None,
 ) -> tuple[list[Frame], list[Explained]]:
-    """Ask about the frames in lists, some lists at once; return them, in order, and the answers.
+    """Explain the frames in lists, several lists at once; return these frames, in order, and their results.
 
-    The other frames are prepared, some `READY_BYTES` of them, while there is nothing else to do: ``ready`` has them.
+    About `READY_BYTES` of the other frames are prepared while there is nothing else to do, and put into ``ready``.
     """
     seen: list[Frame] = []
     results: list[Explained] = []
@@ -155,7 +156,7 @@ def _explained(
 
 
 def _track(maps: Sequence[ClassMap], target: Prediction, settings: ClipSettings) -> Track:
-    """Return what frames' maps of one layer, class and method say."""
+    """Summarise the frames' maps of one layer, class and method."""
     reasons = [each.blank for each in maps]
     scale = None
     if settings.normalize_over == "clip":

@@ -1,4 +1,4 @@
-"""What keeps the maps of a clip steady: one class, one scale, smoothing over time."""
+"""Steady maps for a clip: one class, one scale, smoothing over time."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def mean_predictions(frames: Sequence[Ranking]) -> Ranking:
-    """Return every class with its mean probability over the frames, which are of one network."""
+    """Return every class with its mean probability over the frames, all explained by one network."""
     chances = [math.fsum(each) / len(frames) for each in zip(*(frame.chances for frame in frames), strict=True)]
     return Ranking(chances, frames[0].labels)
 
@@ -30,7 +30,7 @@ class Smoothing:
     """Exponential smoothing over real time, so that the result does not depend on the frame rate.
 
     A map's weight is ``1 − exp(−duration / tau)``: after ``tau`` seconds of a new picture, whatever the number of
-    frames in them, 63 % of what is shown is new.
+    frames in them, 63 % of the shown map is new.
 
     Args:
         tau: time constant in seconds; 0 switches it off.
@@ -41,7 +41,7 @@ class Smoothing:
         self._held: Values | None = None
 
     def __call__(self, values: Values, duration: Fraction) -> Values:
-        """Return the smoothed map of a frame that is shown for ``duration`` seconds; the first is taken as it is."""
+        """Return the smoothed map of a frame that is shown for ``duration`` seconds; the first is returned as it is."""
         if self._tau <= 0 or self._held is None or self._held.shape != values.shape:
             self._held = values
         else:

@@ -34,19 +34,19 @@ if TYPE_CHECKING:
 DPI = 300
 MM_PER_INCH = 25.4
 IN_A_ROW = 4
-"""Maps that stand side by side when one thing alone varies; more go on in further rows."""
+"""Maps in a row when only one axis varies; more continue in further rows."""
 MAX_PREDICTIONS = 3
-"""Classes that are told under the source."""
+"""Number of classes listed under the source."""
 
 SCALE = {
     "minmax": "each map from its lowest to its highest value",
     "max": "each map up to its highest value",
     "none": "maps as they are",
 }
-"""What the colour bar says."""
+"""Label of the colour bar, by normalisation."""
 
 Way = dict["Axis", int]
-"""One way of explaining: the position along each axis that is not the first."""
+"""One variant of an explanation: its position along each axis that varies; along the others it is 0."""
 
 
 class CompareRun:
@@ -54,11 +54,11 @@ class CompareRun:
 
     Args:
         jobs: the inputs, in order, each with the figures to write.
-        sessions: the networks, all asked for the same layers, classes and methods.
-        settings: what stands where, and how maps are shown.
+        sessions: the networks, all with the same layers, classes and methods.
+        settings: layout of the figure, and how maps are shown.
 
     Raises:
-        UsageError: more than two things vary, or what is to vary does not.
+        UsageError: an axis varies that has no place: more than two vary, or others than those requested.
     """
 
     def __init__(self, jobs: Iterable[Job], sessions: Sequence[Session], settings: CompareSettings) -> None:
@@ -92,11 +92,11 @@ class CompareRun:
 
     @property
     def _wrapped(self) -> bool:
-        """Whether the one thing that varies fills several rows."""
+        """Whether the one axis that varies fills several rows."""
         return self._rows is None and self._columns is not None and self._settings.columns is None
 
     def _ways(self) -> list[list[Way]]:
-        """Return what stands in which cell, a list of rows."""
+        """Return the variant of each cell, as a list of rows."""
         across = self._along(self._columns)
         if self._wrapped:
             count = math.ceil(len(across) / math.ceil(len(across) / IN_A_ROW))
@@ -108,22 +108,22 @@ class CompareRun:
 
 
 class _ExplainedNetwork:
-    """A network that has seen the picture, ready to explain it in any way."""
+    """A network and its predictions for the picture, ready to explain it in any variant."""
 
     def __init__(self, session: Session, job: Job, picture: Picture, settings: CompareSettings) -> None:
         self.session = session
         self._job, self._picture, self._settings = job, picture, settings
         self._prepared = session.prepare(picture.pixels)
-        # This pass tells the classes, and lets the times of what follows be those of a network that has run before.
+        # This pass finds the classes, and is the warm-up, so that the times of the maps are not those of a first run.
         self.ranking = session.only(0, "gradcam").explain_one(self._prepared, job.name).predictions
         self.targets = session.resolve(self.ranking)
 
     def for_target(self, way: Way) -> Prediction:
-        """Return the class that is explained in this way."""
+        """Return the class that a variant explains."""
         return self.ranking.for_target(self.targets[way.get("targets", 0)])
 
     def explained(self, way: Way) -> Explanation:
-        """Explain the picture in this way alone, so that its time is its own."""
+        """Explain the picture in one variant alone, so that its time is its own."""
         method = self.session.settings.methods[way.get("methods", 0)]
         layer = None if self.session.settings.fusion else way.get("layers", 0)
         targets = [self.targets[way.get("targets", 0)]]
@@ -135,7 +135,7 @@ class _ExplainedNetwork:
 
 
 class _Sheet:
-    """What the figure says, and where."""
+    """The texts of the figure, and their places."""
 
     def __init__(
         self,
@@ -178,7 +178,7 @@ class _Sheet:
         return draw(figure, colormap(settings.render.colormap), dpi=DPI)
 
     def _name(self, axis: Axis | None, way: Way) -> str:
-        """Return how a position along an axis is called; empty where the cells tell it, or there is no axis."""
+        """Return the name of a position along an axis; empty where the cells show it, or there is no axis."""
         session = self._explained[way.get("models", 0)].session
         if axis == "models":
             return session.network.name
@@ -198,7 +198,7 @@ class _Sheet:
         return ""
 
     def _caption(self, way: Way, cell: Explanation) -> tuple[str, ...]:
-        """Return what stands under a cell."""
+        """Return the lines under a cell."""
         lines = [self._name(self._columns, way)] if self._wrapped else []
         if self._counts["models"] > 1:
             lines.append(format_prediction(cell.target))
@@ -207,7 +207,7 @@ class _Sheet:
         return (*lines, f"{time}, nothing to see" if cell.blank else time)
 
     def _predicted(self) -> tuple[str, ...]:
-        """Return what stands under the source: the classes that the network gives it."""
+        """Return the lines under the source: its most probable classes."""
         if self._counts["models"] > 1:
             return ()
         return tuple(format_prediction(prediction) for prediction in self._explained[0].ranking[:MAX_PREDICTIONS])

@@ -1,4 +1,4 @@
-"""Pictures in for the network and for the results, which may be wanted smaller than they come."""
+"""Reading of pictures, for the network and for the results, which may be smaller than the file's picture."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ if TYPE_CHECKING:
 def read_picture_for(
     session: Session, source: Path | bytes, name: str, max_pixels: int | None, max_size: int | None
 ) -> Picture:
-    """Read a picture, with ``max_size`` no larger than ``prepare_picture`` makes use of where its decoder allows.
+    """Read a picture; with ``max_size``, no larger than ``prepare_picture`` needs it, where its decoder allows that.
 
     Args:
-        session: the network that will see it.
+        session: the network that will explain it.
         source: a file's path or its content.
-        name: how error messages call it.
-        max_pixels: that its file may have.
+        name: its name in error messages.
+        max_pixels: most pixels that its file may have.
         max_size: longest side of the results, or None for that of the picture.
 
     Raises:
-        InputError: it is no picture that can be read.
+        InputError: it cannot be read as a picture.
     """
 
     def enough(whole: Size) -> Size:
@@ -40,7 +40,7 @@ def read_picture_for(
 
 
 def prepare_picture(session: Session, picture: Picture, max_size: int | None) -> tuple[Picture, Prepared]:
-    """Prepare a picture for the network, and then make it no larger than the results are to be.
+    """Prepare a picture for the network, then reduce it to the size of the results.
 
     Args:
         session: the network.
@@ -48,7 +48,7 @@ def prepare_picture(session: Session, picture: Picture, max_size: int | None) ->
         max_size: longest side of the results, or None for that of the picture.
 
     Returns:
-        The picture in the size of the results, and what the network sees of it; ``geometry.source`` is that size.
+        The picture in the size of the results, and the network's input; its ``geometry.source`` is that size.
     """
     size = fitted(picture.whole, max_size)
     prepared = session.prepare(picture.pixels, picture.whole)

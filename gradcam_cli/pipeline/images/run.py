@@ -1,9 +1,9 @@
-"""The run: read → preprocess → network → map → render → write, with all stages at work at once.
+"""The run over pictures: read → preprocess → network → map → render → write, with all stages at work at once.
 
-Threads read and preprocess ahead; this thread gathers pictures of one input size into batches; other threads run the
-network, and others render, encode and write. Every queue is bounded, in pictures and in bytes, so that memory does not
-grow with the number of inputs. Outcomes come back in the order of the inputs. Which pictures make a batch follows from
-the inputs alone, not from which thread is done first, since rounding may depend on the company.
+Threads read and preprocess ahead; the calling thread collects pictures of one input size into batches; other threads
+run the network, and others render, encode and write. Every queue is bounded, in pictures and in bytes, so that memory
+does not grow with the number of inputs. Outcomes are yielded in the order of the inputs. Which pictures form a batch
+depends on the inputs alone, not on which thread is done first, since rounding may depend on the rest of the batch.
 """
 
 from __future__ import annotations
@@ -39,17 +39,17 @@ if TYPE_CHECKING:
 READERS = 2
 WRITERS = 2
 MIN_BATCH = 4
-"""Pictures in a batch that make a thread of its own worth while for it."""
+"""Pictures in a batch from which it is worth a thread of its own."""
 WINDOW = 4
-"""Inputs under way at once, in batches: enough for batches of several input sizes to fill."""
+"""Inputs in progress at once, in batches: enough to fill batches of several input sizes."""
 MAX_BYTES = 256 << 20
-"""Decoded pictures held at once, those that are being read among them, before no more are read."""
+"""Bytes of decoded pictures in memory, including those being read, at which no more are read."""
 MAX_STDIN_BYTES = 512 << 20
 
 
 @dataclass(slots=True)
 class _Item:
-    """An input under way."""
+    """An input in progress."""
 
     job: Job
     picture: Picture
@@ -69,7 +69,7 @@ def read_job(job: Job, session: Session, settings: RunSettings) -> _Item:
     """Read and preprocess one input.
 
     Raises:
-        InputError: it is no picture that can be read.
+        InputError: it cannot be read as a picture.
     """
     started = time.perf_counter()
     source = _standard_input(job.name) if job.input is None else job.input
@@ -117,10 +117,10 @@ def finish_job(item: _Item, result: Explained, session: Session, settings: Rende
 
 
 def _network_threads(jobs: int, session: Session, batch_size: int) -> int:
-    """Return how many threads run the network; a batch is then divided among them, so that memory holds no more.
+    """Return how many threads run the network; a batch is divided among them, so that they need no more memory.
 
-    One, with all cores, for what fits into one batch, and where a picture takes many forward passes: their progress is
-    told one after the other, and their time is limited by a clock.
+    One, with all cores, where the inputs fit into one batch, and where a picture takes many forward passes: their
+    progress is reported one after the other, and their time is limited by a clock.
     """
     if jobs <= batch_size or session.explainer.takes_many_passes:
         return 1
@@ -129,7 +129,7 @@ def _network_threads(jobs: int, session: Session, batch_size: int) -> int:
 
 @contextmanager
 def _pool(threads: int, name: str) -> Iterator[ThreadPoolExecutor]:
-    """Lend threads; when left, what has not begun is dropped, and what has is waited for."""
+    """Yield a pool of threads; at the end, drop calls that have not started, and wait for those that have."""
     pool = ThreadPoolExecutor(threads, name)
     try:
         yield pool
@@ -143,7 +143,7 @@ class ImageRun:
     Args:
         jobs: the inputs, in order.
         session: the network.
-        settings: how many at once, and how results look.
+        settings: size of a batch, limits, and how maps are shown.
     """
 
     def __init__(self, jobs: Sequence[Job], session: Session, settings: RunSettings) -> None:
@@ -159,8 +159,8 @@ class ImageRun:
         self._reading: dict[Future[_Item], tuple[int, Job]] = {}  # in the inputs' order
         self._explaining: dict[Future[list[Explained | InputError]], list[tuple[int, _Item]]] = {}
         self._writing: dict[Future[Outcome], tuple[int, Job]] = {}
-        self._held: dict[int, int] = {}  # position → bytes of the decoded picture, until its outcome is handed out
-        self._lately: deque[int] = deque(maxlen=self._window)  # bytes of those last read
+        self._held: dict[int, int] = {}  # position → bytes of the decoded picture, until its outcome is yielded
+        self._lately: deque[int] = deque(maxlen=self._window)  # bytes of the pictures read last
         self._done: dict[int, Outcome] = {}
         self._next = 0
         self._exhausted = False
@@ -169,11 +169,11 @@ class ImageRun:
         """Yield one outcome an input, in the inputs' order.
 
         Raises:
-            ModelError: the network cannot do what is asked, whatever the input.
+            ModelError: the network cannot run with these settings, whatever the input.
         """
         with ExitStack() as stack:
-            # Left in the opposite order. Nothing new is begun then; what is being written is finished, since a file
-            # appears whole or not at all.
+            # Closed in the opposite order. Nothing new is started then; results being written are finished, since a
+            # file appears whole or not at all.
             readers = stack.enter_context(_pool(READERS, "read"))
             writers = stack.enter_context(_pool(WRITERS, "write"))
             network_pool: Executor = InlineExecutor()
@@ -203,7 +203,7 @@ class ImageRun:
             self._reading[readers.submit(read_job, following[1], self._session, self._settings)] = following
 
     def _full(self) -> bool:
-        """Whether one more picture might be too many: how large it is and those being read are shows afterwards."""
+        """Whether one more picture might be too many; its size, and of those being read, is known only afterwards."""
         expected = (len(self._reading) + 1) * max(self._lately, default=MAX_BYTES // READERS)
         busy = self._reading or self._explaining or self._writing or self._batches.due
         return bool(busy) and sum(self._held.values()) + expected > MAX_BYTES
@@ -218,11 +218,11 @@ class ImageRun:
     def _wait(self) -> None:
         under_way: set[Future[Any]] = {*self._explaining, *self._writing}  # not in __iter__, where it would live on
         if self._reading:
-            under_way.add(next(iter(self._reading)))  # what is read behind it is of no use before
+            under_way.add(next(iter(self._reading)))  # results of later reads cannot be used before it
         wait(under_way, return_when=FIRST_COMPLETED)
 
     def _collect(self, writers: Executor) -> None:
-        """Take over what the threads have finished; what is read, in the inputs' order."""
+        """Collect the threads' results; those of reading in the inputs' order."""
         while self._reading and (reading := next(iter(self._reading))).done():
             position, job = self._reading.pop(reading)
             item = None
@@ -261,7 +261,7 @@ class ImageRun:
                 self._stop()
 
     def _stop(self) -> None:
-        """Begin nothing more; what is being written is still finished and handed out."""
+        """Start nothing more; results being written are still finished and yielded."""
         self._exhausted = True
         for future in self._reading:
             future.cancel()

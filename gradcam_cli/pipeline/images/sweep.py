@@ -1,4 +1,4 @@
-"""A still picture that moves: its feature maps, layers, classes or methods, one after another, as a GIF."""
+"""An animated still picture: its feature maps, layers, classes or methods, one after another, as a GIF."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ if TYPE_CHECKING:
     Pixels = npt.NDArray[np.uint8]
 
 SECONDS = {"channels": Fraction(1, 4), "layers": Fraction(3, 5), "classes": Fraction(1), "methods": Fraction(1)}
-"""For how long each map of a sweep is shown."""
+"""Seconds for which each map of a sweep is shown."""
 
 
 @dataclass(frozen=True, slots=True)
 class _SweepFrame:
-    """One map of a sweep and what is said of it."""
+    """One map of a sweep and its caption."""
 
     text: str
     values: npt.NDArray[np.float32]
@@ -54,8 +54,8 @@ class SweepRun:
         jobs: the inputs, in order, each with one GIF to write.
         session: the network, with one layer and one target.
         settings: how maps are shown.
-        sweep: what is swept through.
-        count: how many channels or classes, at most.
+        sweep: what changes from frame to frame.
+        count: most channels or classes.
     """
 
     def __init__(self, jobs: Iterable[Job], session: Session, settings: ClipSettings, sweep: Sweep, count: int) -> None:

@@ -23,7 +23,7 @@ def is_installed() -> bool:
 
 
 def names() -> tuple[str, ...]:
-    """Return nothing: timm would have to be imported."""
+    """Return an empty tuple: timm would have to be imported."""
     return ()
 
 
@@ -33,10 +33,10 @@ def matches(spec: str) -> bool:
 
 
 def check(spec: str) -> str:
-    """Return the name in lower case; no more is checked than that timm is there.
+    """Return the name in lower case; only the presence of timm is checked.
 
     Raises:
-        UsageError: it is not.
+        UsageError: timm is not installed.
     """
     _require()
     return spec.lower()

@@ -31,11 +31,11 @@ if TYPE_CHECKING:
     from torch import nn
 
 FILES = ("model.safetensors", "pytorch_model.bin")
-"""What weights are called on the Hugging Face hub, the one that is looked for first at the front."""
+"""File names of weights on the Hugging Face hub, in the order in which they are searched."""
 USUAL_CLASSES = 1000
-"""What a network without a classifier is built with when weights that have one are given."""
+"""Number of classes of a network without a classifier, where weights with one are given."""
 MAX_COUNTED = 64
-"""Networks in a listing up to which parameters are counted: each has to be built, which takes a tenth of a second."""
+"""Longest listing whose parameters are counted: each network has to be built, which takes a tenth of a second."""
 
 GIVE_WEIGHTS = "give {weights} FILE with a checkpoint you have, or use {model} tiny (bundled)"
 _ERROR_NUMBER = re.compile(r"^\[Errno -?\d+\] ")
@@ -66,7 +66,7 @@ def entries(wanted: Callable[[str], bool]) -> list[ModelEntry]:
     """List timm's classifiers with trained weights.
 
     Args:
-        wanted: tells of a name, without ``timm:``, whether it is to be listed.
+        wanted: returns whether a name, without ``timm:``, is to be listed.
     """
     found = [(name, _settings(name)) for name in timm.list_pretrained() if wanted(name)]
     found = [(name, settings) for name, settings in found if settings["num_classes"]]
@@ -82,7 +82,7 @@ def entries(wanted: Callable[[str], bool]) -> list[ModelEntry]:
 
 
 def _settings(name: str) -> dict[str, Any]:
-    """Return what timm knows of a network's weights and their training."""
+    """Return timm's settings for a network's weights and their training."""
     base = name.partition(".")[0]
     try:
         settings = timm.get_pretrained_cfg(name) if timm.is_model(base) else None
@@ -97,7 +97,7 @@ def _settings(name: str) -> dict[str, Any]:
 
 
 def _preset(settings: dict[str, Any]) -> Preset:
-    """Return how pictures are brought to the network in timm's own validation."""
+    """Return the preprocessing of timm's own validation."""
     data = resolve_data_config(pretrained_cfg=settings)
     crop = data["input_size"][-1]
     return Preset(
@@ -110,13 +110,13 @@ def _preset(settings: dict[str, Any]) -> Preset:
 
 
 def _labels(settings: dict[str, Any]) -> tuple[str, ...] | None:
-    """Return the names of ImageNet's classes, which timm tells by their number."""
+    """Return the names of ImageNet's classes, whose subset timm infers from their number."""
     subset = infer_imagenet_subset(settings)
     return None if subset is None else tuple(map(printable, ImageNetInfo(subset).label_descriptions()))
 
 
 def _created(name: str, **options: Any) -> nn.Module:  # noqa: ANN401
-    with warnings.catch_warnings():  # of names that have newer ones
+    with warnings.catch_warnings():  # about names that have newer ones
         warnings.simplefilter("ignore")
         module: nn.Module = timm.create_model(name, **options)
     return module
@@ -132,7 +132,7 @@ def _pretrained(
             f"choose one that gradcam models '{PREFIX}{family}*' lists, or give {{weights}} that have one",
         )
     path = _fetched(name, settings, progress)
-    # Read by the reader that runs nothing; timm then brings what earlier versions wrote to today's names.
+    # Read by our reader, which executes nothing; timm then converts names of earlier versions to today's.
     overlay = {"state_dict": read_state_dict(path), "custom_load": False}
     try:
         module = _created(name, pretrained=True, pretrained_cfg_overlay=overlay)
@@ -179,8 +179,8 @@ def _names(settings: dict[str, Any]) -> tuple[str, ...]:
 def _from_hub(settings: dict[str, Any]) -> Path:
     """Download weights into the Hugging Face hub's cache.
 
-    The hub's client tries for half a minute to get through, so that it is asked for a file only after a short question
-    was answered.
+    The hub's client retries for half a minute, so it is used for a file only after a short request for its metadata was
+    answered.
     """
     repository, _, revision = settings["hf_hub_id"].partition("@")
     reason = "it has no weights file that is known"

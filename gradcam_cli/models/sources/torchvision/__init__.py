@@ -22,12 +22,12 @@ def names() -> tuple[str, ...]:
 
 
 def matches(spec: str) -> bool:
-    """Whether it is the name of one of them; upper case is forgiven."""
+    """Whether it is the name of one of these networks; upper case is accepted."""
     return spec.lower() in NAMES
 
 
 def check(spec: str) -> str:
-    """Return the name as it is listed."""
+    """Return the name in its listed spelling."""
     return spec.lower()
 
 

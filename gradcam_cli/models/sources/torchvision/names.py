@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-# Written out because asking torchvision takes seconds; a test compares it with the installed torchvision.
+# Written out because importing torchvision takes seconds; a test compares it with the installed torchvision.
 NAMES: tuple[str, ...] = (
     "alexnet",
     "convnext_base",

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 models = import_without_compiler("torchvision.models")
 
-# The Inception networks come as torchvision makes them with weights: the input is brought from ImageNet's statistics
-# to the ones they were trained with. A checkpoint does not record this; one that was fine-tuned from the published
-# weights has it. Their auxiliary heads work in training only and are left out.
+# The Inception networks are built as torchvision builds them with weights: the input is converted from ImageNet's
+# statistics to the ones they were trained with. A checkpoint does not record this; one that was fine-tuned from the
+# published weights needs it. Their auxiliary heads work in training only and are left out.
 _INCEPTION = {"aux_logits": False, "transform_input": True, "init_weights": False}
 _FIXED_OPTIONS = {"googlenet": _INCEPTION, "inception_v3": _INCEPTION}
 _AUXILIARY_HEAD = re.compile(r"(aux[12]|AuxLogits)\.")
@@ -77,10 +77,10 @@ def architecture(name: str) -> Architecture:
 
 
 def entries(wanted: Callable[[str], bool]) -> list[ModelEntry]:
-    """List torchvision's classifiers with what it says of their default weights.
+    """List torchvision's classifiers with the figures of their default weights.
 
     Args:
-        wanted: tells of a name whether it is to be listed.
+        wanted: returns whether a name is to be listed.
     """
     return [_entry(name, models.get_model_weights(name).DEFAULT) for name in NAMES if wanted(name)]
 

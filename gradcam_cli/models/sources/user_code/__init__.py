@@ -1,4 +1,4 @@
-"""Networks that code of the user's own makes: ``path/to/net.py:build`` or ``package.module:Class``."""
+"""Networks from the user's own code: ``path/to/net.py:build`` or ``package.module:Class``."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ matches, check = is_code, check_code
 
 
 def names() -> tuple[str, ...]:
-    """Return nothing: code has whatever name the user gives it."""
+    """Return an empty tuple: the user chooses the names in user code."""
     return ()
 
 
@@ -31,5 +31,5 @@ def architecture(spec: str, **arguments: object) -> Architecture:
 
 
 def entries(wanted: Callable[[str], bool]) -> list[ModelEntry]:
-    """Return nothing: there is no list of code."""
+    """Return an empty list: user code is not listed."""
     return []

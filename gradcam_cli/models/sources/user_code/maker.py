@@ -1,4 +1,4 @@
-"""Networks that code of the user's own makes: the one module that runs it, and only when it is asked for by name."""
+"""Networks from the user's own code: the one module that runs it, and only when it is requested by name."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ if TYPE_CHECKING:
 
 HINT = "mend it; GRADCAM_DEBUG=1 shows the whole traceback"
 
-_borrowed: dict[str, Path] = {}
-"""Modules that lie beside code that has been run, and where: the next file may have others of the same names."""
+_local_modules: dict[str, Path] = {}
+"""Modules beside user code that has run → their directory: the next file may have others of the same names."""
 
 
 def architecture(spec: str, **arguments: object) -> Architecture:
     """Describe the network that ``path/to/net.py:build`` or ``package.module:Class`` makes, which this runs.
 
     Args:
-        spec: one that ``spec.check_code`` has passed.
-        **arguments: what the function or class is called with.
+        spec: one that ``spec.check_code`` has accepted.
+        **arguments: arguments for the function or class.
 
     Raises:
         UsageError: there is no such function or class, or it does not take the arguments.
-        ModelError: the code raises an exception, or returns something that is no network.
+        ModelError: the code raises an exception, or returns something that is not a network.
     """
     maker = _Maker(locate(spec), arguments)
     module = maker.make()
@@ -71,8 +71,7 @@ class _Maker:
         """Return the network, in evaluation mode and float32 on the CPU, no parameter requiring a gradient.
 
         Args:
-            num_classes: how many classes it should have, if it can be told that; None for what the code makes by
-                itself.
+            num_classes: requested number of classes, if the code takes that; None for the code's own.
         """
         with _at_home(self._code):
             target, arguments = self._target, dict(self._arguments)
@@ -113,7 +112,7 @@ def _imported(code: Code) -> ModuleType:
             if error.name and f"{code.module}.".startswith(f"{error.name}."):  # not one that the module imports
                 raise no_module(code, error.name) from error
             raise
-    # A name that another module has, as `types` or `torch`, stays with that.
+    # A name that another module has, such as `types` or `torch`, stays with that module.
     name = f"gradcam_{code.module}" if code.module in sys.modules else code.module
     spec = importlib.util.spec_from_file_location(name, code.file.resolve())
     assert spec is not None
@@ -125,7 +124,7 @@ def _imported(code: Code) -> ModuleType:
 
 
 def _callables(module: ModuleType) -> list[str]:
-    """Return what in a module could make a network: what it defines itself before what it imports."""
+    """Return the names in a module that could make a network: its own definitions before its imports."""
     names = [name for name, value in vars(module).items() if callable(value) and not name.startswith("_")]
     return sorted(names, key=lambda name: getattr(vars(module)[name], "__module__", None) != module.__name__)
 
@@ -144,7 +143,7 @@ def _takes_classes(target: Callable[..., object]) -> bool:
 
 
 def _require_fitting(code: Code, target: Callable[..., object], arguments: dict[str, object]) -> None:
-    """Compare the arguments with what the function or class declares, so that a wrong one is told in our words."""
+    """Compare the arguments with what the function or class declares, so that a wrong one gets our own message."""
     signature = _signature(target)
     if signature is None:
         return
@@ -158,10 +157,10 @@ def _require_fitting(code: Code, target: Callable[..., object], arguments: dict[
 
 @contextlib.contextmanager
 def _at_home(code: Code) -> Iterator[None]:
-    """Run code of the user's own: its imports found, what it prints sent to stderr, its errors told as its own."""
+    """Run user code: its imports are found, its stdout goes to stderr, its errors are reported as its own."""
     home = code.directory
-    for name in [name for name, place in _borrowed.items() if place != home]:
-        del _borrowed[name]
+    for name in [name for name, place in _local_modules.items() if place != home]:
+        del _local_modules[name]
         for each in [each for each in sys.modules if each.partition(".")[0] == name]:
             del sys.modules[each]
     before = set(sys.modules)
@@ -171,10 +170,10 @@ def _at_home(code: Code) -> Iterator[None]:
     except GradcamError:
         raise
     except (Exception, SystemExit) as error:
-        raise ModelError(f"{code.spec}: {_told(error, home)}", HINT) from error
+        raise ModelError(f"{code.spec}: {_described(error, home)}", HINT) from error
     finally:
         tops = {name.partition(".")[0] for name in set(sys.modules) - before}
-        _borrowed.update({name: home for name in tops if _lies_in(name, home)})
+        _local_modules.update({name: home for name in tops if _lies_in(name, home)})
 
 
 def _lies_in(name: str, home: Path) -> bool:
@@ -185,8 +184,8 @@ def _lies_in(name: str, home: Path) -> bool:
     return any(place.resolve().parent == home for place in places)
 
 
-def _told(error: BaseException, home: Path) -> str:
-    """Return an exception in one line: type, message, and where in the user's code it came from."""
+def _described(error: BaseException, home: Path) -> str:
+    """Describe an exception in one line: type, message, and its place in the user's code."""
     words = [line.strip() for line in str(error).splitlines() if line.strip()]
     if isinstance(error, SyntaxError):
         words, place = [error.msg], (error.filename, error.lineno)
@@ -222,10 +221,10 @@ SIDE = Preset().crop
 def _count_classes(module: nn.Module, spec: str) -> int:
     """Return the length of the score vector: from a run or, where the network takes other sizes, from its last layer.
 
-    0 is for what neither tells.
+    It is 0 where neither shows it.
 
     Raises:
-        ModelError: it is 0, as that of a network that was built without its last layer.
+        ModelError: the output is empty, as that of a network that was built without its last layer.
     """
     try:
         some = next(module.parameters(), torch.empty(0))
@@ -242,7 +241,7 @@ def _count_classes(module: nn.Module, spec: str) -> int:
 
 
 def _scores(output: object) -> torch.Tensor | None:
-    """Return the class scores in what a network returned: a tensor, one in a container, or in ``.logits``."""
+    """Return the class scores in a network's output: a tensor, one in a container, or in ``.logits``."""
     if isinstance(output, torch.Tensor):
         return output if output.ndim in (1, 2) else None
     if isinstance(output, dict):

@@ -33,7 +33,7 @@ class Code:
         spec: the specification as given.
         file: the Python file, or None where a module is named.
         module: dotted name of the module; for a file its stem.
-        name: of the function or class in it; dotted for one within a class.
+        name: name of the function or class in it; dotted for one within a class.
     """
 
     spec: str
@@ -103,7 +103,7 @@ def missing(code: Code, callables: Iterable[str]) -> UsageError:
 
 
 def parse_argument(text: str) -> tuple[str, object]:
-    """Read ``name=value``; a value that is no Python literal is a string.
+    """Read ``name=value``; a value that is not a Python literal is a string.
 
     Raises:
         UsageError: there is no name before an equals sign.
@@ -112,7 +112,7 @@ def parse_argument(text: str) -> tuple[str, object]:
     if not equals or not name.strip().isidentifier():
         raise UsageError(f"{quoted(text)} is no argument", "give NAME=VALUE, for example depth=18")
     try:
-        with warnings.catch_warnings():  # of odd escapes, which are left to the user
+        with warnings.catch_warnings():  # about odd escapes, which are left to the user
             warnings.simplefilter("ignore")
             return name.strip(), ast.literal_eval(value.strip())
     except (ValueError, SyntaxError, MemoryError, RecursionError):

@@ -1,1 +1,1 @@
-"""Media of moving pictures, a file for each and a line in ``registry.MEDIA``."""
+"""Media of moving pictures, with one file and one line in ``registry.MEDIA`` each."""

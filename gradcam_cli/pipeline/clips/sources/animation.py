@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from gradcam_cli.pipeline.settings import ClipSettings
 
 TICK = Fraction(1, 90_000)
-"""Seconds: hundredths, thousandths and the usual frame rates are whole numbers of it."""
+"""Seconds; hundredths, thousandths and the frame times of usual rates are multiples of it."""
 
 USUAL_RATE = Fraction(10)
 
@@ -28,9 +28,9 @@ class AnimationSource:
     """An animation.
 
     Args:
-        path: of the file.
-        name: how error messages call it.
-        settings: which frames are wanted, and how large.
+        path: path of the file.
+        name: its name in error messages.
+        settings: which frames are read, and their size.
 
     Raises:
         InputError: it cannot be read.
@@ -51,7 +51,7 @@ class AnimationSource:
 
     @cached_property
     def info(self) -> ClipInfo:
-        """What is known before the frames are read."""
+        """Properties that are known before the frames are read."""
         info = self._reader.info
         rate = self._settings.fps or (info.frames / info.duration if info.frames and info.duration else USUAL_RATE)
         return ClipInfo(fitted(info.size, self._settings.max_size), info.frames, TICK, rate, info.loop)
@@ -61,7 +61,7 @@ class AnimationSource:
         return spread(self._wanted(), self.info.frames)
 
     def frames(self) -> Iterator[StillFrame]:
-        """Yield every frame that is wanted."""
+        """Yield every selected frame."""
         yield from self._wanted()
         if self._reader.damage:
             self.notes.append(self._reader.damage)

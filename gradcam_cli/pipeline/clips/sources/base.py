@@ -1,4 +1,4 @@
-"""A medium of moving pictures as a run needs it, whatever its files are."""
+"""The interface of sources of moving pictures, the same for every file format."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ if TYPE_CHECKING:
     Pixels = npt.NDArray[np.uint8]
 
 SAMPLES = 12
-"""Frames, spread over a clip, that its class and its scale are taken from."""
+"""Number of frames, spread over a clip, that decide its class and its scale."""
 
 
 @dataclass(frozen=True, slots=True)
 class ClipInfo:
-    """What the outputs need to know of a source.
+    """The properties of a source that the outputs need.
 
     Attributes:
         size: (height, width) of the frames.
-        frames: how many there will be, or None where the file does not state it.
-        tick: seconds, of which frames' times are multiples.
+        frames: number of frames, or None where the file does not state it.
+        tick: seconds; frames' times are multiples of it.
         rate: mean frames per second.
-        loop: of GIFs: None plays once, 0 for ever, n repeats n times after the first.
+        loop: repetitions of GIFs: None plays once, 0 for ever, n repeats n times after the first.
         audio: the sound that belongs to the frames, or None.
     """
 
@@ -115,25 +115,25 @@ class Source(Protocol):
 
     @property
     def info(self) -> ClipInfo:
-        """What is known before the frames are read."""
+        """Properties that are known before the frames are read."""
 
     @property
     def notes(self) -> Sequence[str]:
-        """What a user should know; complete when the frames are through."""
+        """Notes for the user; complete after the last frame."""
 
     @property
     def skipped(self) -> int:
-        """Damaged packets passed over up to now."""
+        """Number of damaged packets skipped so far."""
 
     @property
     def samples_recur(self) -> bool:
         """Whether `frames` gives the same pictures as `samples` at the same times."""
 
     def samples(self) -> Iterator[tuple[Frame, bool]]:
-        """Yield some `SAMPLES` frames spread along the clip, with True; with False those that are read on the way."""
+        """Yield about `SAMPLES` frames spread along the clip, with True; with False those that are read on the way."""
 
     def frames(self) -> Iterator[Frame]:
-        """Yield every frame that is wanted, in order; the first one at time 0."""
+        """Yield every selected frame, in order; the first one at time 0."""
 
     def __enter__(self) -> Self: ...
     def __exit__(self, *error: object) -> None: ...

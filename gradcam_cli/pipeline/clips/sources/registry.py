@@ -1,4 +1,4 @@
-"""The table of media: which moving pictures there are, by suffix for a search and by content for the reader.
+"""The table of media of moving pictures: by suffix for directory searches, by content for reading.
 
 To add one, write a class with the interface `base.Source` in a file of this folder, and one line here.
 """
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from gradcam_cli.records import Job
 
 HEAD = 512
-"""How many of a file's first bytes are looked at."""
+"""Number of bytes at a file's start that are examined."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +30,9 @@ class Medium:
 
     Attributes:
         source: ``module:class`` of this folder: (path, name, settings) → `Source`.
-        content: what its files begin with, a regular expression.
-        command: that searches directories for it: ``video`` or ``gif``.
-        suffixes: of its files, lower-case, with the dot.
+        content: regular expression of the start of its files.
+        command: command that searches directories for it: ``video`` or ``gif``.
+        suffixes: suffixes of its files, lower-case, with the dot.
     """
 
     source: str
@@ -70,14 +70,14 @@ MEDIA: dict[str, Medium] = {
 
 
 def suffixes_for(command: str) -> frozenset[str]:
-    """Return what a command takes from directories and patterns."""
+    """Return the suffixes of files that a command takes from directories and patterns."""
     return frozenset().union(*(medium.suffixes for medium in MEDIA.values() if medium.command == command))
 
 
 def open_source(job: Job, settings: ClipSettings) -> Source:
     """Open a job's input; its content decides how it is read, not its suffix.
 
-    What is nothing known is opened as what the command usually takes, whose reader says what is wrong.
+    Unknown content is opened as the command's usual medium, whose reader reports what is wrong.
 
     Raises:
         InputError: it cannot be read.
@@ -89,7 +89,7 @@ def open_source(job: Job, settings: ClipSettings) -> Source:
 
 
 def _recognised(path: Path, usual: Medium) -> Medium:
-    if not path.is_file():  # to open a pipe would wait for its other end
+    if not path.is_file():  # opening a pipe would wait for its other end
         return usual
     try:
         with open(path, "rb") as file:

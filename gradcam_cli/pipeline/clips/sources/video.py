@@ -20,9 +20,9 @@ class VideoSource:
     """A video file.
 
     Args:
-        path: of the file.
-        name: how error messages call it.
-        settings: which frames are wanted, and how large.
+        path: path of the file.
+        name: its name in error messages.
+        settings: which frames are read, and their size.
 
     Raises:
         InputError: it cannot be read.
@@ -50,18 +50,18 @@ class VideoSource:
 
     @cached_property
     def info(self) -> ClipInfo:
-        """What is known before the frames are read."""
+        """Properties that are known before the frames are read."""
         info = self._reader.info
         return ClipInfo(info.size, info.frames, info.tick, info.rate, audio=self._reader.audio)
 
     @property
     def skipped(self) -> int:
-        """Damaged packets passed over up to now."""
+        """Number of damaged packets skipped so far."""
         return self._reader.skipped
 
     @property
     def samples_recur(self) -> bool:
-        """Whether the clip is short enough to be held: then its samples are the frames themselves."""
+        """Whether the clip is short enough to be kept in memory: then its samples are the frames themselves."""
         return self._reader.is_held
 
     def samples(self) -> Iterator[tuple[VideoFrame, bool]]:
@@ -69,5 +69,5 @@ class VideoSource:
         return self._reader.sample(SAMPLES)
 
     def frames(self) -> Iterator[VideoFrame]:
-        """Yield every frame that is wanted."""
+        """Yield every selected frame."""
         return iter(self._reader)
