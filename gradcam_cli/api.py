@@ -90,7 +90,8 @@ def explain(
     loaded = None if isinstance(model, str) else model
     if loaded is not None and (weights is not None or labels is not None or device != "auto"):
         raise UsageError(
-            "the network is loaded: weights, labels and device come too late", "give them to load_model instead"
+            "the network is loaded: weights, labels and device cannot be changed any more",
+            "give them to load_model instead",
         )
     settings = ModelSettings(
         model=model if isinstance(model, str) else model.name,

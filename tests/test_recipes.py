@@ -67,7 +67,8 @@ def copy(tmp_path):
 
 def run_in(folder: Path, command: list[str] | str) -> str:
     """Run a command with the copy in the place of the package, and return what it prints."""
-    environment = {**os.environ, "PYTHONPATH": str(folder), "PATH": f"{folder}{os.pathsep}{os.environ['PATH']}"}
+    path = f"{folder}{os.pathsep}{os.environ['PATH']}"
+    environment = {**os.environ, "PYTHONPATH": str(folder), "PATH": path, "GRADCAM_TEST_IN_PLACE": "1"}
     done = subprocess.run(
         command,
         cwd=folder,

@@ -118,7 +118,7 @@ def blank_reason(
         )
     highest = float(raw.max())
     if rectified and highest <= 0:
-        return "nothing in the picture speaks for this class at this layer; try another target or an earlier layer"
+        return "there is no positive evidence for this class at this layer; try another target or an earlier layer"
     shown = np.maximum(raw, 0) if rectified else raw
     if float(np.ptp(shown)) <= FLAT * float(np.abs(shown).max()):
         remedy = "an earlier layer, which has a finer grid" if layered else "another method"

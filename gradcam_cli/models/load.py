@@ -118,7 +118,7 @@ def _choose(progress: Progress | None) -> tuple[str, tuple[str, ...]]:
     try:
         fetch(AUTO_WEIGHTS, AUTO_DIGEST, progress)
     except ModelError as error:
-        return TINY, (f"{error.message}; using the small bundled network instead, which knows ten kinds of things",)
+        return TINY, (f"{error.message}; using the small bundled network instead, which has ten classes",)
     return AUTO_MODEL, ()
 
 

@@ -184,7 +184,7 @@ class StageScheduler:
         """
         most = 1 + sum(stage.at_once for stage in self._stages)
         threads = [
-            threading.Thread(target=self._work, name=f"crew {k}", daemon=True) for k in range(min(most, self._threads))
+            threading.Thread(target=self._work, name=f"stage {k}", daemon=True) for k in range(min(most, self._threads))
         ]
         self._at_work = len(threads)
         for thread in threads:

@@ -43,6 +43,7 @@ def test_nothing_speaks_for_the_class(batch):
     assert channel_maps(Explainer(net, "1"), batch[:1], 0, 5) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "some", "count"),
     [

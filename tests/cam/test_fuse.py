@@ -49,10 +49,13 @@ def test_layercams_maximum_lifts_shallow_layers_as_its_authors_do():
 
 
 def test_blank_layers_do_not_count():
-    shown, blank = made([[1, 2], [3, 4]], "b"), made(np.zeros((2, 2)), "a", blank="nothing speaks for it")
+    shown, blank = (
+        made([[1, 2], [3, 4]], "b"),
+        made(np.zeros((2, 2)), "a", blank="there is no positive evidence for it"),
+    )
     for how in ("mean", "max", "product"):
         np.testing.assert_allclose(fuse([blank, shown], how).values, shown.values / 4)
-    assert fuse([blank, blank], "mean").blank == "nothing speaks for it"
+    assert fuse([blank, blank], "mean").blank == "there is no positive evidence for it"
     apart = fuse([made([[1, 0], [0, 0]]), made([[0, 0], [0, 1]])], "product")
     assert "no place in common" in apart.blank
 

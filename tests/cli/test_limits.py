@@ -234,4 +234,4 @@ def _can_have(path) -> bool:
 def test_limits_are_what_the_help_says(capfd):
     run(["video", "--help"])
     said = " ".join(capfd.readouterr().out.split())
-    assert f"Default: {limits.PICTURE_PIXELS // 10**6}M, of videos {limits.FRAME_PIXELS // 10**6}M." in said
+    assert f"Default: {limits.PICTURE_PIXELS // 10**6}M, for videos {limits.FRAME_PIXELS // 10**6}M." in said

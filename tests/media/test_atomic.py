@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import re
 import signal
 import subprocess
 import sys
+from fractions import Fraction
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from gradcam_cli.errors import OutputError
 from gradcam_cli.media.atomic import atomic_path, remove_abandoned, write_all
+from gradcam_cli.media.gif.write import GifWriter
+from gradcam_cli.media.video.write import VideoWriter
 
 
 def tree(root: Path) -> dict[str, bytes]:
@@ -197,3 +202,33 @@ def test_part_files_of_killed_processes_are_removed(tmp_path):
         assert mine.exists()
     assert {path.name for path in tmp_path.iterdir()} == {*others, "b.png"}
     remove_abandoned(tmp_path / "missing")
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="open files are looked up in /proc")
+@pytest.mark.parametrize("fails", [False, True])
+def test_files_are_closed_before_they_are_renamed(fails, tmp_path, monkeypatch):
+    """Windows refuses to rename an open file, and would keep a part file that is open."""
+    renamed = []
+
+    def replace(source, target):
+        names = (os.path.realpath(f"/proc/self/fd/{number}") for number in os.listdir("/proc/self/fd"))
+        assert str(source) not in names, f"{source} is still open"
+        renamed.append(Path(target).name)
+        os.rename(source, target)
+
+    monkeypatch.setattr("gradcam_cli.media.atomic.os.replace", replace)
+    grey, time = np.zeros((16, 16, 3), np.uint8), Fraction(1, 10)
+    write_all({tmp_path / "a.png": b"a"})
+    makers = {
+        "b.gif": lambda path: GifWriter(path, (16, 16), keep_partial=True),
+        "c.mp4": lambda path: VideoWriter(path, (16, 16), tick=time, rate=1 / time, keep_partial=True),
+    }
+    for name, make in makers.items():
+        with contextlib.suppress(KeyboardInterrupt), make(tmp_path / name) as writer:
+            add = writer.write if name == "b.gif" else writer.write_rgb
+            for k in range(3):
+                add(grey + 80 * k, k * time, time)
+            if fails:
+                raise KeyboardInterrupt
+    assert renamed == ["a.png", *(["b.partial.gif", "c.partial.mp4"] if fails else ["b.gif", "c.mp4"])]
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(renamed)

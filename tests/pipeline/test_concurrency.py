@@ -1,4 +1,4 @@
-"""A crew's promises: order, bounds, nobody waits for ever, and what is finished after a failure."""
+"""A scheduler's promises: order, bounds, nobody waits for ever, and what is finished after a failure."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ def test_a_failure_at_the_end_stops_all():
     with pytest.raises(OSError, match="full"):
         StageScheduler(source(), [Stage(lambda k: [(last, k)], 1, feeds=[last]), last]).run()
     assert read < 20
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("crew") and thread.is_alive()]
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("stage") and thread.is_alive()]
 
 
 def test_when_whoever_waits_is_interrupted_what_is_under_way_is_finished():
@@ -145,8 +145,8 @@ def test_when_whoever_waits_is_interrupted_what_is_under_way_is_finished():
             read += 1
             yield k
 
-    crew = StageScheduler(source(), line(lambda k: k, kept, delay=0.001))
-    waits, wait = [], crew._wait
+    scheduler = StageScheduler(source(), line(lambda k: k, kept, delay=0.001))
+    waits, wait = [], scheduler._wait
 
     def interrupted():
         waits.append(len(kept))
@@ -155,9 +155,9 @@ def test_when_whoever_waits_is_interrupted_what_is_under_way_is_finished():
             raise Stopped
         wait()
 
-    crew._wait = interrupted
+    scheduler._wait = interrupted
     with pytest.raises(Stopped):
-        crew.run()
+        scheduler.run()
     assert len(waits) == 2
     assert 0 < len(kept) < read < 10_000
     assert kept == list(range(len(kept)))

@@ -182,6 +182,7 @@ def test_ways_that_meet_again_are_not_gone_twice(pattern):
     assert len(plan(pattern, "0/0.jpg").jobs) in (1, 4)  # folders only, or all that is below
 
 
+@pytest.mark.slow
 @posix_only
 def test_a_pattern_in_very_deep_folders():
     here = Path.cwd()

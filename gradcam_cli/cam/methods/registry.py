@@ -162,7 +162,7 @@ def listed_methods() -> tuple[list[Method], list[str]]:
     found, problems = list(METHODS.values()), []
     for name, plugin in plugins(GROUP).items():
         if _known(name) in METHODS or name == ALL:
-            problems.append(f"the method {quoted(name)} of the package {plugin.package} is left out: we have that name")
+            problems.append(f"the method {quoted(name)} of the package {plugin.package} is left out: its name is taken")
             continue
         try:
             found.append(method_named(name))

@@ -144,7 +144,7 @@ def gif(inputs: tuple[str, ...], **options: Any) -> int:  # noqa: ANN401
 
     model = _one_map(options)
     if sweep == "layers" and not method_named(model.methods[0]).layered:
-        raise UsageError(f"the method {model.methods[0]} looks at no layer", "choose another --method or --sweep")
+        raise UsageError(f"the method {model.methods[0]} uses no layer", "choose another --method or --sweep")
     plan = plan_for(
         inputs, options, model, kinds=("overlay",), suffixes=PICTURE_SUFFIXES, picture_format="gif", parts=(sweep,)
     )

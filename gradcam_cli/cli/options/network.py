@@ -111,7 +111,7 @@ _how_to_explain = option_group(
         help="Number format of the network; the lower ones are faster where the machine supports them.",
     ),
     option(
-        "--no-optimize", "optimize", is_flag=True, flag_value=False, default=True,
+        "--no-optimize", is_flag=True,
         help="Run the network as it is: batch norms are not folded into convolutions. Slower, the same maps.",
     ),
 )  # fmt: skip

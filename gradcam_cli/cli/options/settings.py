@@ -36,7 +36,7 @@ def model_settings(options: Mapping[str, Any]) -> ModelSettings:
         activation=options["activation"],
         device=options["device"],
         precision=options["precision"],
-        optimize=options["optimize"],
+        optimize=not options["no_optimize"],
         budget=options["budget"],
         augment_smooth=options["augment_smooth"],
         eigen_smooth=options["eigen_smooth"],

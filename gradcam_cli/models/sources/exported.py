@@ -93,7 +93,7 @@ def load_exported(path: Path) -> Exported:
             ),
         )  # fmt: skip
     except RefusedError as error:
-        problem = f"a torch.export archive that is not taken: {printable(str(error))}"
+        problem = f"a torch.export archive that is not accepted: {printable(str(error))}"
         raise ModelError(f"weights {quoted(path)}: {problem}", RESAVE) from error
     except Exception as error:  # a damaged archive makes the reader fail in any way
         raise ModelError(

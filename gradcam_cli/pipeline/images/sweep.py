@@ -78,7 +78,9 @@ class SweepRun:
         result = self._session.explain_one(prepared, job.name)
         shown = list(self._maps(prepared, result))
         if not shown:
-            raise InputError(f"{job.name}: nothing speaks for {result.targets[0].label}", "try another {target}")
+            raise InputError(
+                f"{job.name}: there is no positive evidence for {result.targets[0].label}", "try another {target}"
+            )
         (output,) = job.outputs
         size = self._settings.gif_size(picture.size)
         pixels = resized(picture.pixels, size)

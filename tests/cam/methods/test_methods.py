@@ -212,6 +212,7 @@ def test_cam_at_a_layer_that_the_linear_layer_does_not_read():
         Explainer(net, "layer3", method="cam")
 
 
+@pytest.mark.slow
 def test_one_logit_has_two_sides(batch):
     torch.manual_seed(3)
     net = nn.Sequential(nn.Conv2d(3, 5, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(5, 1)).eval()
@@ -244,6 +245,7 @@ def test_dead_feature_maps_give_numbers(batch, method):
     assert not found.values.any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
 @pytest.mark.parametrize("method", METHODS)
 def test_networks_of_any_precision(batch, method, dtype):

@@ -73,6 +73,7 @@ def test_a_symmetric_picture_has_a_symmetric_map(small_net):
     np.testing.assert_allclose(values, values[:, ::-1], atol=1e-5 * values.max())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("method", "parts"), [
     ("gradcam", lambda a, g: g.mean((1, 2), keepdims=True) * a),
     ("layercam", lambda a, g: np.maximum(g, 0) * a),

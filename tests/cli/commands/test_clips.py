@@ -170,7 +170,7 @@ def test_a_still_picture_is_swept(gradcam, photo, sweep, options, frames):
 def test_layers_are_not_swept_by_a_method_that_looks_at_none(gradcam):
     code, out, err = gradcam("gif", "still.png", "--sweep", "layers", "--method", "smoothgrad")
     assert (code, out) == (2, [])
-    assert "the method smoothgrad looks at no layer" in err
+    assert "the method smoothgrad uses no layer" in err
 
 
 def test_thinned_gifs_last_as_long(gradcam, clip):
@@ -200,6 +200,7 @@ def test_usage_errors(gradcam, clip, options):
     assert err.count("error: ") == 1
 
 
+@pytest.mark.slow
 def test_no_frame_of_a_short_clip_is_asked_about_twice(gradcam, clip, animation, monkeypatch):
     explained = []
     explain_batch = Session.explain_batch
@@ -270,6 +271,7 @@ def test_interrupted(clip, photo, tmp_path, keep):
         assert written == []
 
 
+@pytest.mark.slow
 def test_several_methods_and_classes_have_results_each(gradcam, clip, animation):
     code, out, _ = gradcam(
         "video", str(clip), "--gif", "--save", "overlay", "--method", "gradcam", "--method", "layercam", "-t", "top:2"

@@ -15,7 +15,7 @@ from PIL import Image
 
 from gradcam_cli.cam.methods.registry import METHODS
 from gradcam_cli.cli.main import run
-from tests.conftest import heed_interrupts
+from tests.conftest import commands, heed_interrupts
 
 
 @pytest.fixture(autouse=True)
@@ -398,7 +398,7 @@ def test_blank_maps_are_told_and_not_painted(gradcam, tmp_path):
     record = json.loads(out[0])
     assert code == 0
     assert record["map"]["blank"] is True
-    assert "speaks for this class" in record["map"]["reason"]
+    assert "no positive evidence for this class" in record["map"]["reason"]
     assert "warning: " in err
     assert not shown(record["files"]["grayscale"]).any()
     np.testing.assert_array_equal(shown(record["files"]["overlay"]), shown("a.png"))
@@ -432,6 +432,17 @@ def test_environment_gives_defaults(gradcam, monkeypatch):
     monkeypatch.setenv("GRADCAM_OUTPUT_DIR", "elsewhere")
     monkeypatch.setenv("GRADCAM_SAVE", "overlay")
     assert gradcam("a.png")[1] == ["elsewhere/a_overlay.png"]
+
+
+@pytest.mark.parametrize(("value", "chosen"), [("1", True), ("0", False)])
+def test_flags_in_the_environment_mean_what_they_are_called(monkeypatch, value, chosen):
+    image = commands()["image"]
+    flags = [each for each in image.params if getattr(each, "is_flag", False) and each.envvar]
+    assert len(flags) > 8
+    for flag in flags:
+        monkeypatch.setenv(flag.envvar, value)
+    given = image.make_context("image", ["x.png"]).params
+    assert {flag.name: given[flag.name] for flag in flags} == {flag.name: chosen for flag in flags}
 
 
 @pytest.mark.slow

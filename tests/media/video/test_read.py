@@ -314,6 +314,7 @@ def test_frames_passed_by_on_the_way_to_samples_are_converted_when_they_are_look
     assert all((one == other).all() for one, other in zip(found, expected, strict=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", ["mp4", "mkv", "ts"])
 @pytest.mark.parametrize("start", [Fraction(1, 4), Fraction(3), Fraction(5), Fraction(6), Fraction(47, 4)])
 def test_a_start_between_key_frames_that_are_far_apart(tmp_path, suffix, start):

@@ -162,6 +162,7 @@ def test_times_that_fall_into_one_tick_stay_in_order(tmp_path):
     assert look(tmp_path / "a.mp4").times == [i * TWELFTH for i in range(4)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "codec", "copied"),
     [
@@ -272,6 +273,7 @@ def test_what_was_done_can_be_kept(tmp_path):
     assert boxes(tmp_path / "15.partial.mp4")[1] == "moov"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("keep", [False, True])
 def test_a_writer_that_was_flushed_holds_nothing_back_and_ends_as_others_do(tmp_path, keep):
     plain = written(tmp_path / "plain.mp4", noise(12), keep_partial=keep)

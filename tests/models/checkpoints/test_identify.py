@@ -44,6 +44,7 @@ def test_every_network_has_a_signature():
     assert set(SIGNATURES) == {"tiny", *NAMES}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", WRAPPED)
 def test_in_every_wrapper(kind, tmp_path):
     net = tiny_net(3)
@@ -53,6 +54,7 @@ def test_in_every_wrapper(kind, tmp_path):
     assert torch.equal(network.module(PICTURE), net.eval()(PICTURE))
 
 
+@pytest.mark.slow
 def test_vision_transformers_of_other_sizes_and_training_heads():
     recipe = describe("vit_b_16").recipes[1]
     large = on_meta(lambda: describe("vit_b_16").build(num_classes=3, **recipe.options)).state_dict()
@@ -140,6 +142,7 @@ CLASSES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key", CLASSES)
 @pytest.mark.parametrize("place", ["hyper_parameters", "args", None])
 def test_class_names_in_a_checkpoint(key, place, tmp_path):
@@ -237,6 +240,7 @@ def test_a_network_of_one_channel(tmp_path):
     assert torch.equal(network.module(grey), net(grey))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["densenet121", "inception_v3", "vit_b_32", "swin_t", "maxvit_t", "convnext_tiny"])
 def test_networks_of_one_channel_by_any_first_convolution(name):
     state = state_of(name)

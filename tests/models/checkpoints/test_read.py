@@ -52,6 +52,7 @@ WRAPPED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", WRAPPED)
 @pytest.mark.parametrize("num_classes", [1, 3, 10])
 def test_wrappers(kind, num_classes, tmp_path):

@@ -195,7 +195,7 @@ HOSTILE = {
 def test_hostile_graphs_are_refused(kind, tmp_path, marker):
     path = exported(seeded(), tmp_path / "x.pt2")
     changed(path, "models/model.json", graph(HOSTILE[kind]))
-    assert "not taken" in refusal(path).message
+    assert "not accepted" in refusal(path).message
 
 
 def test_guards_are_never_evaluated(tmp_path, marker):

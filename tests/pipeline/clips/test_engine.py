@@ -85,6 +85,7 @@ def run(frames, sinks, session, **chosen):
     return explain_clip(iter(frames), [sinks], session, settings, found, lambda tally: None), found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch_size", [1, 4, 64])
 def test_every_frame_reaches_every_sink_in_order(frames, session, batch_size):
     sinks = [Kept(), Kept(0.002)]
@@ -266,7 +267,7 @@ def test_a_sinks_error_comes_out_and_nothing_hangs(frames, session):
 
     with pytest.raises(OutputError):
         run(frames, [Kept(), Full()], session, batch_size=2)
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("crew")]
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("stage")]
 
 
 def test_a_sources_error_comes_out_behind_what_was_read(frames, session):
@@ -293,7 +294,7 @@ def test_a_survey_that_is_interrupted_begins_nothing_more(frames, session, monke
         time.sleep(0.3)
         return Session.explain_batch(session, pictures, targets)
 
-    def interrupted(crew):
+    def interrupted(scheduler):
         monkeypatch.setattr(StageScheduler, "_wait", wait)
         time.sleep(0.15)
         raise Stopped

@@ -28,6 +28,7 @@ def picture() -> np.ndarray:
     return (np.stack(waves, axis=2) + scene(751, 1000) / 4).astype(np.uint8)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("max_size", "size"), [(None, (751, 1000)), (1000, (751, 1000)), (99, (74, 99)), (3, (2, 3))])
 @pytest.mark.parametrize("form", ["JPEG", "PNG"])
 def test_results_have_the_size_that_is_asked_for(form, max_size, size, session, picture):

@@ -57,6 +57,7 @@ def test_order_is_the_inputs(folder, session):
     assert found == [str(path) for path in sorted(folder.iterdir())]
 
 
+@pytest.mark.slow
 def test_few_pictures_are_alive_at_once(folder, session, monkeypatch):
     pictures: list[weakref.ref] = []
     most = 0
@@ -89,6 +90,7 @@ def test_few_pictures_are_alive_at_once(folder, session, monkeypatch):
     assert alive() == 0
 
 
+@pytest.mark.slow
 def test_those_that_are_being_read_are_held_too(folder, session, monkeypatch):
     """However many could be read before the first batch is explained."""
     nbytes, alive, most = 60 * 90 * 3, 0, 0
@@ -212,6 +214,7 @@ def test_one_thread_runs_the_network_with_all_cores(folder, session, monkeypatch
     assert seen == {(threading.main_thread(), cores)}
 
 
+@pytest.mark.slow
 def test_bytes_are_the_same_whatever_the_company(folder, session, tmp_path, monkeypatch):
     """In batches of any size, and for what a run that goes on where another stopped finds left."""
     kinds = ("grayscale", "heatmap", "overlay", "map", "json")

@@ -76,6 +76,7 @@ LAYOUTS = [
 SHAPES = [f"{len(rows)}x{len(columns)}" for rows, columns in LAYOUTS]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("picture", [LANDSCAPE, PORTRAIT, SQUARE, (60, 600), (900, 100)], ids=str)
 @pytest.mark.parametrize(("rows", "columns"), LAYOUTS, ids=SHAPES)
 def test_cells_are_as_they_were_at_even_distances(rows, columns, picture):
@@ -97,6 +98,7 @@ def test_cells_are_as_they_were_at_even_distances(rows, columns, picture):
         assert grid[0, 0, 0] - places[0][2] == GUTTER
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("picture", [LANDSCAPE, PORTRAIT, (60, 600), (900, 100)], ids=str)
 @pytest.mark.parametrize(("rows", "columns"), LAYOUTS, ids=SHAPES)
 @pytest.mark.parametrize("text", ["", "gjpqÄ|", LONG])

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import ModuleType
 
-HINT = "mend it; GRADCAM_DEBUG=1 shows the whole traceback"
+HINT = "correct it; GRADCAM_DEBUG=1 shows the whole traceback"
 
 _local_modules: dict[str, Path] = {}
 """Modules beside user code that has run → their directory: the next file may have others of the same names."""

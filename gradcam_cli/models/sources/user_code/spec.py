@@ -166,9 +166,9 @@ def _parsed(file: Path, spec: str) -> ast.Module:
         raise UsageError(f"model {quoted(spec)}: {quoted(file)} {what}", hint) from error
     except SyntaxError as error:
         where = f"{file}, line {error.lineno}" if error.lineno else str(file)
-        raise UsageError(f"model {quoted(spec)}: SyntaxError: {error.msg} ({where})", "mend the file") from error
+        raise UsageError(f"model {quoted(spec)}: SyntaxError: {error.msg} ({where})", "correct the file") from error
     except (ValueError, MemoryError, RecursionError) as error:
-        raise UsageError(f"model {quoted(spec)}: {quoted(file)} is not Python source", "mend the file") from error
+        raise UsageError(f"model {quoted(spec)}: {quoted(file)} is not Python source", "correct the file") from error
 
 
 def _callables(tree: ast.Module) -> list[str]:
