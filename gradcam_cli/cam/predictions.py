@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, overload
+from typing import TYPE_CHECKING, cast, overload
 
 from gradcam_cli.cam.targets import Target, TargetSpec
 from gradcam_cli.errors import ModelError
@@ -83,11 +84,21 @@ class Ranking(Sequence[Prediction]):
     Args:
         chances: the probability of each class.
         labels: the network's class names, or None.
+        scores: the logit of each class, two for a network with one; None where only the probabilities are known.
+        frames: of a clip, whose mean probabilities ``chances`` are; empty for a picture.
     """
 
-    def __init__(self, chances: Sequence[float], labels: Sequence[str] | None) -> None:
+    def __init__(
+        self,
+        chances: Sequence[float],
+        labels: Sequence[str] | None,
+        scores: Sequence[float] | None = None,
+        frames: Sequence[Ranking] = (),
+    ) -> None:
         self.chances = chances
         self.labels = labels
+        self._scores = scores
+        self._frames = frames
 
     @cached_property
     def _order(self) -> list[int]:
@@ -112,18 +123,36 @@ class Ranking(Sequence[Prediction]):
         return Prediction(index, label_of(index, self.labels), self.chances[index])
 
     def for_target(self, target: Target) -> Prediction:
-        """Return the prediction for a target's class, with a label that names the comparison or negation."""
+        """Return the prediction for a target: its label names the comparison or negation, and so does its probability.
+
+        Of ``A vs B`` that is the probability of A among the two, the softmax over their logits; of ``not A`` it is
+        1 - p(A).
+        """
         plain = self.of(target.index)
         if target.against is not None:
-            return replace(plain, label=f"{plain.label} vs {label_of(target.against, self.labels)}")
-        return replace(plain, label=f"not {plain.label}") if target.negated else plain
+            label = f"{plain.label} vs {label_of(target.against, self.labels)}"
+            return replace(plain, label=label, probability=self._among_two(target.index, target.against))
+        if target.negated:
+            return replace(plain, label=f"not {plain.label}", probability=1 - plain.probability)
+        return plain
+
+    def _among_two(self, first: int, second: int) -> float:
+        """Return the probability of the first of two classes if there were no others; of a clip the frames' mean."""
+        if self._frames:
+            return math.fsum(frame._among_two(first, second) for frame in self._frames) / len(self._frames)
+        if self._scores is None:
+            return self.chances[first] / (self.chances[first] + self.chances[second])
+        lead = self._scores[first] - self._scores[second]
+        power = math.exp(-abs(lead))
+        return (1 if lead >= 0 else power) / (1 + power)
 
 
 def predictions(
     logits: Logits | Sequence[float], labels: Sequence[str] | None, activation: Activation = "auto"
 ) -> Ranking:
     """Return the predictions for all classes; ``activation`` is that of ``probabilities``."""
-    return Ranking(probabilities(logits, activation), labels)
+    scores = [0.0, float(logits[0])] if len(logits) == 1 else logits
+    return Ranking(probabilities(logits, activation), labels, cast("Sequence[float]", scores))
 
 
 def resolve(specs: Sequence[TargetSpec], ranked: Ranking, labels: Sequence[str] | None) -> list[Target]:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from gradcam_cli.errors import GradcamError
     from gradcam_cli.pipeline.explanation import AnyExplanation
+    from gradcam_cli.records import Prediction
 
 BAR = 24
 """Width of the probabilities' bars, in characters."""
@@ -122,10 +123,9 @@ class Console:
         from rich import box
         from rich.table import Table
 
-        explained = {explanation.target.index: explanation.target for explanation in explanations}
+        explained = _targets(explanations)
         shown = list(explanations[0].predictions)
-        listed = {prediction.index for prediction in shown}
-        shown += [target for index, target in explained.items() if index not in listed]
+        shown += [target for name, target in explained.items() if name not in map(_name, shown)]
         console = self._rich
         bar, mark = ("━", "◂ explained") if console.encoding.lower().startswith("utf") else ("-", "< explained")
         table = Table(box=box.SIMPLE_HEAD if bar == "━" else box.ASCII2, show_edge=False, pad_edge=False)
@@ -134,14 +134,14 @@ class Console:
         table.add_column("", min_width=BAR)
         table.add_column("")
         for each in shown:
-            style, note = ("bold", mark) if each.index in explained else (None, "")
+            style, note = ("bold", mark) if _name(each) in explained else (None, "")
             length = round(each.probability * BAR)
             table.add_row(_text(printable(each.label)), f"{each.probability:.1%}", bar * length, note, style=style)
         console.print(table)
 
     def lines(self, explanations: Sequence[AnyExplanation]) -> None:
         """Show each explained class in one line, for one picture of many."""
-        for target in {explanation.target.index: explanation.target for explanation in explanations}.values():
+        for target in _targets(explanations).values():
             self.info(f"{explanations[0].input}: {target.label} {target.probability:.1%}")
 
     @contextlib.contextmanager
@@ -214,6 +214,16 @@ class Console:
             yield report
         finally:
             progress.stop()
+
+
+def _name(prediction: Prediction) -> tuple[int, str]:
+    """Return what tells a prediction from others: ``tabby``, ``not tabby`` and ``tabby vs lynx`` have one index."""
+    return prediction.index, prediction.label
+
+
+def _targets(explanations: Sequence[AnyExplanation]) -> dict[tuple[int, str], Prediction]:
+    """Return the explained targets, each once."""
+    return {_name(explanation.target): explanation.target for explanation in explanations}
 
 
 def _text(text: str) -> Text:

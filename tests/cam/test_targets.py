@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from itertools import permutations
+
 import pytest
+import torch
 
 from gradcam_cli.cam.predictions import Ranking, activation_for, predictions, probabilities, resolve
 from gradcam_cli.cam.targets import Target, TargetSpec, parse_target
 from gradcam_cli.errors import ModelError, UsageError
+from gradcam_cli.pipeline.clips.temporal import mean_predictions
+from gradcam_cli.records import Prediction
 
 LABELS = ("tabby", "tiger cat", "lynx", "tench, Tinca tinca")
 RANKED = Ranking([0.2, 0.4, 0.3, 0.1], LABELS)
@@ -67,10 +72,28 @@ def test_ranks_go_by_probability_and_ties_by_index():
     assert len(tied) == 4
 
 
-def test_the_label_says_what_is_compared_or_negated():
-    assert RANKED.for_target(Target(0)).label == "tabby"
-    assert RANKED.for_target(Target(0, against=2)).label == "tabby vs lynx"
-    assert RANKED.for_target(Target(2, negated=True)) == RANKED.of(2).__class__(2, "not lynx", 0.3)
+def test_label_and_probability_are_of_what_is_compared_or_negated():
+    assert RANKED.for_target(Target(0)) == Prediction(0, "tabby", 0.2)
+    assert RANKED.for_target(Target(0, against=2)) == Prediction(0, "tabby vs lynx", 0.2 / (0.2 + 0.3))
+    assert RANKED.for_target(Target(2, negated=True)) == Prediction(2, "not lynx", 0.7)
+
+
+@pytest.mark.parametrize("activation", ["softmax", "sigmoid"])
+@pytest.mark.parametrize("logits", [[2.0, -1.0, 0.5], [-900.0, -905.0, 900.0], [1.5], [-2000.0]])
+def test_the_probability_among_two_is_the_softmax_over_their_logits(logits, activation):
+    ranked = predictions(logits, None, activation)
+    both = torch.tensor([0.0, *logits] if len(logits) == 1 else logits, dtype=torch.float64)
+    for first, second in permutations(range(len(ranked)), 2):
+        found = ranked.for_target(Target(first, against=second)).probability
+        assert found == pytest.approx(float(torch.softmax(both[[first, second]], 0)[0]), abs=1e-12)
+        assert ranked.for_target(Target(first, negated=True)).probability == 1 - ranked.of(first).probability
+
+
+def test_of_a_clip_the_probability_among_two_is_the_frames_mean():
+    frames = [predictions(logits, LABELS) for logits in ([2.0, 0.0, 5.0, 1.0], [0.0, 3.0, 5.0, 1.0])]
+    target = Target(0, against=1)
+    mean = sum(frame.for_target(target).probability for frame in frames) / 2
+    assert mean_predictions(frames).for_target(target).probability == pytest.approx(mean, abs=1e-12)
 
 
 def test_a_target_is_named_before_anything_is_known():
