@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 
 import gradcam_cli
+from gradcam_cli.cli.commands.help import topics
 from gradcam_cli.cli.main import run
 from gradcam_cli.errors import GradcamError, InputError
 from gradcam_cli.media.image.read import read_picture
@@ -149,3 +150,39 @@ def test_a_class_may_be_a_numpy_integer(path):
 def test_a_loaded_network_takes_no_other_weights(path, late):
     with pytest.raises(GradcamError, match="cannot be changed"):
         gradcam_cli.explain(path, model=gradcam_cli.load_model("tiny"), **late)
+
+
+def test_exported_names_are_there_and_in_the_guide():
+    text = topics()["python"]
+    names = text[text.index("## Names") :]
+    for name in gradcam_cli.__all__:
+        exported = getattr(gradcam_cli, name)
+        assert name == "__version__" or (exported.__doc__ and name in names), name
+    assert set(gradcam_cli._HOMES) | {"__version__"} == set(gradcam_cli.__all__) == set(dir(gradcam_cli))
+    with pytest.raises(AttributeError, match="no attribute 'Explanations'"):
+        _ = gradcam_cli.Explanations
+
+
+def test_a_method_is_spelt_as_the_command_takes_it(cat):
+    explanation = gradcam_cli.explain(cat, model="tiny", method="Grad-CAM++")
+    assert explanation.method == "gradcam++"
+    assert gradcam_cli.explain(cat, model="tiny", method="FinerCAM:alpha=0.5").method == "finercam:alpha=0.5"
+
+
+def test_several_targets_are_refused_and_not_cut_down_to_the_first(cat):
+    with pytest.raises(gradcam_cli.UsageError, match="'top:3' is 3 classes"):
+        gradcam_cli.explain(cat, model="tiny", target="top:3")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"method": "gradcm"}, "no method 'gradcm'"),
+        ({"method": ["gradcam", "all"]}, "several"),
+        ({"fusion": "sum"}, "no fusion 'sum'"),
+    ],
+)
+def test_the_engine_checks_what_it_is_given(small_net, wrong, message):
+    with pytest.raises(gradcam_cli.UsageError, match=message) as caught:
+        gradcam_cli.Explainer(small_net, "features", **wrong)
+    assert caught.value.hint
