@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import pickle
 import re
 import warnings
@@ -16,8 +17,8 @@ from torch import Tensor
 from gradcam_cli.errors import ModelError
 from gradcam_cli.models.checkpoints.metadata import CheckpointMetadata, find_metadata, from_metadata
 from gradcam_cli.models.files import require_regular, unreadable
-from gradcam_cli.models.untrusted.pickle_cost import CallError, CostlyError, check_pickle
-from gradcam_cli.models.untrusted.safe_globals import safe_globals
+from gradcam_cli.models.untrusted.pickle_cost import CallError, Checked, CostlyError, check_pickle
+from gradcam_cli.models.untrusted.safe_globals import Placeholder, placeholders, safe_globals
 from gradcam_cli.text import printable, quoted
 
 if TYPE_CHECKING:
@@ -50,6 +51,8 @@ _PICKLE = b"\x80"
 _COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd", b"7z\xbc\xaf", b"Rar!")
 _TAR = slice(257, 262)
 _REFUSED_CLASS = re.compile(r"GLOBAL (\S+)")
+_REFUSED_ITEMS = "append/extend lists"
+"""Words of torch's unpickler for a subclass of list, of which it takes no items."""
 
 
 @dataclass(frozen=True)
@@ -148,22 +151,22 @@ _LEGACY_PICKLES = 5
 """Before version 1.6 torch wrote five pickles: a number, a version, a system, the content, the storages' names."""
 
 
-def _check_pickles(path: Path, *, zipped: bool) -> None:
-    """Refuse pickles whose cost to the unpickler is out of all proportion to their size."""
+def _check_pickles(path: Path, *, zipped: bool) -> list[Checked]:
+    """Check the pickles in a file, and refuse those whose cost is out of all proportion to their size."""
+    checked: list[Checked] = []
     try:
-        if zipped:  # by torch's own reader, so that the checked bytes are the ones loaded
-            check_pickle(io.BytesIO(torch._C.PyTorchFileReader(str(path)).get_record("data.pkl")))
-            return
         with open(path, "rb") as file:
-            for _ in range(_LEGACY_PICKLES):
-                if not check_pickle(file):
-                    break
+            if zipped:  # by torch's own reader, so that the checked bytes are the ones loaded
+                return [check_pickle(io.BytesIO(torch._C.PyTorchFileReader(file).get_record("data.pkl")))]
+            while len(checked) < _LEGACY_PICKLES and (not checked or checked[-1].whole):
+                checked.append(check_pickle(file))
     except CallError as error:
         raise _forbidden(path, str(error)) from error
     except CostlyError as error:
         raise _error(path, f"its pickle unfolds to far more than it holds ({error})", RESAVE) from error
     except RuntimeError as error:
         raise _error(path, "the file is damaged or incomplete", AGAIN) from error
+    return checked
 
 
 def _forbidden(path: Path, name: str) -> ModelError:
@@ -171,13 +174,18 @@ def _forbidden(path: Path, name: str) -> ModelError:
 
 
 def _read_torch(path: Path, *, mmap: bool) -> object:
-    _check_pickles(path, zipped=mmap)
-    with torch.serialization.safe_globals(safe_globals()), warnings.catch_warnings():
+    allowed = [*safe_globals(), *placeholders(_check_pickles(path, zipped=mmap))]
+    with torch.serialization.safe_globals(allowed), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
+            if _is_utf8(path):
+                return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
+            with open(path, "rb") as file:
+                return torch.load(file, map_location="cpu", weights_only=True)
         except pickle.UnpicklingError as error:
             refused = _REFUSED_CLASS.search(str(error))
+            if refused is None and _REFUSED_ITEMS in str(error):
+                raise _error(path, "holds a list of a class of its own, whose items cannot be read", RESAVE) from error
             if refused is None:
                 raise _error(path, "the file is damaged or not a checkpoint", AGAIN) from error
             raise _forbidden(path, refused[1]) from error
@@ -185,11 +193,24 @@ def _read_torch(path: Path, *, mmap: bool) -> object:
             raise _error(path, "the file is damaged or incomplete", AGAIN) from error
 
 
+def _is_utf8(path: Path) -> bool:
+    """Return whether the readers of torch and safetensors, which take only UTF-8, can open a file by its name."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _read_safetensors(path: Path) -> tuple[object, CheckpointMetadata]:
     from safetensors import safe_open
-    from safetensors.torch import load_file
+    from safetensors.torch import load, load_file
 
     try:
+        if not _is_utf8(path):
+            data = path.read_bytes()
+            header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+            return load(data), from_metadata(header.get("__metadata__", {}))
         with safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
         return load_file(path), from_metadata(metadata)
@@ -210,6 +231,9 @@ def _unwrapped(content: object) -> list[object]:
 
 
 def _tensors(path: Path, content: object) -> dict[str, Tensor]:
+    objects = [content, *(content.get(key) for key in WRAPPERS)] if isinstance(content, dict) else [content]
+    if pickled := next((each for each in objects if isinstance(each, Placeholder)), None):
+        raise _forbidden(path, pickled.path)
     if not isinstance(content, dict):
         raise _error(path, f"holds a {type(content).__name__}, not a state dict", RESAVE)
     tensors = {key: value for key, value in content.items() if isinstance(key, str) and isinstance(value, Tensor)}

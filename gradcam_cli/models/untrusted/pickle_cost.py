@@ -8,6 +8,7 @@ opcodes as torch's unpickler does, but keeps only the written-out size of each v
 from __future__ import annotations
 
 from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
@@ -26,10 +27,24 @@ _CHUNK = 8
 _CALLED = {
     "argparse.Namespace", "collections.Counter", "collections.OrderedDict", "builtins.complex", "builtins.set",
     "torch.Size", "torch.device", "torch.nn.parameter.Parameter", "torch.serialization._get_layout",
-    "collections.defaultdict", "numpy.dtype",
+    "collections.defaultdict", "collections.deque", "numpy.dtype",
 }  # fmt: skip
 """Names that may be called with any arguments, besides those that begin with one of `_CALLED_IN`."""
 _CALLED_IN = ("torch._utils._rebuild_", "numpy.core.multiarray.", "numpy._core.multiarray.", "pathlib.")
+_REAL = ("torch.", "collections.", "_codecs.", "copyreg.")
+REAL_BUILTINS = {
+    f"builtins.{name}"
+    for name in ("bool", "bytearray", "complex", "dict", "float", "int", "list", "set", "str", "tuple")
+}
+"""The unpickler may call the real functions of these. All other names have placeholders, which ignore arguments."""
+_HOSTILE = (
+    "builtins.__import__", "builtins.breakpoint", "builtins.compile", "builtins.eval", "builtins.exec",
+    "builtins.getattr", "builtins.open", "builtins.setattr", "code.", "ctypes.", "importlib.", "marshal.", "nt.", "os.",
+    "posix.", "pty.", "runpy.", "shutil.", "socket.", "subprocess.", "sys.", "webbrowser.",
+)  # fmt: skip
+"""Placeholders would make calls of these inert. Exploits have them, training scripts do not: the file is refused."""
+_MAX_NAMES = 1000
+"""Most names in a pickle, since each may need a placeholder."""
 _KEYED = {"collections.Counter", "collections.OrderedDict", "builtins.set"}
 """These use their arguments as keys."""
 _INDIRECT = "torch._tensor._rebuild_from_type_v2"
@@ -49,7 +64,9 @@ class CallError(ValueError):
 
 
 class _Value(NamedTuple):
-    """Properties of an immutable value; for a container, which grows, the same are kept in a list.
+    """Properties of an immutable value.
+
+    For a container, which grows, size and uneven are kept in a list, and for an object the name of its class, too.
 
     Attributes:
         size: number of values when written out.
@@ -76,20 +93,33 @@ _PLAIN = {ord("N"): 0, 0x88: 0, 0x89: 0, ord("J"): 4, ord("K"): 1, ord("M"): 2}
 _TUPLES = {0x85: 1, 0x86: 2, 0x87: 3}
 
 
-def check_pickle(file: BinaryIO) -> bool:
-    """Read one pickle, up to its end or to the point where torch's unpickler fails.
+class Checked(NamedTuple):
+    """The result of a check.
 
-    Returns:
-        Whether the end was reached.
+    Attributes:
+        whole: whether the pickle's end was reached.
+        names: dotted names of the classes and functions in it.
+        mappings: those of them whose objects get items by key.
+        sequences: those of them whose objects get items one after the other.
+    """
+
+    whole: bool
+    names: set[str]
+    mappings: set[str]
+    sequences: set[str]
+
+
+def check_pickle(file: BinaryIO) -> Checked:
+    """Read one pickle, up to its end or to the point where torch's unpickler fails.
 
     Raises:
         CostlyError: it would take more time or memory than a multiple of its own size.
         CallError: it calls something that is not known to be cheap.
     """
-    try:
-        return _Costs(file).follow()
-    except (IndexError, KeyError, UnicodeDecodeError, EOFError):  # the unpickler fails there too
-        return False
+    costs, whole = _Costs(file), False
+    with suppress(IndexError, KeyError, UnicodeDecodeError, EOFError):  # the unpickler fails there too
+        whole = costs.follow()
+    return Checked(whole, costs.names, costs.mappings, costs.sequences)
 
 
 class _Costs:
@@ -101,6 +131,9 @@ class _Costs:
         self._stack: list[Any] = []
         self._outer: list[list[Any]] = []
         self._memo: dict[int, Any] = {}
+        self.names: set[str] = set()
+        self.mappings: set[str] = set()
+        self.sequences: set[str] = set()
 
     def follow(self) -> bool:
         """Follow the opcodes; return True at the end, False at an opcode that stops the unpickler."""
@@ -137,9 +170,9 @@ class _Costs:
         elif op in (0x5D, 0x7D, 0x8F):  # EMPTY_LIST, EMPTY_DICT, EMPTY_SET
             self._stack.append([1, 0])
         elif op == 0x61:  # APPEND
-            self._fill([self._stack.pop()])
+            self._append([self._stack.pop()])
         elif op == 0x65:  # APPENDS
-            self._fill(self._marked())
+            self._append(self._marked())
         elif op == 0x73:  # SETITEM
             value, key = self._stack.pop(), self._stack.pop()
             self._set([key, value])
@@ -152,11 +185,15 @@ class _Costs:
     def _made(self, op: int) -> bool:
         """Follow an opcode that makes objects or is not in `_PLAIN`; return False for another."""
         if op == 0x63:  # GLOBAL
-            self._stack.append(_Value(1, 0, _global(self._file)))
+            name = _global(self._file)
+            self.names.add(name)
+            if len(self.names) > _MAX_NAMES:
+                raise CostlyError("too many names of classes and functions")
+            self._stack.append(_Value(1, 0, name))
         elif op in (0x52, 0x81):  # REDUCE, NEWOBJ
             given, name = self._stack.pop(), _name(self._stack[-1])
             self._call(name, given)
-            made = [1 + given[0], given[0] if name in _HASHED else 0]
+            made = [1 + given[0], given[0] if name in _HASHED else 0, name]
             self._stack[-1] = _Value(made[0], 0, "", "bytes") if name == "_codecs.encode" else made
         elif op == 0x62:  # BUILD
             state = self._stack.pop()
@@ -190,7 +227,16 @@ class _Costs:
             cell[0] += sum([item[0] for item in items])
             cell[1] += sum([item[1] for item in (items if hashed is None else hashed)])
 
+    def _append(self, items: list[Any]) -> None:
+        self.sequences |= self._class_of_top()
+        self._fill(items)
+
+    def _class_of_top(self) -> set[str]:
+        """Return the name of the class or function that has made the object on the stack, if one has."""
+        return set(self._stack[-1][2:]) if isinstance(self._stack[-1], list) else set()
+
     def _set(self, pairs: list[Any]) -> None:
+        self.mappings |= self._class_of_top()
         for key in pairs[::2]:
             self._hash(key)
             if isinstance(key, _Value) and key.items > 0 and key.size > _KEY:
@@ -235,7 +281,9 @@ def _may_call(name: str, given: _Value) -> bool:
         return given.last == "bytes"
     if name in _BYTES and given.items == 2:
         return given.last in _BYTES[name]
-    return name != "" and given.items == 0
+    if name == "" or name.startswith(_HOSTILE):
+        return False
+    return given.items == 0 or not (name.startswith(_REAL) or name in REAL_BUILTINS)
 
 
 def _text(data: bytes) -> _Value:

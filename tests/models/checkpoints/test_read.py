@@ -6,6 +6,7 @@ import io
 import os
 import pickle
 import random
+import sys
 import tarfile
 import time
 import warnings
@@ -17,7 +18,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from gradcam_cli.errors import ModelError
-from gradcam_cli.models.checkpoints.read import WRAPPERS, read_state_dict
+from gradcam_cli.models.checkpoints.read import WRAPPERS, read_checkpoint, read_state_dict
 from gradcam_cli.models.load import load_model
 from tests.models.conftest import tiny_net
 
@@ -84,6 +85,20 @@ def test_formats_and_precisions_become_float32(kind, dtype, tmp_path):
     network = load_model("tiny", weights=path)
     assert {parameter.dtype for parameter in network.module.parameters()} == {torch.float32}
     assert torch.equal(network.module(PICTURE), net.to(dtype).float().eval()(PICTURE))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="file names are Unicode there")
+@pytest.mark.parametrize("kind", ["zip", "legacy", "safetensors"])
+def test_names_that_are_not_utf8(kind, tmp_path):
+    state, path = tiny_net(3).state_dict(), tmp_path / "\udce9.pth"
+    if kind == "safetensors":
+        save_file(state, tmp_path / "x", {"arch": "tiny"})
+        (tmp_path / "x").rename(path)
+    else:
+        saved({"state_dict": state, "arch": "tiny"}, path, _use_new_zipfile_serialization=kind == "zip")
+    checkpoint = read_checkpoint(path)
+    assert checkpoint.metadata.architecture == "tiny"
+    assert all(torch.equal(state[name], tensor) for name, tensor in checkpoint.tensors.items())
 
 
 def test_weights_that_are_not_finite_load(tmp_path):
