@@ -93,6 +93,8 @@ def explain(
             "the network is loaded: weights, labels and device cannot be changed any more",
             "give them to load_model instead",
         )
+    if not isinstance(method, str):
+        raise UsageError("explain takes the name of a method", "give a function or a Method to Explainer")
     settings = ModelSettings(
         model=model if isinstance(model, str) else model.name,
         weights=None if weights is None else Path(weights),

@@ -12,7 +12,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Literal
 
 from gradcam_cli.errors import GradcamError, UsageError
-from gradcam_cli.text import printable, quoted
+from gradcam_cli.text import quoted, typed_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,8 +60,7 @@ class Plugin:
         except GradcamError:
             raise
         except Exception as error:  # foreign code may raise anything
-            reason = printable(str(error).strip().splitlines()[0] if str(error).strip() else "no reason given")
-            raise self.failure(f"{type(error).__name__}: {reason}") from error
+            raise self.failure(typed_line(error)) from error
 
     def failure(self, reason: str) -> UsageError:
         """Return the error for an extension that cannot be used."""

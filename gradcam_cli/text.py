@@ -68,6 +68,17 @@ def _escaped(match: re.Match[str]) -> str:
     return match[0].encode("unicode_escape").decode("ascii")
 
 
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error's text, printable; the name of its type where it has none."""
+    return next((printable(line.strip()) for line in str(error).splitlines() if line.strip()), type(error).__name__)
+
+
+def typed_line(error: BaseException) -> str:
+    """Return ``first_line`` behind the name of the error's type."""
+    name, line = type(error).__name__, first_line(error)
+    return line if line == name else f"{name}: {line}"
+
+
 def explain_os_error(error: OSError) -> tuple[str, str]:
     """Return a system error's description and a remedy, which is empty for unusual errors."""
     known = _REASONS.get(error.errno or 0)

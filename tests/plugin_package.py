@@ -23,6 +23,15 @@ CODE = '''
     def broken(context):
         raise RuntimeError("out of order")
 
+    def shapeless(context):
+        return context.activations
+
+    def nothing(context):
+        pass
+
+    def short(context):
+        return context.activations[:1].mean(1)
+
     def architecture(name, **arguments):
         import torch
         from torch import nn
@@ -53,6 +62,9 @@ ENTRY_POINTS = """
     gradcam = zoo:edges
     number = zoo:number
     broken = zoo:broken
+    shapeless = zoo:shapeless
+    nothing = zoo:nothing
+    short = zoo:short
     missing = zoo_that_is_not_there:edges
 
     [gradcam.models]

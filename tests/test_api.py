@@ -26,6 +26,14 @@ def path(tmp_path, photo):
     return path
 
 
+def test_what_explain_cannot_take_is_said(path):
+    with pytest.raises(gradcam_cli.UsageError, match="the name of a method") as raised:
+        gradcam_cli.explain(path, model="tiny", method=lambda context: context.activations.mean(1))
+    assert "Explainer" in raised.value.hint
+    with pytest.raises(gradcam_cli.UsageError, match=r"^mean has 2 numbers"):
+        gradcam_cli.explain(path, model="tiny", mean=(0.1, 0.2))
+
+
 def test_explain_equals_the_command(path, tmp_path):
     explanation = gradcam_cli.explain(path, model="tiny", target="cat", colormap="turbo", alpha=0.3)
     out = tmp_path / "out"

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from gradcam_cli.cam.explainer import Explainer
+from gradcam_cli.cam.methods.registry import check_method
 from gradcam_cli.cli.main import run
 from gradcam_cli.errors import UsageError
 from gradcam_cli.models.load import load_model
@@ -43,8 +44,11 @@ def test_a_method_is_a_function_or_a_record(zoo, small_net, batch):
     np.testing.assert_array_equal(plain.values, signed.values)  # activations behind a ReLU are not negative
     assert (plain.method, signed.method) == ("edges:power=2", "signed-edges")
     assert (plain.rectified, signed.rectified) == (True, False)
-    with pytest.raises(UsageError, match="edges has no parameter 'n=1'"):
+    with pytest.raises(UsageError, match="edges has no parameter 'n'"):
         Explainer(small_net, "features", method="edges:n=1")
+    with pytest.raises(UsageError, match="power cannot be 'inf'") as raised:
+        Explainer(small_net, "features", method="edges:power=inf")
+    assert raised.value.hint == "give a number"
 
 
 def test_a_source(zoo, capfd, cat):
@@ -64,7 +68,7 @@ def test_nothing_takes_the_place_of_ours(zoo, small_net, batch, capfd):
     captured = capfd.readouterr()
     names = [line.split("\t")[0] for line in captured.out.splitlines()]
     assert names.count("gradcam") == 1
-    assert names[-3:] == ["broken", "edges", "signed-edges"]
+    assert names[-6:] == ["broken", "edges", "nothing", "shapeless", "short", "signed-edges"]
     warnings = [line for line in captured.err.splitlines() if line.startswith("warning: ")]
     assert len(warnings) == 3, "one for what has our name, what cannot be imported, what is no method"
     assert all("zoo" in line for line in warnings)
@@ -79,8 +83,43 @@ def test_a_broken_one_is_one_line(zoo, capfd, cat):
         assert message.startswith("error: ")
         assert "of the package zoo 1.2 cannot be used" in message
         assert "GRADCAM_NO_PLUGINS=1" in hint
-    assert run(["image", str(cat), "-m", "tiny", "-o", str(zoo / "out"), "--method", "broken"]) == 1
-    assert "out of order" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("method", "said"),
+    [
+        ("broken", "the method 'broken' of the package zoo 1.2 failed: RuntimeError: out of order"),
+        ("nothing", "the method 'nothing' returned a NoneType"),
+        ("shapeless", "the method 'shapeless' returned a Tensor of torch.float32 (1, "),
+        ("short", "the method 'short' returned 1 maps for 2 pictures"),
+    ],
+)
+def test_a_method_that_fails_is_named(method, said, zoo, capfd, cat):
+    (zoo / "other.jpg").write_bytes(cat.read_bytes())
+    pictures = [str(cat), str(zoo / "other.jpg")] if method == "short" else [str(cat)]
+    assert run(["image", *pictures, "-m", "tiny", "-o", str(zoo / "out"), "--method", method]) == 1
+    lines = capfd.readouterr().err.splitlines()
+    assert any(said in line for line in lines)
+    assert not any("fault of gradcam" in line for line in lines)
+    assert not list((zoo / "out").glob("*"))
+
+
+def test_a_method_may_return_any_floats(small_net, batch):
+    def doubled(context):
+        return context.activations.requires_grad_().double().mean(1)
+
+    (found,) = Explainer(small_net, "features", method=doubled)(batch)[0].maps
+    assert found.values.dtype == np.float32
+
+
+def test_close_names_are_offered(zoo):
+    with pytest.raises(UsageError) as raised:
+        check_method("signed-edge")
+    assert "signed-edges" in raised.value.hint
+    with pytest.raises(UsageError, match="there are no models 'zoom:'") as raised:
+        find_models("zoom:*")
+    assert "timm:, " in raised.value.hint
+    assert "zoo:" in raised.value.hint
 
 
 def test_they_can_be_left_out(zoo, monkeypatch, small_net):

@@ -110,7 +110,10 @@ class LayerContext:
 
     @property
     def class_weights(self) -> torch.Tensor:
-        """Each logit's weight in the score, float32 (N, K): 1 for the class, -1 for one that it is compared with."""
+        """Each logit's weight in the score, float32 (N, K).
+
+        1 for the class and -1 for one that it is compared with; both negated for evidence against the class.
+        """
         return self._batch.class_weights
 
     @property
@@ -125,7 +128,7 @@ class LayerContext:
 
     @property
     def gradients(self) -> torch.Tensor:
-        """∂y/∂A of the explained score y, float32 (N, C, h, w)."""
+        """∂y/∂A of the score y = Σ weight × logit (see ``class_weights``), float32 (N, C, h, w)."""
         return self._batch.gradients[self._layer]
 
     def gradients_of(self, class_weights: torch.Tensor) -> torch.Tensor:

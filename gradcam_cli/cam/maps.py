@@ -6,6 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
+
+from gradcam_cli.errors import GradcamError, ModelError
+from gradcam_cli.text import quoted, typed_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -85,12 +89,43 @@ class Raw:
 
 
 def raw_maps(method: Method, context: LayerContext) -> Raw:
-    """Return the result of a method for a layer's context."""
-    values = method.load()(context).cpu().numpy()
+    """Return the result of a method for a layer's context.
+
+    Raises:
+        ModelError: a method of another package fails, or one that is not ours returns no maps.
+    """
+    maps = _computed(method, context)
+    if not (isinstance(maps, torch.Tensor) and maps.is_floating_point() and maps.ndim == 3 and maps.numel()):
+        shape = f" of {maps.dtype} {tuple(maps.shape)}" if isinstance(maps, torch.Tensor) else ""
+        raise ModelError(
+            f"the method {quoted(method.name)} returned a {type(maps).__name__}{shape}",
+            "it must return a tensor of floats (N, h, w), a map for each picture",
+        )
+    if len(maps) != len(context.targets):
+        raise ModelError(
+            f"the method {quoted(method.name)} returned {len(maps)} maps for {len(context.targets)} pictures",
+            "it must return a tensor of floats (N, h, w), a map for each picture",
+        )
+    values = maps.detach().float().cpu().numpy()
     if not method.gradient:
         return Raw(values, np.zeros(len(values), np.bool_))
     steepest = context.gradients.abs().amax((1, 2, 3))  # `any` takes four times as long
     return Raw(values, (steepest == 0).cpu().numpy())
+
+
+def _computed(method: Method, context: LayerContext) -> object:
+    try:
+        return method.load()(context)
+    except (GradcamError, MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:  # foreign code may raise anything
+        if method.plugin is None or "memory" in str(error).lower():  # on a CPU, torch raises no type of its own
+            raise
+        raise ModelError(
+            f"the method {quoted(method.name)} of the package {method.plugin.package} {method.plugin.version} failed: "
+            f"{typed_line(error)}",
+            "report it to the package, or name another {method}",
+        ) from error
 
 
 def blank_reason(

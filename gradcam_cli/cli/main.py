@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from difflib import get_close_matches
 from importlib import import_module
 from typing import TYPE_CHECKING, cast
 
@@ -11,7 +12,8 @@ import click
 
 from gradcam_cli._version import __version__
 from gradcam_cli.cli.console import option_hint, print_error, print_interrupted
-from gradcam_cli.errors import ExitCode, GradcamError
+from gradcam_cli.errors import ExitCode, GradcamError, UsageError
+from gradcam_cli.text import typed_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,6 +41,9 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import and return a subcommand."""
         if cmd_name not in COMMANDS:
+            close = get_close_matches(cmd_name, COMMANDS, 1)
+            if close and not cmd_name.startswith("-"):
+                raise UsageError(f"no such command '{cmd_name}'", f"did you mean {close[0]}?")
             return None
         module, name = COMMANDS[cmd_name].split(":")
         return cast("click.Command", getattr(import_module(module), name))
@@ -89,6 +94,5 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         if debug:
             raise
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else ""
-        print_error(f"{type(error).__name__}: {reason}", "set GRADCAM_DEBUG=1 to see where; this is a fault of gradcam")
+        print_error(typed_line(error), "set GRADCAM_DEBUG=1 to see where; this is a fault of gradcam")
         return ExitCode.FAILED

@@ -71,10 +71,10 @@ def adapted(preset: Preset, *, side: int | None, mean: Numbers | None, std: Numb
         preset = replace(preset, resize=side, crop=side)
     if scale_255:
         preset = replace(preset, scale=255, mean=(0.0,) * preset.channels, std=(1.0,) * preset.channels)
-    for option, numbers in (("mean", mean), ("std", std)):
+    for statistic, numbers in (("mean", mean), ("std", std)):
         if numbers is not None and len(numbers) not in (1, preset.channels):
             raise UsageError(
-                f"--{option} has {len(numbers)} numbers for a network of {preset.channels} channel"
+                f"{statistic} has {len(numbers)} numbers for a network of {preset.channels} channel"
                 f"{'s' if preset.channels > 1 else ''}",
                 "give one number, or one for each channel",
             )

@@ -105,7 +105,7 @@ def _imported(name: str) -> ModelSource:
 
 
 def source_of(name: str) -> ModelSource | None:
-    """Return the source that describes the model called ``name``, or None; other packages are searched last."""
+    """Return the source that describes the model called ``name``, or None; ours before those of other packages."""
     own = next((source for source in map(_imported, SOURCES) if source.matches(name)), None)
     return own or next((source for source in sources() if source.matches(name)), None)
 
@@ -192,6 +192,11 @@ def find_models(pattern: str = "") -> list[ModelEntry]:
     if not found:
         bases = list(dict.fromkeys(name.partition(".")[0] for name in seen))  # timm's end in the weights' tag
         close = close_to(rest.strip("*?"), bases, prefix)
+        if not prefix and ":" in rest:
+            prefixes = ", ".join(source.PREFIX for source in sources() if source.PREFIX)
+            raise UsageError(
+                f"there are no models {quoted(pattern.partition(':')[0] + ':')}", f"the prefixes are: {prefixes}"
+            )
         raise UsageError(
             f"no model matches {quoted(pattern)}", close or "give a part of a name, or a glob such as 'resnet*'"
         )

@@ -20,6 +20,7 @@ from gradcam_cli.models.device import lower_precision, out_of_memory
 from gradcam_cli.models.load import load_model
 from gradcam_cli.models.preprocess import Prepared, adapted, collate, plan_geometry, prepare, to_tensor
 from gradcam_cli.pipeline.settings import ALL_LAYERS
+from gradcam_cli.text import first_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -249,9 +250,8 @@ class Session:
                     f"there is not enough memory for {self.network.name} with {how_many} of {width}×{height}",
                     "try a smaller {input_size}, fewer layers, or {device} cpu",
                 ) from error
-            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
             raise ModelError(
-                f"{self.network.name} failed on a {width}×{height} input: {reason}",
+                f"{self.network.name} failed on a {width}×{height} input: {first_line(error)}",
                 "try another {fit}, {input_size} or a smaller {batch_size}",
             ) from error
         seconds = (time.perf_counter() - started) / len(pictures)

@@ -19,6 +19,7 @@ from gradcam_cli.cam.capture import logits_of, undisturbed
 from gradcam_cli.cam.function_modes import Calls, is_relu
 from gradcam_cli.cam.layers.layout import Layout, first_tensor, layout_of
 from gradcam_cli.errors import ModelError
+from gradcam_cli.text import first_line
 
 if TYPE_CHECKING:
     from gradcam_cli.records import Size
@@ -96,9 +97,8 @@ def trace_network(network: nn.Module, input_size: Size, channels: int = 3, token
         raise
     except Exception as error:
         height, width = input_size
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise CannotRunError(
-            f"the network cannot be run on a {width}×{height} picture: {reason}",
+            f"the network cannot be run on a {width}×{height} picture: {first_line(error)}",
             "choose {input_size} and {fit} to suit it",
         ) from error
 

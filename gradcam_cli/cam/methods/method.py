@@ -39,7 +39,7 @@ class Parameter:
         name: its name, also the formula's keyword.
         default: an int where only whole numbers make sense.
         meaning: description in a few words.
-        low: smallest value.
+        low: smallest value; infinity is never accepted.
         high: largest value.
     """
 
@@ -60,11 +60,11 @@ class Parameter:
             value: float = kind(text)
         except ValueError:
             value = math.nan
-        if not self.low <= value <= self.high:  # NaN fails here too
+        if not (math.isfinite(value) and self.low <= value <= self.high):
             what = "a whole number" if kind is int else "a number"
-            raise UsageError(
-                f"{method}: {self.name} cannot be {quoted(text)}", f"give {what} from {self.low:g} to {self.high:g}"
-            )
+            limits = f" from {self.low:g}" if math.isfinite(self.low) else ""
+            limits += f" to {self.high:g}" if math.isfinite(self.high) else ""
+            raise UsageError(f"{method}: {self.name} cannot be {quoted(text)}", f"give {what}{limits}")
         return value
 
 
@@ -107,7 +107,7 @@ class Method:
         """Return a method for a function, or one that another package provides.
 
         A function's first line of documentation is the summary, its keyword arguments with a number as default are
-        the parameters; its map is rectified.
+        the parameters. Its map is rectified and not taken for blank where the layer's gradient is zero.
         """
         if isinstance(given, Method):
             return replace(given, name=name or given.name, plugin=plugin)
@@ -121,27 +121,29 @@ class Method:
         summary = described.partition("\n")[0]
         return cls(called, given, summary, gradient=False, parameters=parameters, plugin=plugin)
 
-    def bound(self, given: str) -> Method:
+    def bound(self, given: str | None) -> Method:
         """Return the method with other values of its parameters.
 
         Args:
-            given: ``n=32,sigma=0.2``; empty for the defaults.
+            given: ``n=32,sigma=0.2``; None for the defaults.
 
         Raises:
-            UsageError: it has no such parameter, or the value is not possible.
+            UsageError: it has no such parameter, the value is not possible, or a parameter is given twice.
         """
-        if not given:
+        if given is None:
             return self
         known = {parameter.name: parameter for parameter in self.parameters}
         values: dict[str, float] = {}
         for each in given.split(","):
             name, equals, text = (part.strip() for part in each.partition("="))
-            if name not in known or not equals:
+            if name not in known or not equals or name in values:
                 has = ", ".join(f"{parameter.name}={parameter.default:g}" for parameter in self.parameters)
                 raise UsageError(
-                    f"{self.name} has no parameter {quoted(each)}",
+                    f"{self.name} has no parameter {quoted(name)}" if name not in known
+                    else f"{self.name}: the parameter {quoted(name)} is given twice" if name in values
+                    else f"{self.name}: the parameter {quoted(name)} has no value",
                     f"it has {has}" if has else f"give {{method}} {self.name} alone: it has none",
-                )
+                )  # fmt: skip
             values[name] = known[name].read(text, self.name)
         chosen = tuple((name, values[name]) for name in known if name in values and values[name] != known[name].default)
         spelt = ",".join(f"{name}={value:.12g}" for name, value in chosen)

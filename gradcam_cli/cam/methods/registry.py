@@ -114,15 +114,15 @@ def check_method(text: str) -> str:
     Raises:
         UsageError: there is no such method, and close matches are offered; or it has no such parameter.
     """
-    name, _, given = text.partition(":")
-    known = _known(name)
-    if known == ALL and not given:
+    name, given = _parts(text)
+    known, others = _known(name), plugins(GROUP)
+    if known == ALL and given is None:
         return ALL
     if known in METHODS:
         return METHODS[known].bound(given).name
-    if known in plugins(GROUP):
-        return f"{known}:{given}" if given else known
-    close = difflib.get_close_matches(known, METHODS, 3, 0.5)
+    if known in others:
+        return known if given is None else f"{known}:{given}"
+    close = difflib.get_close_matches(known, [*METHODS, *others], 3, 0.5)
     hint = f"did you mean {', '.join(close)}?" if close else "'gradcam methods' lists them"
     raise UsageError(f"there is no method {quoted(text)}", hint)
 
@@ -133,7 +133,7 @@ def method_named(text: str) -> Method:
     Raises:
         UsageError: there is no such method or parameter, or another package's fails.
     """
-    name, _, given = check_method(text).partition(":")
+    name, given = _parts(check_method(text))
     if name == ALL:
         raise UsageError(f"{ALL!r} is several methods", "give one, or a list of them")
     method = METHODS.get(name)
@@ -169,6 +169,12 @@ def listed_methods() -> tuple[list[Method], list[str]]:
         except UsageError as error:
             problems.append(f"the method {error.message}")
     return found, problems
+
+
+def _parts(text: str) -> tuple[str, str | None]:
+    """Return a method's name and the text of its parameters, None without a colon."""
+    name, colon, given = text.partition(":")
+    return name, given if colon else None
 
 
 def _known(name: str) -> str:

@@ -183,6 +183,6 @@ run_options = option_group(
     "Running",
     option("--fail-fast", is_flag=True, help="Stop at the first input that fails."),
     option("--json", "as_json", is_flag=True, help="One JSON object a line on stdout instead of paths."),
-    option("-q", "--quiet", is_flag=True, help="Print nothing but errors."),
+    option("-q", "--quiet", is_flag=True, help="Print nothing but errors and results."),
     option("-v", "--verbose", is_flag=True, help="Explain choices: which layer, and why."),
 )

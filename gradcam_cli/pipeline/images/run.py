@@ -1,9 +1,10 @@
 """The run over pictures: read → preprocess → network → map → render → write, with all stages at work at once.
 
-Threads read and preprocess ahead; the calling thread collects pictures of one input size into batches; other threads
-run the network, and others render, encode and write. Every queue is bounded, in pictures and in bytes, so that memory
-does not grow with the number of inputs. Outcomes are yielded in the order of the inputs. Which pictures form a batch
-depends on the inputs alone, not on which thread is done first, since rounding may depend on the rest of the batch.
+Threads read and preprocess ahead. The calling thread collects pictures of one input size into batches and runs the
+network, or has it run by several threads that share the cores. Others render, encode and write. Every queue is
+bounded, in pictures and in bytes, so that memory does not grow with the number of inputs. Outcomes are yielded in the
+order of the inputs. Which pictures form a batch depends on the inputs alone, not on which thread is done first, since
+rounding may depend on the rest of the batch.
 """
 
 from __future__ import annotations

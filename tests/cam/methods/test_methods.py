@@ -305,8 +305,9 @@ def test_parameters_are_spelt_in_one_way():
     assert check_method("smoothgrad:n=16") == "smoothgrad", "the default"
     assert methods_named(("smoothgrad", check_method("smoothgrad:sigma=0.15"))) == ("smoothgrad",)
     for wrong, message in (
-        ("smoothgrad:m=1", "no parameter 'm=1'"),
-        ("smoothgrad:n", "no parameter 'n'"), ("smoothgrad:n=", "cannot be ''"),
+        ("smoothgrad:m=1", "no parameter 'm'"), ("smoothgrad:", "no parameter ''"),
+        ("smoothgrad:n", "'n' has no value"), ("smoothgrad:n=", "cannot be ''"),
+        ("smoothgrad:n=4,n=4", "'n' is given twice"),
         ("smoothgrad:n=1.5", "cannot be '1.5'"), ("smoothgrad:sigma=nan", "cannot be 'nan'"),
         ("smoothgrad:sigma=-1", "cannot be '-1'"), ("gradcam:n=1", "no parameter"), ("all:n=1", "no method"),
     ):  # fmt: skip

@@ -23,7 +23,7 @@ from gradcam_cli.models.download import TIMEOUT, Progress, cache_path, fetch
 from gradcam_cli.models.sources.timm import PREFIX
 from gradcam_cli.models.spelling import close_to
 from gradcam_cli.records import Preset
-from gradcam_cli.text import printable, quoted
+from gradcam_cli.text import first_line, printable, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -192,8 +192,7 @@ def _from_hub(settings: dict[str, Any]) -> Path:
                 continue
             return Path(hf_hub_download(repository, file, revision=revision or None))
     except Exception as error:  # what the client raises depends on its version
-        words = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
-        reason = _ERROR_NUMBER.sub("", words[0])
+        reason = _ERROR_NUMBER.sub("", first_line(error))
         raise ModelError(
             f"cannot download {quoted(repository)} from the Hugging Face hub: {reason}", GIVE_WEIGHTS
         ) from error

@@ -20,7 +20,7 @@ from gradcam_cli.errors import GradcamError, ModelError, UsageError
 from gradcam_cli.models.architecture import Architecture, Fitted, Recipe
 from gradcam_cli.models.sources.user_code.spec import Code, first_on_path, locate, missing, no_module
 from gradcam_cli.records import Preset
-from gradcam_cli.text import printable
+from gradcam_cli.text import printable, typed_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -186,12 +186,10 @@ def _lies_in(name: str, home: Path) -> bool:
 
 def _described(error: BaseException, home: Path) -> str:
     """Describe an exception in one line: type, message, and its place in the user's code."""
-    words = [line.strip() for line in str(error).splitlines() if line.strip()]
     if isinstance(error, SyntaxError):
-        words, place = [error.msg], (error.filename, error.lineno)
+        text, place = f"{type(error).__name__}: {error.msg}", (error.filename, error.lineno)
     else:
-        place = _place(error, home)
-    text = f"{type(error).__name__}: {words[0]}" if words else type(error).__name__
+        text, place = typed_line(error), _place(error, home)
     if place[0] is None:
         return printable(text)
     file = Path(place[0])
