@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from gradcam_cli.cam.layers.layout import Layout, first_tensor, layout_of, with_replaced
+from gradcam_cli.cam.layers.layout import Layout, first_tensor, layout_of, tensors_in, with_replaced
 from gradcam_cli.errors import ModelError
 
 if TYPE_CHECKING:
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 HALF_PRECISION_SCALE = 1024.0
 """Gradients of float16 networks are computed this much larger, so that small ones do not vanish."""
+
+MAX_SHAPES = 4
+"""Most shapes of a network's outputs in an error."""
 
 _ALONE = threading.RLock()
 
@@ -185,19 +188,37 @@ def hooked(layers: Sequence[nn.Module], seen: dict[int, torch.Tensor | None]) ->
             handle.remove()
 
 
-def logits_of(output: Any) -> torch.Tensor:  # noqa: ANN401
-    """Return the class scores (N, K) in a network's output: a tensor, tuple, dict or object with ``.logits``.
+def logits_of(output: Any, count: int) -> torch.Tensor:  # noqa: ANN401
+    """Return the class scores (N, K) among the ``tensors_in`` a network's output.
+
+    A tensor (N, K) is preferred. Otherwise dimensions of one may be missing or too many: (K,), (), (N,), (N, 1, K) or
+    (N, K, 1, 1), which are told apart by the number of pictures.
+
+    Args:
+        output: what the network has returned.
+        count: N, the number of pictures that it was given.
 
     Raises:
-        ModelError: the output contains no matrix of scores.
+        ModelError: the output contains no such scores.
     """
-    logits = first_tensor(output, (1, 2))
-    if logits is None:
-        raise ModelError(
-            f"the network returns {type(output).__name__} without class scores of shape (batch, classes)",
-            "give a classifier: a network with one score a class",
-        )
-    return logits if logits.ndim == 2 else logits[:, None]
+    found = list(tensors_in(output))
+    for tensor in found:
+        if tensor.ndim == 2 and len(tensor) == count:
+            return tensor
+    for tensor in found:
+        rest = [side for side in tensor.shape if side != 1]
+        if count > 1 and tensor.ndim and len(tensor) == count:
+            rest = rest[1:]
+        elif count > 1:
+            continue
+        if len(rest) <= 1 and tensor.numel():
+            return tensor.reshape(count, -1)
+    shapes = ", ".join(str(tuple(tensor.shape)) for tensor in found[:MAX_SHAPES]) or "no tensor of floats"
+    raise ModelError(
+        f"the network returns no class scores of shape (batch, classes), but {shapes} for {count} picture"
+        f"{'s' if count > 1 else ''}",
+        "give a classifier: a network with one score a class",
+    )
 
 
 def capture(
@@ -224,7 +245,7 @@ def capture(
     seen: dict[int, torch.Tensor | None] = {}
     with hooked(layers, seen), contextlib.ExitStack() as stack:
         noted = [stack.enter_context(note(network, layer)) for layer in layers] if note is not None else []
-        logits = logits_of(network(batch))
+        logits = logits_of(network(batch), len(batch))
     activations, layouts = [], []
     for position, layer in enumerate(layers):
         activation = seen.get(position)

@@ -179,7 +179,7 @@ class LayerContext:
     def run(self, pictures: torch.Tensor) -> torch.Tensor:
         """Run the network on versions of one picture, (B, 3, H, W), and return the logits, float32 (B, K)."""
         with perturbations_of_one():
-            return logits_of(self._captured.network(pictures)).float()
+            return logits_of(self._captured.network(pictures), len(pictures)).float()
 
     def score(self, logits: torch.Tensor, picture: int) -> torch.Tensor:
         """Return a picture's explained score for the network's logits in each row, (B, K) → (B,)."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from types import SimpleNamespace
 
 import numpy as np
@@ -91,16 +92,24 @@ def test_in_place_activation_behind_the_layer(batch):
     assert (plain.low, plain.high) == (overwriting.low, overwriting.high)
 
 
+@dataclass(frozen=True)
+class Scores:
+    name: str
+    scores: torch.Tensor
+
+
 @pytest.mark.parametrize(
     "wrap",
     [
         lambda scores: (scores, None),
+        lambda scores: ((None, torch.tensor(1.0)), (scores,)),
+        lambda scores: Scores("a", scores),
         lambda scores: [None, scores],
         lambda scores: {"aux": torch.zeros(3, 1, 1, 1), "out": scores},
         lambda scores: {"hidden": torch.zeros(3, 2), "logits": scores},
         lambda scores: SimpleNamespace(loss=None, logits=scores),
     ],
-    ids=["tuple", "list", "dict", "dict with logits", "object with logits"],
+    ids=["tuple", "tuple of tuples", "dataclass", "list", "dict", "dict with logits", "object with logits"],
 )
 def test_outputs_of_many_shapes(small_net, batch, wrap):
     class Wrapped(nn.Module):
@@ -114,6 +123,67 @@ def test_outputs_of_many_shapes(small_net, batch, wrap):
     plain = Explainer(small_net, "features")(batch, 1)
     wrapped = Explainer(Wrapped(), "net.features")(batch, 1)
     np.testing.assert_array_equal(plain[0].maps[0].values, wrapped[0].maps[0].values)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+@pytest.mark.parametrize("classes", [1, 3])
+@pytest.mark.parametrize(
+    "reshape",
+    [
+        lambda scores: scores.squeeze(),
+        lambda scores: scores.squeeze(-1),
+        lambda scores: scores.squeeze(0),
+        lambda scores: scores[:, :, None, None],
+        lambda scores: scores[:, None, None, :],
+        lambda scores: scores[:, None],
+        lambda scores: (scores[:, :, None, None].expand(-1, -1, 2, 2), scores[:, None]),
+    ],
+    ids=["squeezed", "last", "first", "NK11", "N11K", "N1K", "beside a map"],
+)
+@pytest.mark.parametrize("method", ["gradcam", "scorecam", "ablationcam"])
+def test_dimensions_of_one(method, reshape, classes, count, batch):
+    """They are read by the number of pictures, so that a picture alone and a batch get the same map."""
+    torch.manual_seed(0)
+    plain = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Tanh(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, classes))
+
+    class Reshaped(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = plain
+
+        def forward(self, x):
+            return reshape(self.net(x))
+
+    options = {"method": method, "input_size": (24, 40)}
+    expected = Explainer(plain.eval(), "auto", **options)(batch[:count], 1)
+    found = Explainer(Reshaped().eval(), "auto", **options)(batch[:count], 1)
+    for one, other in zip(expected, found, strict=True):
+        np.testing.assert_array_equal(one.logits, other.logits)
+        np.testing.assert_allclose(one.maps[0].values, other.maps[0].values, atol=1e-6)
+
+
+def test_a_layer_that_returns_a_dataclass(batch):
+    class Named(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv2d(3, 4, 3)
+
+        def forward(self, x):
+            return Scores("a", self.conv(x))
+
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.named, self.classifier = Named(), nn.Linear(4, 3)
+
+        def forward(self, x):
+            return self.classifier(self.named(x).scores.tanh().mean((2, 3)))
+
+    torch.manual_seed(0)
+    net = Net().eval()
+    whole, inner = (Explainer(net, layer)(batch, 1)[0].maps[0].values for layer in ("named", "named.conv"))
+    np.testing.assert_array_equal(whole, inner)
+    assert whole.max() > 0
 
 
 def test_a_layer_that_returns_a_tuple(batch):
@@ -159,9 +229,16 @@ def test_a_layer_used_twice_is_captured_at_its_last_use(batch):
     assert result.values.shape == net.last.shape[2:]
 
 
+class Words(nn.Module):
+    def forward(self, x):
+        return "cat"
+
+
 def test_no_class_scores(batch):
-    with pytest.raises(ModelError, match="without class scores"):
+    with pytest.raises(ModelError, match=r"no class scores .* but \(3, 4, 22, 38\) for 3 pictures"):
         Explainer(nn.Sequential(nn.Conv2d(3, 4, 3)), "0")(batch)
+    with pytest.raises(ModelError, match="no tensor of floats"):
+        Explainer(nn.Sequential(nn.Conv2d(3, 4, 3), Words()), "0")(batch)
 
 
 def test_a_layer_without_a_grid(small_net, batch):

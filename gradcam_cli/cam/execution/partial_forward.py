@@ -46,7 +46,7 @@ class PartialForward:
         self._network, self._layer, self._picture = network, layer, picture
         if recorded is None:
             with record_outputs(network, layer) as noted:
-                logits = logits_of(network(picture))
+                logits = logits_of(network(picture), len(picture))
             recorded = noted(), logits
         (self._given, self._output), logits = recorded
         activation = first_tensor(self._output, (3, 4))
@@ -73,7 +73,7 @@ class PartialForward:
                 then = (lambda: replaced) if module is self._layer else None
                 stack.enter_context(_answering(module, [_repeated(each, count) for each in earlier], then))
             stack.enter_context(perturbations_of_one())
-            return logits_of(self._network(self._picture.expand(count, -1, -1, -1)))
+            return logits_of(self._network(self._picture.expand(count, -1, -1, -1)), count)
 
 
 def beside(network: nn.Module, layer: nn.Module) -> Iterator[nn.Module]:

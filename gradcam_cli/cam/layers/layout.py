@@ -6,14 +6,15 @@ and register tokens before the grid's.
 
 from __future__ import annotations
 
+import copy
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from gradcam_cli.records import Size
 
@@ -109,26 +110,30 @@ def layout_of(shape: Sequence[int], input_size: Size, tokens: Size | None = None
 
 
 def first_tensor(output: Any, dims: tuple[int, ...]) -> torch.Tensor | None:  # noqa: ANN401
-    """Return the first floating-point tensor with one of ``dims`` dimensions in a tensor, tuple, list, dict or object.
+    """Return the first of the ``tensors_in`` an output with one of ``dims`` dimensions, or None."""
+    return next((tensor for tensor in tensors_in(output) if tensor.ndim in dims), None)
 
-    Outputs of layers (attention returns a tuple) and of networks (a tuple, a dict, an object with ``.logits``) are
-    searched in their own order; ``logits`` comes first where it exists.
+
+def tensors_in(output: Any) -> Iterator[torch.Tensor]:  # noqa: ANN401
+    """Yield the floating-point tensors in a tensor, tuple, list, dict, dataclass or object with ``.logits``.
+
+    Outputs of layers (attention returns a tuple) and of networks are searched in their own order; ``logits`` comes
+    first where it exists.
     """
     if isinstance(output, torch.Tensor):
-        return output if output.ndim in dims and output.is_floating_point() else None
-    if isinstance(output, dict):
-        candidates = ([output["logits"]] if "logits" in output else []) + list(output.values())
+        if output.is_floating_point():
+            yield output
+    elif isinstance(output, dict):
+        for key in sorted(output, key=lambda key: key != "logits"):
+            yield from tensors_in(output[key])
     elif hasattr(output, "logits"):
-        candidates = [output.logits]
+        yield from tensors_in(output.logits)
     elif isinstance(output, (tuple, list)):
-        candidates = list(output)
-    else:
-        return None
-    for candidate in candidates:
-        found = first_tensor(candidate, dims)
-        if found is not None:
-            return found
-    return None
+        for each in output:
+            yield from tensors_in(each)
+    elif is_dataclass(output):
+        for field in fields(output):
+            yield from tensors_in(getattr(output, field.name))
 
 
 def with_replaced(output: Any, old: torch.Tensor, new: torch.Tensor) -> Any:  # noqa: ANN401
@@ -141,4 +146,9 @@ def with_replaced(output: Any, old: torch.Tensor, new: torch.Tensor) -> Any:  # 
         return type(output)(*(with_replaced(value, old, new) for value in output))
     if isinstance(output, (tuple, list)):
         return type(output)(with_replaced(value, old, new) for value in output)
+    if is_dataclass(output):
+        replaced = copy.copy(output)
+        for field in fields(output):  # also frozen ones, and fields that __init__ does not take
+            object.__setattr__(replaced, field.name, with_replaced(getattr(output, field.name), old, new))
+        return replaced
     return output

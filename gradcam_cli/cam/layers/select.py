@@ -120,7 +120,7 @@ def _last_reaching(
     try:
         with undisturbed(network), torch.enable_grad():
             noise = torch.randn(shape, generator=torch.Generator().manual_seed(0))
-            logits = logits_of(network(noise.to(some.device, some.dtype)))
+            logits = logits_of(network(noise.to(some.device, some.dtype)), 1)
         # The classifier's input is more reliable than a logit, which an untrained classifier may keep at zero.
         score = (read[0] if read else logits).float().square().sum()
         positions = sorted(outputs)

@@ -125,7 +125,7 @@ def _trace(network: nn.Module, input_size: Size, channels: int, tokens: Size | N
                     output = network(blank)
         finally:
             notes.remove()
-        classes, rectifies = logits_of(output).shape[1], notes.reads.rectifies
+        classes, rectifies = logits_of(output, 1).shape[1], notes.reads.rectifies
         return Trace(input_size, channels, notes.calls, classes, notes.normalised(), rectifies)
 
     with undisturbed(network):
