@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -115,7 +116,7 @@ def explain(
     )
     if max_size is not None and max_size < 1:
         raise UsageError(f"a longest side of {max_size} pixels is not possible", "give a whole number from 1 on")
-    session = Session(settings) if loaded is None else _session(settings, loaded)
+    session = Session(settings, warn=_warn) if loaded is None else _session(settings, loaded)
     name, read = _read(picture, session, max_pixels, max_size)
     shown, prepared = prepare_picture(session, read, max_size)
     result = session.explain_one(prepared)
@@ -133,11 +134,15 @@ def _session(settings: ModelSettings, network: Network) -> Session:
     key = replace(settings, targets=()), network.state
     known, session = network.cache.get("session", (None, None))
     if known != key:
-        session = Session(settings, network)
+        session = Session(settings, network, warn=_warn)
         network.cache["session"] = key, session
     same = copy.copy(cast("Session", session))
     same.settings = replace(settings, layers=same.settings.layers)
     return same
+
+
+def _warn(text: str) -> None:
+    warnings.warn(text, stacklevel=4)  # of the caller of `explain`
 
 
 def _one(target: str) -> TargetSpec:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 
 import numpy as np
@@ -24,6 +25,14 @@ def path(tmp_path, photo):
     path = tmp_path / "picture.png"
     Image.fromarray(photo).save(path)
     return path
+
+
+def test_probabilities_instead_of_logits_are_warned_of(path):
+    network = gradcam_cli.load_model("tiny")
+    network = dataclasses.replace(network, module=torch.nn.Sequential(network.module, torch.nn.Softmax(1)))
+    with pytest.warns(UserWarning, match="ends in a softmax") as caught:
+        gradcam_cli.explain(path, model=network, layer="0.stage3.1")
+    assert len(caught) == 1
 
 
 def test_what_explain_cannot_take_is_said(path):
@@ -69,7 +78,7 @@ def test_explain_equals_the_command(path, tmp_path):
 def test_a_loaded_network_is_made_ready_once(path, monkeypatch):
     made = []
     ready = Session.__init__
-    monkeypatch.setattr(Session, "__init__", lambda self, *args: made.append(1) or ready(self, *args))
+    monkeypatch.setattr(Session, "__init__", lambda *args, **kwargs: made.append(1) or ready(*args, **kwargs))
     network = gradcam_cli.load_model("tiny")
     first = gradcam_cli.explain(path, model=network, target="cat").map
     other = gradcam_cli.explain(path, model=network, target="dog")

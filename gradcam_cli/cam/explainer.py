@@ -147,6 +147,7 @@ class Explainer:
         found = {"auto", "all"} & {each for each in wanted if isinstance(each, str)}
         if template is not None or found or any(each.needs for each in self.methods):
             trace = trace_network(template or network, input_size, channels, tokens)
+        self.output_activation = None if trace is None else trace.activation
         self.layers: list[TargetLayer] = []
         for each in wanted:
             self.layers += self._resolve(each, trace, template)

@@ -1,4 +1,4 @@
-"""Guided backpropagation: which functions are ReLUs, and a backward pass that cuts negative gradients at them."""
+"""Modes that see the calls of torch's functions: which are activations; a backward pass that is cut at ReLUs."""
 
 from __future__ import annotations
 
@@ -14,6 +14,17 @@ if TYPE_CHECKING:
 _RELUS = {torch.relu, torch.relu_, torch.Tensor.relu, torch.Tensor.relu_, F.relu, F.relu6}
 _CLIPS = {F.hardtanh, F.hardtanh_}
 """Called with both bounds; with a lower bound of 0 they are ReLUs with an upper limit, like ReLU6."""
+
+_ATEN = torch.ops.aten
+
+TO_PROBABILITIES = {
+    **dict.fromkeys((torch.softmax, torch.Tensor.softmax, F.softmax, torch.special.softmax), "softmax"),
+    **dict.fromkeys((torch.sigmoid, torch.Tensor.sigmoid, F.sigmoid, torch.special.expit), "sigmoid"),
+    **dict.fromkeys((torch.sigmoid_, torch.Tensor.sigmoid_), "sigmoid"),
+    **dict.fromkeys((_ATEN.softmax.int, _ATEN._softmax.default), "softmax"),
+    _ATEN.sigmoid.default: "sigmoid",
+}
+"""Function that turns logits into probabilities, or operation of an exported network → its name."""
 
 
 def is_relu(function: object, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:

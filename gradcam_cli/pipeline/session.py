@@ -55,6 +55,13 @@ class Explained:
     seconds: float
 
 
+def _probabilities_warning(network: str, activation: str) -> str:
+    return (
+        f"{network} ends in a {activation}, and its probabilities are taken for logits: the percentages are wrong, and "
+        f"the class may be; let it return what the {activation} is given"
+    )
+
+
 class _FullMemoryError(ModelError):
     """A batch does not fit into memory."""
 
@@ -67,7 +74,7 @@ class Session:
         network: an already loaded network to use instead of the settings' ``model`` and ``weights``.
         progress: called with (bytes done, total bytes) while weights are downloaded.
         passes: called with (passes done, total passes) of a batch by methods that run the network many times.
-        warn: called with warnings for the user while pictures are explained.
+        warn: called with warnings for the user, at once or while pictures are explained.
 
     Raises:
         GradcamError: the network, its weights, labels, layer or target cannot be used.
@@ -98,6 +105,8 @@ class Session:
                     class_named(side.label, self.network.labels)
         self.fit, self.explainer, notes = self._fitted(Budget(settings.budget, passes))
         self.notes = [*self.network.notes, *notes]
+        if self.explainer.output_activation is not None:
+            self.warn(_probabilities_warning(self.network.name, self.explainer.output_activation))
         if ALL_LAYERS in settings.layers:
             self.settings = replace(settings, layers=tuple(layer.name for layer in self.explainer.layers))
 
@@ -117,14 +126,18 @@ class Session:
     def _explainer(self, usual: Size, budget: Budget) -> Explainer:
         """Return an explainer of pictures of the size (h, w), after a trial run of the network on that size."""
         network, settings = self.network, self.settings
+        trace = None
         if not settings.optimize:
-            trace_network(network.module, usual, self.preset.channels, settings.reshape)
-        return Explainer(
+            trace = trace_network(network.module, usual, self.preset.channels, settings.reshape)
+        explainer = Explainer(
             network.module, settings.layers, method=settings.methods, fusion=settings.fusion, input_size=usual,
             channels=self.preset.channels, tokens=settings.reshape, activation=settings.activation,
             optimize=settings.optimize, budget=budget, eigen_smooth=settings.eigen_smooth,
             augmentation=self._augmentation() if settings.augment_smooth else None,
         )  # fmt: skip
+        if trace is not None:
+            explainer.output_activation = trace.activation
+        return explainer
 
     def _augmentation(self) -> Augmentation:
         return Augmentation(self.preset.mean, self.preset.std, self.preset.scale)

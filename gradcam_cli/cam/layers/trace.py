@@ -16,7 +16,7 @@ from torch import nn
 from torch.func import functional_call
 
 from gradcam_cli.cam.capture import logits_of, undisturbed
-from gradcam_cli.cam.function_modes import Calls, is_relu
+from gradcam_cli.cam.function_modes import TO_PROBABILITIES, Calls, is_relu
 from gradcam_cli.cam.layers.layout import Layout, first_tensor, layout_of
 from gradcam_cli.errors import ModelError
 from gradcam_cli.text import first_line
@@ -68,6 +68,8 @@ class Trace:
         normalised: names of (convolution, batch norm) where the convolution's output goes only to the batch norm,
             each is called once, and nothing else reads the convolution's weight.
         rectifies: whether a ReLU ran, as a module or as a function.
+        activation: the function that made the scores from logits, ``softmax`` or ``sigmoid``; None where they are
+            logits.
     """
 
     input_size: Size
@@ -76,6 +78,7 @@ class Trace:
     classes: int
     normalised: list[tuple[str, str]]
     rectifies: bool
+    activation: str | None
 
 
 def trace_network(network: nn.Module, input_size: Size, channels: int = 3, tokens: Size | None = None) -> Trace:
@@ -125,8 +128,11 @@ def _trace(network: nn.Module, input_size: Size, channels: int, tokens: Size | N
                     output = network(blank)
         finally:
             notes.remove()
-        classes, rectifies = logits_of(output, 1).shape[1], notes.reads.rectifies
-        return Trace(input_size, channels, notes.calls, classes, notes.normalised(), rectifies)
+        scores, reads = logits_of(output, 1), notes.reads
+        return Trace(
+            input_size, channels, notes.calls, scores.shape[1], notes.normalised(), reads.rectifies,
+            reads.activation_of(scores),
+        )  # fmt: skip
 
     with undisturbed(network):
         if not _meta_pays(network):
@@ -170,7 +176,7 @@ _METADATA = (bool, int, str, type(None), torch.Size, torch.dtype, torch.device, 
 class _Reads(Calls):
     """Counts, by a tensor's id, the functions that read its values; reads of the tensor ``reader`` do not count.
 
-    Also records whether one of the functions is a ReLU.
+    Also records whether one of the functions is a ReLU, and the last probabilities.
     """
 
     def __init__(self) -> None:
@@ -178,17 +184,28 @@ class _Reads(Calls):
         self.count: Counter[int] = Counter()
         self.reader: int | None = None
         self.rectifies = False
+        self.probabilities: tuple[torch.Tensor, str] | None = None
+        """The result of the last softmax or sigmoid, and which it is."""
         self.resting = False
         """Whether counting is paused, while hooks look at tensors."""
 
     def noted(self, function: object, args: tuple[Any, ...], kwargs: dict[str, Any], result: object) -> None:
         """Count the tensors that a call has read."""
         self.rectifies = self.rectifies or is_relu(function, args, kwargs)
+        if function in TO_PROBABILITIES and isinstance(result, torch.Tensor):
+            self.probabilities = result, TO_PROBABILITIES[function]
         if not self.resting and not isinstance(result, _METADATA):
             for argument in (*args, *kwargs.values()):
                 for each in argument if isinstance(argument, (list, tuple)) else (argument,):
                     if isinstance(each, torch.Tensor) and id(each) != self.reader:
                         self.count[id(each)] += 1
+
+    def activation_of(self, scores: torch.Tensor) -> str | None:
+        """Return the function that has made the scores, or what they are a part or a view of; None for logits."""
+        if self.probabilities is None:
+            return None
+        result, name = self.probabilities
+        return name if _base_of(scores) is _base_of(result) else None
 
 
 class _Notes:
@@ -262,5 +279,8 @@ class _Notes:
 
 def _is_view_of(tensor: torch.Tensor, given: torch.Tensor) -> bool:
     """Return whether ``tensor`` has the values of ``given`` in another shape or order."""
-    base = given._base if given._base is not None else given
-    return tensor._base is base and tensor.numel() == given.numel()
+    return tensor._base is _base_of(given) and tensor.numel() == given.numel()
+
+
+def _base_of(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor._base if tensor._base is not None else tensor

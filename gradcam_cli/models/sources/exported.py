@@ -85,7 +85,8 @@ def load_exported(path: Path) -> Exported:
         module, usual = _module(plain), Preset(channels=shape[1] or 3)
         module.register_forward_pre_hook(_ShapeCheck(shape))
         return Exported(
-            module, _classes(program), usual if shape[2] is None else replace(usual, resize=shape[2], crop=shape[2]),
+            module, _classes(program, shape[0]),
+            usual if shape[2] is None else replace(usual, resize=shape[2], crop=shape[2]),
             shape[0] is not None,
             (
                 "an exported network does not say how its pictures are to be normalised: ImageNet's mean and standard "
@@ -143,13 +144,14 @@ def _input(program: dict[str, Any]) -> Shape:
     return batch, channels, height, width
 
 
-def _classes(program: dict[str, Any]) -> int:
+def _classes(program: dict[str, Any], pictures: int | None) -> int:
+    """Return the number of class scores, those of a single picture also where their only dimension is the classes."""
     graph = program["graph_module"]["graph"]
     for spec in program["graph_module"]["signature"]["output_specs"]:
         name = spec.get("user_output", {}).get("arg", {}).get("as_tensor", {}).get("name")
         shape = [_side(size) for size in graph["tensor_values"][name]["sizes"]] if name else []
         if len(shape) in (1, 2):
-            return (shape[1] or 0) if len(shape) == 2 else 1
+            return (shape[-1] or 0) if len(shape) == 2 or pictures == 1 else 1
     raise RefusedError("its output has no class scores of shape (batch, classes)")
 
 

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from gradcam_cli.cam.explainer import Explainer
+from gradcam_cli.cam.layers.trace import trace_network
 from gradcam_cli.errors import ModelError
 from gradcam_cli.models.load import load_model
 from gradcam_cli.models.untrusted.export_archive import _is_size
@@ -105,12 +106,32 @@ class Logits(nn.Module):
 
     def forward(self, x):
         scores = self.net(x)
-        return {"dict": {"logits": scores}, "tuple": (scores,), "one": scores[:, 0], "grid": x}[self.how]
+        return {
+            "dict": {"logits": scores},
+            "tuple": (scores,),
+            "one": scores[:, 0],
+            "squeezed": scores.squeeze(),
+            "grid": x,
+        }[self.how]
 
 
 @pytest.mark.parametrize(("how", "count"), [("dict", 4), ("tuple", 4), ("one", 1)])
 def test_outputs_in_containers(how, count, tmp_path):
     assert load_model(weights=exported(Logits(how).eval(), tmp_path / "x.pt2")).num_classes == count
+
+
+@pytest.mark.parametrize(("how", "count"), [("one", 1), ("squeezed", 4)])
+def test_scores_of_one_picture(how, count, tmp_path):
+    network = load_model(weights=exported(Logits(how).eval(), tmp_path / "x.pt2", batch=1))
+    assert network.num_classes == trace_network(network.module, (SIDE, SIDE)).classes == count
+
+
+@pytest.mark.parametrize(
+    ("ending", "activation"), [(nn.Softmax(1), "softmax"), (nn.Sigmoid(), "sigmoid"), (nn.Tanh(), None)]
+)
+def test_probabilities_are_recognised(ending, activation, tmp_path):
+    network = load_model(weights=exported(nn.Sequential(Net(), ending).eval(), tmp_path / "x.pt2"))
+    assert trace_network(network.module, (SIDE, SIDE)).activation == activation
 
 
 def refusal(path) -> ModelError:
