@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import warnings
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -58,7 +59,7 @@ def adapted(preset: Preset, *, side: int | None, mean: Numbers | None, std: Numb
 
     Args:
         preset: the network's.
-        side: side of the input in pixels, instead of the preset's sizes.
+        side: side of the input in pixels, instead of the preset's sizes; of a whole picture, the short side.
         mean: one number or one for each channel, subtracted after scaling, instead of the preset's.
         std: one number or one for each channel, divided by, instead of the preset's.
         scale_255: whether the network takes values from 0 to 255; the statistics are then in these units and, where not
@@ -68,7 +69,8 @@ def adapted(preset: Preset, *, side: int | None, mean: Numbers | None, std: Numb
         UsageError: three numbers for a network of one channel.
     """
     if side is not None:
-        preset = replace(preset, resize=side, crop=side)
+        # A side that was asked for is taken exactly: what sides are rounded to has to divide it.
+        preset = replace(preset, resize=side, crop=side, multiple=math.gcd(side, preset.multiple))
     if scale_255:
         preset = replace(preset, scale=255, mean=(0.0,) * preset.channels, std=(1.0,) * preset.channels)
     for statistic, numbers in (("mean", mean), ("std", std)):

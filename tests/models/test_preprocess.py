@@ -139,3 +139,13 @@ def test_a_users_statistics_against_numpy(kind, channels, photo):
     assert geometry.resized == (60, 90)  # so that nothing is resized
     found = to_tensor(photo, geometry, preset).permute(1, 2, 0).numpy()
     np.testing.assert_allclose(found, formula(values), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("side", [28, 64, 75, 97, 150, 224, 336, 518])
+def test_a_side_that_is_given_is_taken_exactly(side):
+    preset = adapted(PRESET, side=side, mean=None, std=None, scale_255=False)
+    for fit in ("whole", "crop", "stretch", "pad"):
+        assert plan_geometry((300, 300), preset, fit).input == (side, side)
+    height, width = plan_geometry((480, 640), preset, "whole").input
+    assert height == side
+    assert width == pytest.approx(side * 4 / 3, abs=PRESET.multiple / 2)
