@@ -46,9 +46,10 @@ def test_a_method_is_a_function_or_a_record(zoo, small_net, batch):
     assert (plain.rectified, signed.rectified) == (True, False)
     with pytest.raises(UsageError, match="edges has no parameter 'n'"):
         Explainer(small_net, "features", method="edges:n=1")
-    with pytest.raises(UsageError, match="power cannot be 'inf'") as raised:
-        Explainer(small_net, "features", method="edges:power=inf")
-    assert raised.value.hint == "give a number"
+    for wrong in ("inf", "nan", "1e999"):
+        with pytest.raises(UsageError, match=f"power cannot be '{wrong}'") as raised:
+            Explainer(small_net, "features", method=f"edges:power={wrong}")
+        assert raised.value.hint == "give a number"
 
 
 def test_a_source(zoo, capfd, cat):

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 HALF_PRECISION_SCALE = 1024.0
 """Gradients of float16 networks are computed this much larger, so that small ones do not vanish."""
 
-MAX_SHAPES = 4
+_MAX_SHAPES = 4
 """Most shapes of a network's outputs in an error."""
 
 _ALONE = threading.RLock()
@@ -213,7 +213,7 @@ def logits_of(output: Any, count: int) -> torch.Tensor:  # noqa: ANN401
             continue
         if len(rest) <= 1 and tensor.numel():
             return tensor.reshape(count, -1)
-    shapes = ", ".join(str(tuple(tensor.shape)) for tensor in found[:MAX_SHAPES]) or "no tensor of floats"
+    shapes = ", ".join(str(tuple(tensor.shape)) for tensor in found[:_MAX_SHAPES]) or "no tensor of floats"
     raise ModelError(
         f"the network returns no class scores of shape (batch, classes), but {shapes} for {count} picture"
         f"{'s' if count > 1 else ''}",

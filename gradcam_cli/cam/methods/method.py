@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import sys
 from dataclasses import dataclass, replace
 from functools import partial, update_wrapper
 from importlib import import_module
@@ -60,7 +61,7 @@ class Parameter:
             value: float = kind(text)
         except ValueError:
             value = math.nan
-        if not (math.isfinite(value) and self.low <= value <= self.high):
+        if not (abs(value) <= sys.float_info.max and self.low <= value <= self.high):  # NaN fails here too
             what = "a whole number" if kind is int else "a number"
             limits = f" from {self.low:g}" if math.isfinite(self.low) else ""
             limits += f" to {self.high:g}" if math.isfinite(self.high) else ""

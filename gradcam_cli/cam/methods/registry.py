@@ -115,11 +115,12 @@ def check_method(text: str) -> str:
         UsageError: there is no such method, and close matches are offered; or it has no such parameter.
     """
     name, given = _parts(text)
-    known, others = _known(name), plugins(GROUP)
+    known = _known(name)
     if known == ALL and given is None:
         return ALL
     if known in METHODS:
         return METHODS[known].bound(given).name
+    others = plugins(GROUP)
     if known in others:
         return known if given is None else f"{known}:{given}"
     close = difflib.get_close_matches(known, [*METHODS, *others], 3, 0.5)

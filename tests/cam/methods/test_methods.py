@@ -308,6 +308,7 @@ def test_parameters_are_spelt_in_one_way():
         ("smoothgrad:m=1", "no parameter 'm'"), ("smoothgrad:", "no parameter ''"),
         ("smoothgrad:n", "'n' has no value"), ("smoothgrad:n=", "cannot be ''"),
         ("smoothgrad:n=4,n=4", "'n' is given twice"),
+        (f"smoothgrad:n={'9' * 400}", "cannot be '999"),
         ("smoothgrad:n=1.5", "cannot be '1.5'"), ("smoothgrad:sigma=nan", "cannot be 'nan'"),
         ("smoothgrad:sigma=-1", "cannot be '-1'"), ("gradcam:n=1", "no parameter"), ("all:n=1", "no method"),
     ):  # fmt: skip
