@@ -164,7 +164,7 @@ def _check_pickles(path: Path, *, zipped: bool) -> list[Checked]:
         raise _forbidden(path, str(error)) from error
     except CostlyError as error:
         raise _error(path, f"its pickle unfolds to far more than it holds ({error})", RESAVE) from error
-    except RuntimeError as error:
+    except (RuntimeError, OSError, ValueError) as error:  # torch's reader may be sent to a place that cannot be
         raise _error(path, "the file is damaged or incomplete", AGAIN) from error
     return checked
 

@@ -108,6 +108,7 @@ def test_what_lies_beside_the_tensors_is_passed_over(kind, legacy, tmp_path):
     assert (checkpoint.metadata.architecture, checkpoint.metadata.class_names) == ("tiny", ["a", "b", "c"])
 
 
+@pytest.mark.slow
 def test_nothing_of_them_is_imported(tmp_path):
     """Not even a module that lies where Python would find it."""
     (tmp_path / "training.py").write_text("class Log:\n    pass\n")

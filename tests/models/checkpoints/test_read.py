@@ -286,6 +286,15 @@ def test_damage_anywhere_is_an_error_or_loads(kind, tmp_path):
             check_line(error)
 
 
+@pytest.mark.parametrize("length", [4133, 5000, 70_000])
+def test_a_zip_file_with_something_behind_it(length, tmp_path):
+    """Torch's reader looks for the directory in pieces of 4 KiB, and before the file's beginning if it is short."""
+    path = saved({"a.weight": torch.ones(4, 4)}, tmp_path / "x.pth")
+    path.write_bytes(path.read_bytes() + bytes(length))
+    with pytest.raises(ModelError, match="damaged or incomplete"):
+        read_state_dict(path)
+
+
 def pickled(opcodes, path, *, legacy=False):
     """Write a checkpoint whose content is these opcodes, in today's form or in that of before version 1.6."""
     if legacy:
