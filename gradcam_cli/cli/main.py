@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from difflib import get_close_matches
-from importlib import import_module
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING, cast
 
 import click
@@ -45,8 +45,7 @@ class LazyGroup(click.Group):
             if close and not cmd_name.startswith("-"):
                 raise UsageError(f"no such command '{cmd_name}'", f"did you mean {close[0]}?")
             return None
-        module, name = COMMANDS[cmd_name].split(":")
-        return cast("click.Command", getattr(import_module(module), name))
+        return cast("click.Command", resolve_name(COMMANDS[cmd_name]))
 
 
 @click.group(

@@ -7,8 +7,8 @@ import math
 import sys
 from dataclasses import dataclass, replace
 from functools import partial, update_wrapper
-from importlib import import_module
-from typing import TYPE_CHECKING, Any, cast
+from pkgutil import resolve_name
+from typing import TYPE_CHECKING, cast
 
 from gradcam_cli.errors import UsageError
 from gradcam_cli.text import quoted
@@ -152,7 +152,11 @@ class Method:
 
     def load(self) -> Callable[[LayerContext], torch.Tensor]:
         """Import and return the formula, its parameters bound."""
-        formula = cast("Formula", _imported(self.formula)) if isinstance(self.formula, str) else self.formula
+        formula = (
+            cast("Formula", resolve_name(f"{__package__}.{self.formula}"))
+            if isinstance(self.formula, str)
+            else self.formula
+        )
         given = {parameter.name: parameter.default for parameter in self.parameters} | dict(self.values)
         return update_wrapper(partial(formula, **given), formula) if given else formula
 
@@ -163,9 +167,4 @@ class Method:
     def check(self, trace: Trace, layer: str) -> None:
         """Raise ModelError when the method cannot explain the network at the layer with this name."""
         if self.needs:
-            cast("Check", _imported(self.needs))(trace, layer)
-
-
-def _imported(location: str) -> Any:  # noqa: ANN401
-    module, function = location.split(":")
-    return getattr(import_module(f"{__package__}.{module}"), function)
+            cast("Check", resolve_name(f"{__package__}.{self.needs}"))(trace, layer)

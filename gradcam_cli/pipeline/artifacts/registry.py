@@ -7,8 +7,8 @@ one line here.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib import import_module
-from typing import TYPE_CHECKING, Any, cast
+from pkgutil import resolve_name
+from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,17 +38,12 @@ class Artifact:
         Raises:
             OutputError: it cannot be encoded.
         """
-        return cast("Callable[[Explanation], bytes]", _imported(self.still))(explanation)
+        return cast("Callable[[Explanation], bytes]", resolve_name(f"{__package__}.{self.still}"))(explanation)
 
     @property
     def for_clips(self) -> type[ClipArtifact]:
         """The class that draws the frames of a clip."""
-        return cast("type[ClipArtifact]", _imported(self.clip))
-
-
-def _imported(location: str) -> Any:  # noqa: ANN401
-    module, name = location.split(":")
-    return getattr(import_module(f"{__package__}.{module}"), name)
+        return cast("type[ClipArtifact]", resolve_name(f"{__package__}.{self.clip}"))
 
 
 ARTIFACTS: dict[str, Artifact] = {

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from importlib import import_module
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING, cast
 
 from gradcam_cli.errors import InputError
@@ -46,10 +46,8 @@ class Medium:
         Raises:
             InputError: it cannot be read.
         """
-        module, maker = self.source.split(":")
-        return cast(
-            "Callable[[Path, str, ClipSettings], Source]", getattr(import_module(f"{__package__}.{module}"), maker)
-        )(path, name, settings)
+        maker = cast("Callable[[Path, str, ClipSettings], Source]", resolve_name(f"{__package__}.{self.source}"))
+        return maker(path, name, settings)
 
 
 MEDIA: dict[str, Medium] = {
