@@ -145,7 +145,7 @@ def test_a_signal_while_a_library_is_imported_ends_the_process_at_once(does):
 
 LOST = """
 import os, signal, time
-def load(name):
+def run(arguments):
     try:
         os.kill(os.getpid(), signal.SIGINT)
         time.sleep(9)
@@ -155,7 +155,7 @@ def load(name):
     time.sleep(9)
 from gradcam_cli.cli import main
 from gradcam_cli.cli import entry
-main.import_module = load
+main.run = run
 entry.main(["methods"])
 """
 
