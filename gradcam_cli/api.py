@@ -44,6 +44,7 @@ def explain(
     mean: float | Sequence[float] | None = None,
     std: float | Sequence[float] | None = None,
     scale_255: bool = False,
+    output: str | int | None = None,
     activation: Activation = "auto",
     device: str = "auto",
     colormap: str = "jet",
@@ -69,7 +70,9 @@ def explain(
         std: divisor after that; default: the preset's.
         scale_255: whether the network takes values of 0…255; ``mean`` and ``std`` are then in such units, 0 and 1 by
             default.
-        activation: ``softmax``, ``sigmoid`` (each class has its own probability), or ``auto``.
+        output: name or position of the network's output that has the class scores, where it has several.
+        activation: ``softmax``, ``sigmoid`` (each class has its own probability), ``none`` (scores that are no logits,
+            as a regression's), or ``auto``.
         device: device that runs the network.
         colormap: name of the colormap.
         alpha: the heatmap's weight in the overlay, in [0, 1].
@@ -108,6 +111,7 @@ def explain(
         mean=_numbers(mean),
         std=_numbers(std),
         scale_255=scale_255,
+        output=None if output is None else str(output),
         activation=activation,
         device=device,
     )

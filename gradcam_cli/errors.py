@@ -46,7 +46,9 @@ SETTINGS = frozenset(
         "model_arg",
         "name_from",
         "no_overwrite",
+        "output",
         "output_dir",
+        "precision",
         "recursive",
         "reshape",
         "skip_existing",
@@ -67,18 +69,21 @@ class GradcamError(Exception):
         message: one line: what is wrong.
         hint: one line: what to do about it. A setting stands in braces, ``{input_size}``, since it has one name in
             Python and another on the command line.
+        example: lines of code that show what the hint means.
 
     Attributes:
         message: one line: what is wrong.
         template: the hint with its braces, for an error that is derived from this one.
+        example: lines of code, or empty.
     """
 
     exit_code = ExitCode.FAILED
 
-    def __init__(self, message: str, hint: str = "") -> None:
+    def __init__(self, message: str, hint: str = "", example: str = "") -> None:
         super().__init__(message)
         self.message = message
         self.template = hint
+        self.example = example
 
     @property
     def hint(self) -> str:

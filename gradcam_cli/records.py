@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 Size = tuple[int, int]
 Fit = Literal["whole", "crop", "stretch", "pad"]
 Normalization = Literal["minmax", "max", "none"]
-Activation = Literal["auto", "softmax", "sigmoid"]
+Activation = Literal["auto", "softmax", "sigmoid", "none"]
 Numbers = tuple[float, ...]
 
 Precision = Literal["float32", "bfloat16", "float16"]
@@ -33,7 +33,7 @@ FIGURE_FORMATS: tuple[FigureFormat, ...] = ("png", "pdf")
 CODECS: tuple[Codec, ...] = ("h264", "vp9", "av1")
 FITS: tuple[Fit, ...] = ("whole", "crop", "stretch", "pad")
 NORMALIZATIONS: tuple[Normalization, ...] = ("minmax", "max", "none")
-ACTIVATIONS: tuple[Activation, ...] = ("auto", "softmax", "sigmoid")
+ACTIVATIONS: tuple[Activation, ...] = ("auto", "softmax", "sigmoid", "none")
 
 PICTURE_QUALITY, VIDEO_QUALITY = 95, 75
 """Default quality of files with lossy compression, from 1 to 100."""
@@ -109,11 +109,23 @@ class Geometry:
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """One class with its ``probability`` in [0, 1] by the network."""
+    """One class, or one side of it.
+
+    Attributes:
+        index: of the class.
+        label: its name.
+        probability: by the network, in [0, 1]; None where its scores are no logits.
+        score: its logit, or the plain score where there is no probability; None for a clip's mean probability.
+    """
 
     index: int
     label: str
-    probability: float
+    probability: float | None
+    score: float | None = None
+
+    def value(self, digits: int = 1) -> str:
+        """Return the probability in percent with some digits, or else the score."""
+        return f"{self.score:.4g}" if self.probability is None else f"{self.probability:.{digits}%}"
 
 
 @dataclass(frozen=True, slots=True)

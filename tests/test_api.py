@@ -27,12 +27,14 @@ def path(tmp_path, photo):
     return path
 
 
-def test_probabilities_instead_of_logits_are_warned_of(path):
+def test_probabilities_are_shown_as_the_network_gives_them(path):
     network = gradcam_cli.load_model("tiny")
-    network = dataclasses.replace(network, module=torch.nn.Sequential(network.module, torch.nn.Softmax(1)))
-    with pytest.warns(UserWarning, match="ends in a softmax") as caught:
-        gradcam_cli.explain(path, model=network, layer="0.stage3.1")
-    assert len(caught) == 1
+    plain = gradcam_cli.explain(path, model=network)
+    network = dataclasses.replace(network, module=torch.nn.Sequential(network.module, torch.nn.Softmax(1)), cache={})
+    found = gradcam_cli.explain(path, model=network)
+    assert found.target.probability == pytest.approx(plain.target.probability, abs=1e-6)
+    np.testing.assert_allclose(found.map, plain.map, atol=1e-5)
+    assert any("ends in a softmax" in note for note in found.session.notes)
 
 
 def test_what_explain_cannot_take_is_said(path):

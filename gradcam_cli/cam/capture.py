@@ -15,28 +15,35 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from gradcam_cli.cam.layers.layout import Layout, first_tensor, layout_of, tensors_in, with_replaced
+from gradcam_cli.cam.function_modes import recording
+from gradcam_cli.cam.outputs.nested import first_tensor, with_replaced
 from gradcam_cli.errors import ModelError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from gradcam_cli.records import Size
+    from gradcam_cli.cam.layers.layout import Layout
+    from gradcam_cli.cam.outputs.readout import Readout
 
 HALF_PRECISION_SCALE = 1024.0
 """Gradients of float16 networks are computed this much larger, so that small ones do not vanish."""
 
-_MAX_SHAPES = 4
-"""Most shapes of a network's outputs in an error."""
-
 _ALONE = threading.RLock()
 
 
-@contextlib.contextmanager
-def recording() -> Iterator[None]:
-    """Record a graph in any mode of the caller: ``no_grad`` and ``inference_mode`` are suspended in the block."""
-    with torch.inference_mode(False), torch.enable_grad():
-        yield
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A target layer in one copy of a network.
+
+    Attributes:
+        module: the layer.
+        layout: of its output, as the trial runs have found it.
+        number: which call of the module it is, from 1.
+    """
+
+    module: nn.Module
+    layout: Layout
+    number: int = 1
 
 
 @dataclass
@@ -45,28 +52,28 @@ class Captured:
 
     Attributes:
         network: the network that ran.
-        layers: its target layers.
+        places: its target layers.
         batch: its input, (N, 3, H, W).
         activations: per target layer, its output as the layer returned it, attached to the graph.
         layouts: per target layer, the layout of its grid.
         logits: class scores (N, K), attached to the graph.
-        tokens: (h, w) of the grid of tokens, where that was given.
+        readout: the way to the network's logits.
         noted: value yielded by ``note`` for each layer, or empty.
     """
 
     network: nn.Module
-    layers: list[nn.Module]
+    places: list[Place]
     batch: torch.Tensor
     activations: list[torch.Tensor]
     layouts: list[Layout]
     logits: torch.Tensor
-    tokens: Size | None = None
+    readout: Readout
     noted: Sequence[Callable[[], Any]] = ()
 
     @cached_property
     def memory(self) -> list[dict[Any, Any]]:
         """Per target layer, results that methods share with one another."""
-        return [{} for _ in self.layers]
+        return [{} for _ in self.places]
 
     @cached_property
     def feature_maps(self) -> list[torch.Tensor]:
@@ -82,7 +89,15 @@ class Captured:
         Args:
             class_weights: weight of every class, (N, K); for a network with one logit (N, 2).
         """
-        return (two_class_logits(self.logits) * class_weights.to(self.logits)).sum(1)
+        return (self.class_logits(self.logits) * class_weights.to(self.logits)).sum(1)
+
+    def class_logits(self, logits: torch.Tensor) -> torch.Tensor:
+        """Return a logit for every class, (N, K): a network with one logit y, (N, 1), has two classes, -y and y.
+
+        One plain score, as that of a regression, stays one.
+        """
+        one = logits.shape[1] == 1 and not self.readout.plain
+        return torch.cat([-logits, logits], dim=1) if one else logits
 
     def gradients(self, scores: torch.Tensor) -> list[torch.Tensor]:
         """Differentiate one score per picture, (N,), with respect to every target layer.
@@ -111,11 +126,6 @@ class Captured:
         return zeros if product is None else self.layouts[layer].feature_maps(product).float() / scale
 
 
-def two_class_logits(logits: torch.Tensor) -> torch.Tensor:
-    """Return a logit for every class: a network with one logit y, (N, 1), has two classes, -y and y."""
-    return torch.cat([-logits, logits], dim=1) if logits.shape[1] == 1 else logits
-
-
 def differentiated(scores: torch.Tensor, tensors: Sequence[torch.Tensor]) -> list[torch.Tensor]:
     """Differentiate one score per picture, (N,), with respect to tensors of the same batch.
 
@@ -138,6 +148,22 @@ def _scale_for(scores: torch.Tensor) -> float:
     return HALF_PRECISION_SCALE if scores.dtype == torch.float16 else 1.0
 
 
+_COMPILED = ("forward", "_compiled_call_impl")
+"""Attributes by which torch.compile makes a module run compiled code."""
+
+
+def is_compiled(module: nn.Module) -> bool:
+    """Return whether torch.compile has wrapped a module, or compiled it in place."""
+    return isinstance(getattr(module, "_orig_mod", None), nn.Module) or module._compiled_call_impl is not None
+
+
+def uncompile(module: nn.Module) -> None:
+    """Make a compiled module run its Python code, since compiled code calls no hooks."""
+    module._compiled_call_impl = None
+    if isinstance(getattr(module, "_orig_mod", None), nn.Module):
+        module.__dict__["forward"] = module._orig_mod
+
+
 @contextlib.contextmanager
 def undisturbed(network: nn.Module) -> Iterator[None]:
     """Keep the network in eval mode with no parameter needing a gradient; restore every flag at the end.
@@ -147,13 +173,18 @@ def undisturbed(network: nn.Module) -> Iterator[None]:
     with _ALONE:
         training = [module for module in network.modules() if module.training]
         learning = [parameter for parameter in network.parameters() if parameter.requires_grad]
+        compiled = [(module, dict(module.__dict__)) for module in network.modules() if is_compiled(module)]
         try:
+            for module, _ in compiled:
+                uncompile(module)
             for module in training:
                 module.training = False
             for parameter in learning:
                 parameter.requires_grad_(False)
             yield
         finally:
+            for module, attributes in compiled:
+                module.__dict__.update({name: attributes[name] for name in _COMPILED if name in attributes})
             for parameter in learning:
                 parameter.requires_grad_(True)
             for module in training:
@@ -161,26 +192,36 @@ def undisturbed(network: nn.Module) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def hooked(layers: Sequence[nn.Module], seen: dict[int, torch.Tensor | None]) -> Iterator[None]:
+def hooked(places: Sequence[Place], seen: dict[int, torch.Tensor | None]) -> Iterator[None]:
     """Make each layer's output start, or continue, the graph; ``seen`` receives it, or None, by the layer's position.
 
     The network continues with a copy, so that an in-place activation behind the layer cannot change the capture.
-    A layer that is called more than once is captured at its last call.
     """
 
-    def hook_for(position: int) -> Any:  # noqa: ANN401
+    def hook_for(position: int, number: int) -> Any:  # noqa: ANN401
+        left = number
+
         def hook(module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:  # noqa: ANN401
+            nonlocal left
+            left -= 1
+            if left:
+                return None
             tensor = first_tensor(output, (3, 4))
             if tensor is None:
                 seen[position] = None
                 return None
-            activation = tensor if tensor.requires_grad else tensor.detach().requires_grad_(True)
-            seen[position] = activation
-            return with_replaced(output, tensor, activation.clone())
+            with recording():  # also where the network does not record, as a frozen backbone
+                # A tensor of its own: what others read of the layer's tensor is not what the layer returns.
+                graph = tensor.requires_grad
+                activation = tensor.view_as(tensor) if graph else _without_graph(tensor).requires_grad_(True)
+                seen[position] = activation
+                return with_replaced(output, tensor, activation.clone())
 
         return hook
 
-    handles = [layer.register_forward_hook(hook_for(position)) for position, layer in enumerate(layers)]
+    handles = [
+        place.module.register_forward_hook(hook_for(position, place.number)) for position, place in enumerate(places)
+    ]
     try:
         yield
     finally:
@@ -188,54 +229,25 @@ def hooked(layers: Sequence[nn.Module], seen: dict[int, torch.Tensor | None]) ->
             handle.remove()
 
 
-def logits_of(output: Any, count: int) -> torch.Tensor:  # noqa: ANN401
-    """Return the class scores (N, K) among the ``tensors_in`` a network's output.
-
-    A tensor (N, K) is preferred. Otherwise dimensions of one may be missing or too many: (K,), (), (N,), (N, 1, K) or
-    (N, K, 1, 1), which are told apart by the number of pictures.
-
-    Args:
-        output: what the network has returned.
-        count: N, the number of pictures that it was given.
-
-    Raises:
-        ModelError: the output contains no such scores.
-    """
-    found = list(tensors_in(output))
-    for tensor in found:
-        if tensor.ndim == 2 and len(tensor) == count:
-            return tensor
-    for tensor in found:
-        rest = [side for side in tensor.shape if side != 1]
-        if count > 1 and tensor.ndim and len(tensor) == count:
-            rest = rest[1:]
-        elif count > 1:
-            continue
-        if len(rest) <= 1 and tensor.numel():
-            return tensor.reshape(count, -1)
-    shapes = ", ".join(str(tuple(tensor.shape)) for tensor in found[:_MAX_SHAPES]) or "no tensor of floats"
-    raise ModelError(
-        f"the network returns no class scores of shape (batch, classes), but {shapes} for {count} picture"
-        f"{'s' if count > 1 else ''}",
-        "give a classifier: a network with one score a class",
-    )
+def _without_graph(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor.clone() if tensor.is_inference() else tensor.detach()
 
 
 def capture(
     network: nn.Module,
-    layers: Sequence[nn.Module],
+    places: Sequence[Place],
     batch: torch.Tensor,
-    tokens: Size | None = None,
-    note: Callable[[nn.Module, nn.Module], contextlib.AbstractContextManager[Callable[[], Any]]] | None = None,
+    readout: Readout,
+    note: Callable[[nn.Module, Place], contextlib.AbstractContextManager[Callable[[], Any]]] | None = None,
 ) -> Captured:
     """Run one forward pass, within ``recording``, and keep the target layers' outputs.
 
     Args:
         network: maps (N, 3, H, W) to class scores; in eval mode, its parameters without gradients, not used elsewhere
             meanwhile: ``undisturbed``, or a ``replica``.
-        layers: target layers, modules of ``network``.
+        places: its target layers.
         batch: normalised pictures (N, 3, H, W), of the network's dtype and device.
-        tokens: (h, w) of the grid of tokens; None finds it.
+        readout: the way to its logits.
         note: context manager entered for the network and each layer during the run; the yielded value is kept.
 
     Raises:
@@ -243,19 +255,20 @@ def capture(
     """
     batch = batch.clone() if batch.is_inference() else batch
     seen: dict[int, torch.Tensor | None] = {}
-    with hooked(layers, seen), contextlib.ExitStack() as stack:
-        noted = [stack.enter_context(note(network, layer)) for layer in layers] if note is not None else []
-        logits = logits_of(network(batch), len(batch))
+    with hooked(places, seen), contextlib.ExitStack() as stack:
+        noted = [stack.enter_context(note(network, place)) for place in places] if note is not None else []
+        logits = readout.logits(network, batch)
     activations, layouts = [], []
-    for position, layer in enumerate(layers):
+    for position, place in enumerate(places):
         activation = seen.get(position)
-        layout = None if activation is None else layout_of(activation.shape, (batch.shape[2], batch.shape[3]), tokens)
+        layout = None if activation is None else place.layout.at(activation.shape, (batch.shape[2], batch.shape[3]))
         if activation is None or layout is None:
-            what = "has no grid in its output" if position in seen else "was not used by the forward pass"
-            hint = (
-                "leave {layer} out to have it found" if tokens is None else "give another {reshape}, or another {layer}"
+            what = (
+                "has another output than in the trial run" if position in seen else "was not used by the forward pass"
             )
-            raise ModelError(f"the target layer ({type(layer).__name__}) {what}", hint)
+            raise ModelError(
+                f"the target layer ({type(place.module).__name__}) {what}", "name another {layer}, or give {reshape}"
+            )
         activations.append(activation)
         layouts.append(layout)
-    return Captured(network, list(layers), batch, activations, layouts, logits, tokens, noted)
+    return Captured(network, list(places), batch, activations, layouts, logits, readout, noted)

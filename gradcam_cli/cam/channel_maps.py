@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from gradcam_cli.cam.capture import capture, recording
+from gradcam_cli.cam.capture import capture
 from gradcam_cli.cam.context import BatchContext
+from gradcam_cli.cam.function_modes import recording
 from gradcam_cli.cam.targets import Target
 
 if TYPE_CHECKING:
@@ -47,8 +48,8 @@ def channel_maps(explainer: Explainer, picture: torch.Tensor, target: int | Targ
         ModelError: the layer has no grid, or the network returns no class scores.
     """
     some = next(explainer.network.parameters(), picture)
-    with explainer.running() as (network, layers):
-        captured = capture(network, layers[:1], picture.to(some.device, some.dtype), explainer.tokens)
+    with explainer.running() as (network, places):
+        captured = capture(network, places[:1], picture.to(some.device, some.dtype), explainer.readout)
     maps = captured.feature_maps[0][0]
     target = target if isinstance(target, Target) else Target(target)
     gradient = BatchContext(captured, [target], explainer.budget).at(0).gradients[0]

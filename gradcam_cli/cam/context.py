@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from gradcam_cli.cam.capture import capture, differentiated, logits_of, two_class_logits
+from gradcam_cli.cam.capture import capture, differentiated
 from gradcam_cli.cam.execution.batch_invariant import perturbations_of_one, weighted_sums
 from gradcam_cli.cam.execution.partial_forward import PartialForward, sample_of
 from gradcam_cli.cam.function_modes import Guided
@@ -61,7 +61,7 @@ class BatchContext:
         self.targets = targets
         self.budget = budget or Budget()
         self.eigen = eigen
-        self.class_weights = torch.zeros_like(two_class_logits(captured.logits.detach()), dtype=torch.float32)
+        self.class_weights = torch.zeros_like(captured.class_logits(captured.logits.detach()), dtype=torch.float32)
         for row, target in zip(self.class_weights, targets, strict=True):
             row[target.index] = -1 if target.negated else 1
             if target.against is not None:
@@ -76,7 +76,7 @@ class BatchContext:
         """Run the network on pictures instead of the batch and return ∂y/∂picture, float32 (N, 3, H, W)."""
         leaf = pictures.detach().requires_grad_(True)
         # The network gets a copy, which it may change in place.
-        found = capture(self.captured.network, [], leaf.clone())
+        found = capture(self.captured.network, [], leaf.clone(), self.captured.readout)
         return differentiated(found.scores(self.class_weights), [leaf])[0]
 
     @cached_property
@@ -119,7 +119,7 @@ class LayerContext:
     @property
     def logits(self) -> torch.Tensor:
         """A logit for every class, float32 (N, K), detached; of a network with one logit (N, 2)."""
-        return two_class_logits(self._captured.logits.detach()).float()
+        return self.class_logits(self._captured.logits.detach()).float()
 
     @property
     def activations(self) -> torch.Tensor:
@@ -157,7 +157,7 @@ class LayerContext:
     def on(self, pictures: torch.Tensor) -> LayerContext:
         """Return the layer's context for other pictures, (N, 3, H, W), with the same targets; runs one forward pass."""
         captured = self._captured
-        found = capture(captured.network, [captured.layers[self._layer]], pictures, captured.tokens)
+        found = capture(captured.network, [captured.places[self._layer]], pictures, captured.readout)
         same = self._batch
         return BatchContext(found, self.targets, same.budget, same.activation, eigen=same.eigen).at(0)
 
@@ -179,17 +179,24 @@ class LayerContext:
     def run(self, pictures: torch.Tensor) -> torch.Tensor:
         """Run the network on versions of one picture, (B, 3, H, W), and return the logits, float32 (B, K)."""
         with perturbations_of_one():
-            return logits_of(self._captured.network(pictures), len(pictures)).float()
+            return self._captured.readout.logits(self._captured.network, pictures).detach().float()
+
+    def class_logits(self, logits: torch.Tensor) -> torch.Tensor:
+        """Return a logit for every class of the network's logits, (B, K): of a network with one logit (B, 2)."""
+        return self._captured.class_logits(logits)
 
     def score(self, logits: torch.Tensor, picture: int) -> torch.Tensor:
         """Return a picture's explained score for the network's logits in each row, (B, K) → (B,)."""
-        return two_class_logits(logits) @ self.class_weights[picture].to(logits)
+        return self.class_logits(logits) @ self.class_weights[picture].to(logits)
 
     def probability(self, logits: torch.Tensor, picture: int) -> torch.Tensor:
         """Return the probability of a picture's class in each row, (B, K) → (B,).
 
-        Compared with another class, it is the probability among the two; negated, that of all others.
+        Compared with another class, it is the probability among the two; negated, that of all others. Where the scores
+        are no logits, it is the explained score.
         """
+        if self._captured.readout.plain:
+            return self.score(logits, picture)
         target = self.targets[picture]
         single = logits.shape[1] == 1
         if single:
@@ -205,10 +212,11 @@ class LayerContext:
         """Return the part of the network behind the layer, for one picture of the batch."""
         captured, one = self._captured, slice(picture, picture + 1)
         recorded = None
-        if captured.noted:
+        if captured.noted and captured.layouts[self._layer].batch_dim == 0:
             noted = captured.noted[self._layer]()
             recorded = sample_of(noted, picture, len(captured.batch)), captured.logits[one].detach()
-        return PartialForward(captured.network, captured.layers[self._layer], captured.batch[one], recorded)
+        place = captured.places[self._layer]
+        return PartialForward(captured.network, place, captured.batch[one], captured.readout, recorded)
 
     @property
     def budget(self) -> float | None:
@@ -228,7 +236,7 @@ class LayerContext:
     @property
     def channel_dim(self) -> int:
         """Dimension of the feature maps in the layer's own output, with the batch first."""
-        return {"nchw": 1, "nhwc": 3, "tokens": 2}[self._captured.layouts[self._layer].kind]
+        return self._captured.layouts[self._layer].channel_dim
 
     @property
     def linear_head(self) -> nn.Linear | None:

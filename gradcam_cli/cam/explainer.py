@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 
-from gradcam_cli.cam.capture import Captured, capture, recording, undisturbed
+from gradcam_cli.cam.capture import Captured, capture, undisturbed
 from gradcam_cli.cam.context import BatchContext, Budget
 from gradcam_cli.cam.execution.batch_invariant import make_batch_invariant
 from gradcam_cli.cam.execution.partial_forward import record_outputs
 from gradcam_cli.cam.execution.replica import Replicas, fold, lay_out, replica
+from gradcam_cli.cam.function_modes import recording
 from gradcam_cli.cam.fuse import fuse
-from gradcam_cli.cam.layers.select import TargetLayer, every_layer, find_layer, layer_named
+from gradcam_cli.cam.layers.select import TargetLayer, blocks, every_layer, find_layer, layer_named
 from gradcam_cli.cam.layers.trace import trace_network
 from gradcam_cli.cam.maps import ClassMap, Raw, raw_maps
 from gradcam_cli.cam.methods.registry import method_named, methods_of
-from gradcam_cli.cam.targets import Target
+from gradcam_cli.cam.targets import Target, targets_for, targets_of
 from gradcam_cli.errors import ModelError, UsageError
 from gradcam_cli.records import FUSIONS
 
@@ -31,19 +31,12 @@ if TYPE_CHECKING:
     from torch import nn
 
     from gradcam_cli.cam.augmentation import Augmentation
+    from gradcam_cli.cam.capture import Place
     from gradcam_cli.cam.layers.trace import Trace
     from gradcam_cli.cam.methods.method import Method
     from gradcam_cli.cam.methods.registry import MethodLike
-    from gradcam_cli.cam.targets import Logits
+    from gradcam_cli.cam.targets import Logits, Targets
     from gradcam_cli.records import Activation, Fusion
-
-    TargetLike = int | Target
-    """A class index, or a `Target`."""
-
-    Choose = Callable[[Logits], Sequence[TargetLike]]
-    """A picture's logits (K,) → the targets to explain."""
-
-    Targets = Choose | Sequence[TargetLike] | TargetLike | None
 
 
 MAX_CONCURRENT = 4
@@ -71,10 +64,6 @@ def _replica_or_none(network: nn.Module) -> nn.Module | None:
         return None
 
 
-def _top(logits: Logits) -> list[int]:
-    return [int(logits[0] > 0)] if len(logits) == 1 else [int(np.argmax(logits))]
-
-
 class Explainer:
     """Explains a classifier's scores, a batch at a time.
 
@@ -86,7 +75,7 @@ class Explainer:
     Args:
         network: any module that maps (N, C, H, W) to class scores: a tensor, tuple, dict or object with ``.logits``.
         layer: dotted name, a module of the network, ``auto`` for the last layer with a grid, ``all`` for every layer
-            with one, or several of them.
+            with one, ``blocks`` for the network's blocks, or several of them.
         method: name of a method, optionally with parameters (``smoothgrad:n=32``), a function of a `LayerContext`
             that returns maps (N, h, w), or several of either.
         fusion: how the layers' maps are combined, ``mean``, ``max`` or ``product``; None keeps a map per layer.
@@ -101,6 +90,14 @@ class Explainer:
         augmentation: makes versions of the pictures; the versions' maps for the pictures' classes are averaged. None
             explains the pictures alone.
         eigen_smooth: whether the first principal component of the feature maps' contributions replaces their sum.
+        output: name or position of the network's output that has the class scores; None finds it.
+        fits: whether the class labels are for that number of scores, to choose among several outputs.
+
+    Attributes:
+        layers: the target layers.
+        readout: the way to the network's logits.
+        classes: number of class scores.
+        notes: for the user, about the scores and the layers.
 
     Raises:
         CannotRunError: the network does not run on ``input_size``.
@@ -128,54 +125,65 @@ class Explainer:
         budget: Budget | None = None,
         augmentation: Augmentation | None = None,
         eigen_smooth: bool = False,
+        output: str | None = None,
+        fits: Callable[[int], bool] = lambda classes: False,
     ) -> None:
         wanted = [layer] if isinstance(layer, (str, torch.nn.Module)) else list(layer)
         self.network = network
         if fusion is not None and fusion not in FUSIONS:
             raise UsageError(f"there is no fusion {fusion!r}", f"choose one of {', '.join(FUSIONS)}")
         self.fusion = fusion
-        self.tokens = tokens
-        self.channels = channels
         self.activation: Activation = activation
         self.budget = budget or Budget()
         self.augmentation = augmentation
         self.eigen_smooth = eigen_smooth
         self.methods = methods_of(method)
-        # The copy is traced, not the network, so that only modules that the copy itself runs are folded.
         template = _replica_or_none(network) if optimize else None
-        trace = None
-        found = {"auto", "all"} & {each for each in wanted if isinstance(each, str)}
-        if template is not None or found or any(each.needs for each in self.methods):
-            trace = trace_network(template or network, input_size, channels, tokens)
-        self.output_activation = None if trace is None else trace.activation
+        traced = network if template is None else template
+        trace = trace_network(
+            traced, input_size, channels, tokens, output=output, fits=fits, plain=activation == "none",
+            gradients="auto" in wanted,
+        )  # fmt: skip
+        template = template if trace.copied else None
+        self.readout = trace.readout
+        if activation == "auto" and trace.readout.probabilities is not None:
+            self.activation = trace.readout.probabilities
+        self.classes = trace.classes
         self.layers: list[TargetLayer] = []
         for each in wanted:
-            self.layers += self._resolve(each, trace, template)
-        if trace is not None:
-            for target in self.layers:
-                for each_method in self.methods:
-                    each_method.check(trace, target.name)
+            self.layers += self._resolve(each, trace)
+        self.notes = [*trace.notes, *(layer.note for layer in self.layers if layer.note)]
+        if trace.stopped and any(each.gradient for each in self.methods):
+            raise ModelError(trace.stopped, "choose a {method} that needs none: eigencam, or scorecam")
+        for target in self.layers:
+            for each_method in self.methods:
+                each_method.check(trace, target.name)
         self._replicas, self._optimized_for_cpu = None, False
-        if template is not None and trace is not None:
-            fold(template, trace.normalised, keep=[target.name for target in self.layers])
+        if template is not None:
+            fold(template, trace.normalised, keep=[target.path for target in self.layers])
             lay_out(template)
             make_batch_invariant(template)
             self._replicas = Replicas(template)
             self._optimized_for_cpu = all(parameter.device.type == "cpu" for parameter in template.parameters())
 
-    def _resolve(self, layer: str | nn.Module, trace: Trace | None, template: nn.Module | None) -> list[TargetLayer]:
-        if layer in ("auto", "all"):
-            assert trace is not None
-            found = every_layer(trace) if layer == "all" else [find_layer(template or self.network, trace)]
-            return [TargetLayer(each.name, self.network.get_submodule(each.name), each.reason) for each in found]
-        if isinstance(layer, str):
-            return [layer_named(self.network, layer)]
-        for name, module in self.network.named_modules():
-            if module is layer:
-                return [TargetLayer(name, module)]
-        raise ModelError(
-            "the target layer is not a module of this network", "give a module of the network or its dotted name"
-        )
+    def _resolve(self, layer: str | nn.Module, trace: Trace) -> list[TargetLayer]:
+        if layer == "all":
+            found = every_layer(trace)
+        elif layer == "blocks":
+            found = blocks(trace)
+        elif layer == "auto":
+            found = [find_layer(trace)]
+        elif isinstance(layer, str):
+            found = [layer_named(self.network, layer, trace)]
+        else:
+            name = next((name for name, module in self.network.named_modules() if module is layer), None)
+            if name is None:
+                raise ModelError(
+                    "the target layer is not a module of this network",
+                    "give a module of the network or its dotted name",
+                )
+            found = [layer_named(self.network, name, trace)]
+        return [replace(each, module=self.network.get_submodule(each.path)) for each in found]
 
     @property
     def concurrency(self) -> int:
@@ -201,14 +209,14 @@ class Explainer:
         return single
 
     @contextlib.contextmanager
-    def running(self) -> Iterator[tuple[nn.Module, list[nn.Module]]]:
+    def running(self) -> Iterator[tuple[nn.Module, list[Place]]]:
         """Yield the network to run, or a copy, and its target layers, for use by one thread."""
         if self._replicas is None:
             with undisturbed(self.network):
-                yield self.network, [layer.module for layer in self.layers]
+                yield self.network, [layer.place(self.network) for layer in self.layers]
         else:
             with self._replicas.borrow() as copied:
-                yield copied, [copied.get_submodule(layer.name) for layer in self.layers]
+                yield copied, [layer.place(copied) for layer in self.layers]
 
     @recording()
     def __call__(self, batch: torch.Tensor, targets: Targets = None) -> list[Attribution]:
@@ -230,15 +238,15 @@ class Explainer:
         return [
             explained
             for first in range(0, len(batch), at_once)
-            for explained in self._explain(batch[first : first + at_once], _targets_for(targets, first, at_once))
+            for explained in self._explain(batch[first : first + at_once], targets_for(targets, first, at_once))
         ]
 
     def _explain(self, batch: torch.Tensor, targets: Targets) -> list[Attribution]:
         some = next(self.network.parameters(), batch)
         dtype = some.dtype if some.is_floating_point() else batch.dtype
-        with self.running() as (network, modules):
+        with self.running() as (network, places):
             note = record_outputs if any(each.reruns for each in self.methods) else None
-            captured = capture(network, modules, batch.to(some.device, dtype), self.tokens, note)
+            captured = capture(network, places, batch.to(some.device, dtype), self.readout, note)
             for layer, layout in zip(self.layers, captured.layouts, strict=True):
                 if not layout.has_grid:
                     raise ModelError(
@@ -248,17 +256,18 @@ class Explainer:
 
     def _explained(self, captured: Captured, targets: Targets) -> list[Attribution]:
         logits: Logits = captured.logits.detach().cpu().double().numpy()
-        resolved = [_resolved(targets, position, row) for position, row in enumerate(logits)]
+        plain = self.readout.plain
+        wanted = [targets_of(targets, position, row, plain=plain) for position, row in enumerate(logits)]
         # A picture with fewer targets than others repeats its last; the repeated maps are not kept.
-        turns = range(max(len(each) for each in resolved))
-        chosen = [[each[min(turn, len(each) - 1)] for each in resolved] for turn in turns]
+        turns = range(max(len(each) for each in wanted))
+        chosen = [[each[min(turn, len(each) - 1)] for each in wanted] for turn in turns]
         raws = self._raw_maps(captured, chosen)
         if self.augmentation is not None:
             self._average(raws, captured, chosen, self.augmentation)
         results = [Attribution(row, []) for row in logits]
         for (position, turn, method), raw in raws.items():
             for picture, class_map in enumerate(raw.judged(self.layers[position].name, method, chosen[turn])):
-                if turn < len(resolved[picture]):
+                if turn < len(wanted[picture]):
                     results[picture].maps.append(class_map)
         if self.fusion is not None:
             for result in results:
@@ -289,30 +298,7 @@ class Explainer:
         versions = list(augmentation.versions(captured.batch))
         found = [raws]
         for pictures, flipped in versions[1:]:
-            again = self._raw_maps(capture(captured.network, captured.layers, pictures, self.tokens), chosen)
+            again = self._raw_maps(capture(captured.network, captured.places, pictures, self.readout), chosen)
             found.append({key: raw.flipped() for key, raw in again.items()} if flipped else again)
         for key in raws:
             raws[key] = Raw.mean([each[key] for each in found])
-
-
-def _targets_for(targets: Targets, first: int, count: int) -> Targets:
-    """Return the targets of ``count`` pictures of a batch, from the ``first`` on."""
-    if targets is None or isinstance(targets, (int, Target)) or callable(targets):
-        return targets
-    return targets[first : first + count]
-
-
-def _resolved(targets: Targets, position: int, row: Logits) -> list[Target]:
-    wanted: Sequence[TargetLike]
-    if targets is None:
-        wanted = _top(row)
-    elif isinstance(targets, (int, Target)):
-        wanted = [targets]
-    else:
-        wanted = list(targets(row)) if callable(targets) else [targets[position]]
-    resolved = [each if isinstance(each, Target) else Target(int(each)) for each in wanted]
-    count = max(len(row), 2)  # one logit has two sides
-    named = [index for each in resolved for index in (each.index, each.against) if index is not None]
-    if not resolved or not all(0 <= index < count for index in named):
-        raise ModelError(f"the classes {named} are not the network's", f"give indices from 0 to {count - 1}")
-    return resolved

@@ -1,7 +1,8 @@
-"""Modes that see the calls of torch's functions: which are activations; a backward pass that is cut at ReLUs."""
+"""Modes that see, change or leave out calls of torch's functions, whether modules make them or code."""
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -9,7 +10,7 @@ from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 _RELUS = {torch.relu, torch.relu_, torch.Tensor.relu, torch.Tensor.relu_, F.relu, F.relu6}
 _CLIPS = {F.hardtanh, F.hardtanh_}
@@ -17,14 +18,17 @@ _CLIPS = {F.hardtanh, F.hardtanh_}
 
 _ATEN = torch.ops.aten
 
-TO_PROBABILITIES = {
+FINAL_ACTIVATIONS = {
     **dict.fromkeys((torch.softmax, torch.Tensor.softmax, F.softmax, torch.special.softmax), "softmax"),
+    **dict.fromkeys((torch.log_softmax, torch.Tensor.log_softmax, F.log_softmax), "log_softmax"),
+    torch.special.log_softmax: "log_softmax",
     **dict.fromkeys((torch.sigmoid, torch.Tensor.sigmoid, F.sigmoid, torch.special.expit), "sigmoid"),
     **dict.fromkeys((torch.sigmoid_, torch.Tensor.sigmoid_), "sigmoid"),
     **dict.fromkeys((_ATEN.softmax.int, _ATEN._softmax.default), "softmax"),
+    **dict.fromkeys((_ATEN.log_softmax.int, _ATEN._log_softmax.default), "log_softmax"),
     _ATEN.sigmoid.default: "sigmoid",
 }
-"""Function that turns logits into probabilities, or operation of an exported network → its name."""
+"""Function that turns logits into probabilities or their logarithms, or operation of an exported network → its name."""
 
 
 def is_relu(function: object, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
@@ -77,3 +81,51 @@ class Guided(Calls):
 
 def _positive(gradient: torch.Tensor) -> torch.Tensor:
     return gradient.clamp(min=0)
+
+
+class LeftOut(TorchFunctionMode):
+    """Leaves one call of a final activation out: it returns its input."""
+
+    def __init__(self, position: int) -> None:
+        super().__init__()
+        self._left = position
+
+    def __torch_function__(
+        self,
+        func: Any,  # noqa: ANN401
+        types: Sequence[type],
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:  # noqa: ANN401
+        if func in FINAL_ACTIVATIONS:
+            self._left -= 1
+            if self._left == -1:
+                return args[0] if args else (kwargs or {})["input"]
+        return func(*args, **(kwargs or {}))
+
+
+_STOPS = {torch.Tensor.detach, torch.Tensor.detach_, torch.detach, torch.Tensor.data.__get__}  # type: ignore[attr-defined]
+"""Functions that return a tensor without its graph."""
+
+
+class GraphKept(TorchFunctionMode):
+    """Goes on with the graph inside ``no_grad`` and ``inference_mode``, and through ``detach``; values are the same."""
+
+    def __torch_function__(
+        self,
+        func: Any,  # noqa: ANN401
+        types: Sequence[type],
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:  # noqa: ANN401
+        if func in _STOPS:
+            return args[0]
+        with recording():
+            return func(*args, **(kwargs or {}))
+
+
+@contextlib.contextmanager
+def recording() -> Iterator[None]:
+    """Record a graph in any mode of the caller: ``no_grad`` and ``inference_mode`` are suspended in the block."""
+    with torch.inference_mode(False), torch.enable_grad():
+        yield

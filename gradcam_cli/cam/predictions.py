@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, cast, overload
+from typing import TYPE_CHECKING, overload
 
 from gradcam_cli.cam.targets import Target, TargetSpec
 from gradcam_cli.errors import ModelError
@@ -45,7 +45,12 @@ def class_named(label: str, labels: Sequence[str] | None) -> int:
 
 
 def activation_for(count: int, wanted: Activation) -> Activation:
-    """Return the function that makes ``count`` logits probabilities, ``softmax`` or ``sigmoid``; the latter for one."""
+    """Return the function that makes ``count`` logits probabilities, ``softmax`` or ``sigmoid``; the latter for one.
+
+    It is ``none`` where the scores are taken as they are.
+    """
+    if wanted == "none":
+        return "none"
     return "sigmoid" if count == 1 or wanted == "sigmoid" else "softmax"
 
 
@@ -82,10 +87,12 @@ class Ranking(Sequence[Prediction]):
     Sorted only when a rank is first requested: a frame of a clip, whose class is known, needs none.
 
     Args:
-        chances: the probability of each class.
+        chances: the probability of each class, or the plain score.
         labels: the network's class names, or None.
         scores: the logit of each class, two for a network with one; None where only the probabilities are known.
         frames: of a clip, whose mean probabilities ``chances`` are; empty for a picture.
+        plain: whether the network's scores are no logits, so that there are no probabilities.
+        two_sides: whether the scores are the two sides, -y and y, of one logit.
     """
 
     def __init__(
@@ -94,7 +101,12 @@ class Ranking(Sequence[Prediction]):
         labels: Sequence[str] | None,
         scores: Sequence[float] | None = None,
         frames: Sequence[Ranking] = (),
+        *,
+        plain: bool = False,
+        two_sides: bool = False,
     ) -> None:
+        self.plain = plain
+        self._two_sides = two_sides
         self.chances = chances
         self.labels = labels
         self._scores = scores
@@ -120,21 +132,29 @@ class Ranking(Sequence[Prediction]):
 
     def of(self, index: int) -> Prediction:
         """Return the prediction for the class ``index``."""
-        return Prediction(index, label_of(index, self.labels), self.chances[index])
+        if self.plain:
+            label = "score" if len(self.chances) == 1 and self.labels is None else label_of(index, self.labels)
+            return Prediction(index, label, None, self.chances[index])
+        score = None if self._scores is None else self._scores[index]
+        return Prediction(index, label_of(index, self.labels), self.chances[index], score)
 
     def for_target(self, target: Target) -> Prediction:
         """Return the prediction for a target: its label names the comparison or negation, and so does its probability.
 
         Of ``A vs B`` that is the probability of A among the two, the softmax over their logits; of ``not A`` it is
-        1 - p(A).
+        1 - p(A). The score is what is explained: the difference of the two logits, or the negative logit.
         """
-        plain = self.of(target.index)
+        own = self.of(target.index)
         if target.against is not None:
-            label = f"{plain.label} vs {label_of(target.against, self.labels)}"
-            return replace(plain, label=label, probability=self._among_two(target.index, target.against))
+            other = self.of(target.against)
+            score = None if own.score is None or other.score is None else own.score - other.score
+            probability = None if self.plain else self._among_two(target.index, target.against)
+            return replace(own, label=f"{own.label} vs {other.label}", probability=probability, score=score)
         if target.negated:
-            return replace(plain, label=f"not {plain.label}", probability=1 - plain.probability)
-        return plain
+            score = None if own.score is None else -own.score
+            probability = None if own.probability is None else 1 - own.probability
+            return replace(own, label=f"not {own.label}", probability=probability, score=score)
+        return own
 
     def _among_two(self, first: int, second: int) -> float:
         """Return the probability of the first of two classes if there were no others; of a clip the frames' mean."""
@@ -143,6 +163,7 @@ class Ranking(Sequence[Prediction]):
         if self._scores is None:
             return self.chances[first] / (self.chances[first] + self.chances[second])
         lead = self._scores[first] - self._scores[second]
+        lead /= 2 if self._two_sides else 1
         power = math.exp(-abs(lead))
         return (1 if lead >= 0 else power) / (1 + power)
 
@@ -150,9 +171,11 @@ class Ranking(Sequence[Prediction]):
 def predictions(
     logits: Logits | Sequence[float], labels: Sequence[str] | None, activation: Activation = "auto"
 ) -> Ranking:
-    """Return the predictions for all classes; ``activation`` is that of ``probabilities``."""
-    scores = [0.0, float(logits[0])] if len(logits) == 1 else logits
-    return Ranking(probabilities(logits, activation), labels, cast("Sequence[float]", scores))
+    """Return the predictions for all classes; ``activation`` is that of ``probabilities``, or ``none``."""
+    if activation == "none":
+        return Ranking([float(score) for score in logits], labels, plain=True)
+    scores = [-float(logits[0]), float(logits[0])] if len(logits) == 1 else [float(score) for score in logits]
+    return Ranking(probabilities(logits, activation), labels, scores, two_sides=len(logits) == 1)
 
 
 def resolve(specs: Sequence[TargetSpec], ranked: Ranking, labels: Sequence[str] | None) -> list[Target]:

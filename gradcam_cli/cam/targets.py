@@ -9,10 +9,11 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from gradcam_cli.errors import UsageError
+from gradcam_cli.errors import ModelError, UsageError
 from gradcam_cli.text import quoted, whole_number
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
     from typing import TypeAlias
 
     import numpy as np
@@ -20,6 +21,14 @@ if TYPE_CHECKING:
 
     Logits: TypeAlias = npt.NDArray[np.float64]
     """Of one picture, (K,)."""
+
+    TargetLike: TypeAlias = "int | Target"
+    """A class index, or a `Target`."""
+
+    Choose: TypeAlias = Callable[[Logits], Sequence[TargetLike]]
+    """A picture's logits (K,) → the targets to explain."""
+
+    Targets: TypeAlias = Choose | Sequence[TargetLike] | TargetLike | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,3 +108,38 @@ def _plain(text: str) -> list[TargetSpec]:
             f"{quoted(text)} is not a target", "give top, top:3, an index from 0, a label, 'A vs B' or not:A"
         )
     return [TargetSpec(label=stripped)]
+
+
+def targets_for(targets: Targets, first: int, count: int) -> Targets:
+    """Return the targets of ``count`` pictures of a batch, from the ``first`` on."""
+    if targets is None or isinstance(targets, (int, Target)) or callable(targets):
+        return targets
+    return targets[first : first + count]
+
+
+def targets_of(targets: Targets, position: int, logits: Logits, *, plain: bool = False) -> list[Target]:
+    """Return one picture's targets.
+
+    Args:
+        targets: of the batch; None stands for the top class.
+        position: of the picture in the batch.
+        logits: of the picture.
+        plain: whether a single score has one side only.
+
+    Raises:
+        ModelError: there are none, or there is no such class.
+    """
+    wanted: Sequence[TargetLike]
+    if targets is None:
+        single = len(logits) == 1
+        wanted = [(0 if plain else int(logits[0] > 0)) if single else int(logits.argmax())]
+    elif isinstance(targets, (int, Target)):
+        wanted = [targets]
+    else:
+        wanted = list(targets(logits)) if callable(targets) else [targets[position]]
+    found = [each if isinstance(each, Target) else Target(int(each)) for each in wanted]
+    count = len(logits) if plain else max(len(logits), 2)  # one logit has two sides
+    named = [index for each in found for index in (each.index, each.against) if index is not None]
+    if not found or not all(0 <= index < count for index in named):
+        raise ModelError(f"the classes {named} are not the network's", f"give indices from 0 to {count - 1}")
+    return found

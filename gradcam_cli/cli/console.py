@@ -25,12 +25,14 @@ BAR = 24
 """Width of the probabilities' bars, in characters."""
 
 
-def print_error(message: str, hint: str) -> None:
-    """Write an error as one line with the problem and one with the hint."""
+def print_error(message: str, hint: str, example: str = "") -> None:
+    """Write an error as one line with the problem, one with the hint, and an example's lines."""
     with contextlib.suppress(OSError):  # stderr itself cannot be written: only the exit code is left
         sys.stderr.write(f"error: {printable(message)}\n")
         if hint:
             sys.stderr.write(f"  hint: {printable(hint)}\n")
+        for line in example.splitlines():
+            sys.stderr.write(f"    {printable(line)}\n")
 
 
 def option_hint(error: GradcamError) -> str:
@@ -103,11 +105,13 @@ class Console:
     def error(self, error: GradcamError) -> None:
         """Write an error, quiet or not."""
         if self._progress is None:
-            print_error(error.message, option_hint(error))
+            print_error(error.message, option_hint(error), error.example)
             return
         self._rich.print(f"error: {printable(error.message)}", style="red", markup=False)
         if hint := option_hint(error):
             self._rich.print(f"  hint: {printable(hint)}", markup=False)
+        for line in error.example.splitlines():
+            self._rich.print(f"    {printable(line)}", markup=False)
 
     def result(self, line: str) -> None:
         """Write a line of results to stdout; where that is a terminal with a bar on it, above the bar."""
@@ -130,19 +134,19 @@ class Console:
         bar, mark = ("━", "◂ explained") if console.encoding.lower().startswith("utf") else ("-", "< explained")
         table = Table(box=box.SIMPLE_HEAD if bar == "━" else box.ASCII2, show_edge=False, pad_edge=False)
         table.add_column("class", max_width=48, overflow="ellipsis", no_wrap=True)
-        table.add_column("probability", justify="right")
+        table.add_column("score" if shown[0].probability is None else "probability", justify="right")
         table.add_column("", min_width=BAR)
         table.add_column("")
         for each in shown:
             style, note = ("bold", mark) if _name(each) in explained else (None, "")
-            length = round(each.probability * BAR)
-            table.add_row(_text(printable(each.label)), f"{each.probability:.1%}", bar * length, note, style=style)
+            length = round((each.probability or 0) * BAR)
+            table.add_row(_text(printable(each.label)), each.value(), bar * length, note, style=style)
         console.print(table)
 
     def lines(self, explanations: Sequence[AnyExplanation]) -> None:
         """Show each explained class in one line, for one picture of many."""
         for target in _targets(explanations).values():
-            self.info(f"{explanations[0].input}: {target.label} {target.probability:.1%}")
+            self.info(f"{explanations[0].input}: {target.label} {target.value()}")
 
     @contextlib.contextmanager
     def progress(self, total: int, what: str) -> Iterator[Callable[[], None]]:

@@ -81,7 +81,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except GradcamError as error:
         if debug:
             raise
-        print_error(error.message, option_hint(error))
+        print_error(error.message, option_hint(error), error.example)
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
         print_interrupted()

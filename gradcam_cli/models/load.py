@@ -68,8 +68,7 @@ def load_model(
         name, notes = _choose(progress)
     network = _published(name, progress, arguments) if weights is None else _from_checkpoint(name, weights, arguments)
     network.notes = (*notes, *network.notes)
-    channels = input_channels(network.module) or network.preset.channels
-    network.preset = for_channels(network.preset, channels)
+    network.preset = _for_network(network.preset, network.module)
     if labels is not None:
         network.labels = read_labels(Path(labels), network.sides)
     network.module.to(device=place)
@@ -105,7 +104,12 @@ def outline(spec: str, *, filled: bool = False, arguments: Mapping[str, object] 
         return architecture.build(num_classes=architecture.num_classes, **recipe.options)
 
     module = build() if filled or not architecture.on_meta else on_meta(build).to("meta")
-    return Outline(module.eval(), recipe.preset)
+    return Outline(module.eval(), _for_network(recipe.preset, module))
+
+
+def _for_network(preset: Preset, module: nn.Module) -> Preset:
+    """Return the preprocessing for pictures of as many channels as the network reads."""
+    return for_channels(preset, input_channels(module) or preset.channels)
 
 
 def versions() -> dict[str, str]:

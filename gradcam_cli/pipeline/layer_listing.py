@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gradcam_cli.cam.layers.select import Candidate, candidates, find_layer
+from gradcam_cli.cam.layers.select import Candidate, NeedsValuesError, candidates, find_layer
 from gradcam_cli.cam.layers.trace import CannotRunError, Trace, trace_network
 from gradcam_cli.models.load import Outline, load_model, outline
 from gradcam_cli.models.network import Network
@@ -64,21 +64,25 @@ def list_layers(
     name = network.name if isinstance(network, Network) else spec
     trace = _traced(network, input_size)
     try:
-        auto = find_layer(network.module, trace).name
-    except (NotImplementedError, RuntimeError):  # seeing whether tokens reach the score needs values
+        auto = find_layer(trace).name
+    except NeedsValuesError:
         if isinstance(network, Network):
             raise
         network = outline(spec, filled=True, arguments=arguments)
         trace = _traced(network, input_size)
-        auto = find_layer(network.module, trace).name
+        auto = find_layer(trace).name
     return Listing(name, network.preset, trace.input_size, candidates(network.module, trace), auto)
 
 
 def _traced(network: Outline | Network, input_size: int | None) -> Trace:
     preset = network.preset
+
+    def traced(size: Size) -> Trace:
+        return trace_network(network.module, size, preset.channels, gradients=True)
+
     if input_size is not None:
-        return trace_network(network.module, (input_size, input_size), preset.channels)
+        return traced((input_size, input_size))
     try:
-        return trace_network(network.module, plan_geometry(USUAL_PICTURE, preset, "whole").input, preset.channels)
+        return traced(plan_geometry(USUAL_PICTURE, preset, "whole").input)
     except CannotRunError:
-        return trace_network(network.module, (preset.crop, preset.crop), preset.channels)
+        return traced((preset.crop, preset.crop))

@@ -13,10 +13,11 @@ import numpy as np
 from gradcam_cli.cam.augmentation import Augmentation
 from gradcam_cli.cam.context import Budget
 from gradcam_cli.cam.explainer import Explainer
-from gradcam_cli.cam.layers.trace import CannotRunError, trace_network
+from gradcam_cli.cam.layers.trace import CannotRunError
 from gradcam_cli.cam.predictions import Ranking, class_named, predictions, resolve
 from gradcam_cli.errors import GradcamError, InputError, ModelError
 from gradcam_cli.models.device import lower_precision, out_of_memory
+from gradcam_cli.models.labels import read_labels
 from gradcam_cli.models.load import load_model
 from gradcam_cli.models.preprocess import Prepared, adapted, collate, plan_geometry, prepare, to_tensor
 from gradcam_cli.pipeline.settings import ALL_LAYERS
@@ -55,13 +56,6 @@ class Explained:
     seconds: float
 
 
-def _probabilities_warning(network: str, activation: str) -> str:
-    return (
-        f"{network} ends in a {activation}, and its probabilities are taken for logits: the percentages are wrong, and "
-        f"the class may be; let it return what the {activation} is given"
-    )
-
-
 class _FullMemoryError(ModelError):
     """A batch does not fit into memory."""
 
@@ -91,7 +85,7 @@ class Session:
     ) -> None:
         self.settings = settings
         self.network = network or load_model(
-            settings.model, weights=settings.weights, labels=settings.labels, device=settings.device, progress=progress,
+            settings.model, weights=settings.weights, device=settings.device, progress=progress,
             arguments=dict(settings.arguments),
         )  # fmt: skip
         if network is None:
@@ -99,45 +93,71 @@ class Session:
         self.warn = warn
         self._most = sys.maxsize
         self.preset = self._preset()
+        self.fit, self.explainer, notes = self._fitted(Budget(settings.budget, passes))
+        self._name_classes()
         for target in settings.targets:
             for side in (target, target.against):
                 if side is not None and side.label is not None:
                     class_named(side.label, self.network.labels)
-        self.fit, self.explainer, notes = self._fitted(Budget(settings.budget, passes))
-        self.notes = [*self.network.notes, *notes]
-        if self.explainer.output_activation is not None:
-            self.warn(_probabilities_warning(self.network.name, self.explainer.output_activation))
+        self.activation = self.explainer.activation
+        self.notes = [*self.network.notes, *notes, *self.explainer.notes]
         if ALL_LAYERS in settings.layers:
             self.settings = replace(settings, layers=tuple(layer.name for layer in self.explainer.layers))
+
+    def _name_classes(self) -> None:
+        """Set the number of classes that the trial run has found, and their labels."""
+        self.network.num_classes = count = self.explainer.classes
+        sides = 1 if count == 1 and self.settings.activation == "none" else self.network.sides
+        if self.settings.labels is not None:
+            self.network.labels = read_labels(self.settings.labels, sides)
+        elif self.network.labels is not None and len(self.network.labels) != sides:
+            self.network.labels = None
+
+    def _labelled(self, count: int) -> bool:
+        """Return whether the class labels are for that number of scores."""
+        if self.settings.labels is None:
+            return self.network.labels is not None and len(self.network.labels) == count
+        try:
+            return len(read_labels(self.settings.labels, count)) == count
+        except ModelError:
+            return False
 
     def _fitted(self, budget: Budget) -> tuple[Fit, Explainer, list[str]]:
         """Return how pictures are fitted to the network's input, an explainer for that, and notes about it."""
         fit, side = self.settings.fit, self.preset.crop
         usual = plan_geometry(USUAL_PICTURE, self.preset, fit).input
         try:
-            return fit, self._explainer(usual, budget), []
+            return fit, self.explainer_on(usual, budget=budget), []
         except CannotRunError:
             if fit != "whole" or usual[0] == usual[1]:
                 raise
         usual = plan_geometry(USUAL_PICTURE, self.preset, "stretch").input
         note = f"{self.network.name} takes {side}×{side} pictures only: the whole picture is stretched to that"
-        return "stretch", self._explainer(usual, budget), [note]
+        return "stretch", self.explainer_on(usual, budget=budget), [note]
 
-    def _explainer(self, usual: Size, budget: Budget) -> Explainer:
-        """Return an explainer of pictures of the size (h, w), after a trial run of the network on that size."""
-        network, settings = self.network, self.settings
-        trace = None
-        if not settings.optimize:
-            trace = trace_network(network.module, usual, self.preset.channels, settings.reshape)
-        explainer = Explainer(
-            network.module, settings.layers, method=settings.methods, fusion=settings.fusion, input_size=usual,
-            channels=self.preset.channels, tokens=settings.reshape, activation=settings.activation,
-            optimize=settings.optimize, budget=budget, eigen_smooth=settings.eigen_smooth,
+    def explainer_on(
+        self,
+        size: Size,
+        layers: Sequence[str] | None = None,
+        methods: Sequence[str] | None = None,
+        budget: Budget | None = None,
+    ) -> Explainer:
+        """Return an explainer by the session's settings, after a trial run of the network.
+
+        Args:
+            size: (h, w) of the pictures.
+            layers: instead of the settings' layers, for one picture: the network runs as it is.
+            methods: instead of the settings' methods.
+            budget: for methods that run the network many times.
+        """
+        settings = self.settings
+        return Explainer(
+            self.network.module, layers or settings.layers, method=methods or settings.methods,
+            fusion=None if layers else settings.fusion, input_size=size, channels=self.preset.channels,
+            tokens=settings.reshape, output=settings.output, fits=self._labelled, activation=settings.activation,
+            optimize=settings.optimize and not layers, budget=budget, eigen_smooth=settings.eigen_smooth,
             augmentation=self._augmentation() if settings.augment_smooth else None,
         )  # fmt: skip
-        if trace is not None:
-            explainer.output_activation = trace.activation
-        return explainer
 
     def _augmentation(self) -> Augmentation:
         return Augmentation(self.preset.mean, self.preset.std, self.preset.scale)
@@ -243,7 +263,7 @@ class Session:
         ranked: list[Ranking] = []
 
         def choose(logits: Logits) -> Sequence[Target]:
-            ranked.append(predictions(logits, self.network.labels, self.settings.activation))
+            ranked.append(predictions(logits, self.network.labels, self.activation))
             return targets or self.resolve(ranked[-1])
 
         at_once = 1 if self.network.one_by_one else len(pictures)

@@ -64,7 +64,8 @@ class ModelSettings:
         mean: one number, or one per channel, that overrides the preset's, after scaling; likewise ``std``.
         std: divisor of the values.
         scale_255: whether the network takes values from 0 to 255.
-        activation: function that turns the network's scores into probabilities.
+        output: name or position of the network's output that has the scores, or None to find it.
+        activation: function that turns the network's scores into probabilities; ``none`` takes them as they are.
         device: ``auto``, ``cpu``, ``cuda``, ``mps`` or another of torch's names.
         precision: number format of the network; maps are always float32.
         optimize: whether the network runs in its fastest form.
@@ -87,6 +88,7 @@ class ModelSettings:
     mean: Numbers | None = None
     std: Numbers | None = None
     scale_255: bool = False
+    output: str | None = None
     activation: Activation = "auto"
     device: str = "auto"
     precision: Precision = "float32"

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING
 import torch
 import torchvision
 
-from gradcam_cli.cam.capture import capture, recording
+from gradcam_cli.cam.capture import capture
 from gradcam_cli.cam.context import Budget
 from gradcam_cli.cam.explainer import Explainer
+from gradcam_cli.cam.function_modes import recording
 from gradcam_cli.cli.tuning import hold_memory
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def calls_of(net: nn.Module, picture: torch.Tensor, *, peers: bool) -> tuple[str
     explainers = {method: Explainer(net, method=method, optimize=True) for method in METHODS}
     layer = explainers["gradcam"].layers[0].name
     with recording(), explainers["gradcam"].running() as (folded, layers):
-        maps = capture(folded, layers, picture).feature_maps[0].shape[1]
+        maps = capture(folded, layers, picture, explainers["gradcam"].readout).feature_maps[0].shape[1]
     sixteen = picture.repeat(16, 1, 1, 1)
 
     def bare() -> None:

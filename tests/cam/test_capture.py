@@ -234,11 +234,11 @@ class Words(nn.Module):
         return "cat"
 
 
-def test_no_class_scores(batch):
-    with pytest.raises(ModelError, match=r"no class scores .* but \(3, 4, 22, 38\) for 3 pictures"):
-        Explainer(nn.Sequential(nn.Conv2d(3, 4, 3)), "0")(batch)
-    with pytest.raises(ModelError, match="no tensor of floats"):
-        Explainer(nn.Sequential(nn.Conv2d(3, 4, 3), Words()), "0")(batch)
+def test_no_class_scores():
+    with pytest.raises(ModelError, match=r"maps of scores, as segmentation networks do.*\(1, 4, 22, 38\)"):
+        Explainer(nn.Sequential(nn.Conv2d(3, 4, 3)), "0", input_size=(24, 40))
+    with pytest.raises(ModelError, match=r"no class scores .* but no tensor of floats for 1 picture"):
+        Explainer(nn.Sequential(nn.Conv2d(3, 4, 3), Words()), "0")
 
 
 def test_a_layer_without_a_grid(small_net, batch):

@@ -27,7 +27,7 @@ def net_with(weight: float, bias: float = 0.0, last: nn.Module | None = None) ->
         (net_with(-1.0), "no positive evidence for this class"),
         (net_with(0.0), "does not change with this layer"),
         (net_with(float("nan")), "NaN or infinity"),
-        (net_with(1.0, 200.0, nn.Sigmoid()), "saturated"),
+        (net_with(1.0, 200.0, nn.Tanh()), "saturated"),
     ],
     ids=["no positive evidence", "dead", "not finite", "saturated"],
 )

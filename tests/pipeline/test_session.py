@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
 from gradcam_cli.errors import ModelError
-from gradcam_cli.models.load import load_model
 from gradcam_cli.pipeline.session import Session
 from gradcam_cli.pipeline.settings import ModelSettings
-from tests.models.conftest import tiny_net
 
 
 def full(text: str) -> Exception:
@@ -67,42 +62,3 @@ def test_lower_precision_gives_about_the_same_map(photo, precision, deviation):
         maps.append(session.explain_batch([session.prepare(photo)])[0].maps[0].values)
     assert maps[1].dtype == np.float32
     assert 0 < np.abs(maps[1] - maps[0]).max() <= deviation * maps[0].max()
-
-
-OUTPUTS = {
-    "softmax module": (nn.Softmax(1), "softmax"),
-    "sigmoid module": (nn.Sigmoid(), "sigmoid"),
-    "function": (lambda scores: nn.functional.softmax(scores, dim=1), "softmax"),
-    "method": (lambda scores: scores.softmax(1), "softmax"),
-    "in place": (lambda scores: scores.sigmoid_(), "sigmoid"),
-    "squeezed": (lambda scores: scores.sigmoid().squeeze(0), "sigmoid"),
-    "one of them": (lambda scores: scores.softmax(1)[:, 1:], "softmax"),
-    "beside the logits": (lambda scores: (scores.softmax(1), scores), "softmax"),
-    "logits": (lambda scores: scores, None),
-    "logits first": (lambda scores: (scores, scores.softmax(1)), None),
-    "logits by name": (lambda scores: {"probabilities": scores.softmax(1), "logits": scores}, None),
-    "log": (lambda scores: scores.log_softmax(1), None),
-    "gated": (lambda scores: scores * scores.sigmoid(), None),
-}
-
-
-class Ending(nn.Module):
-    def __init__(self, ending) -> None:
-        super().__init__()
-        self.net = tiny_net(3)
-        self.ending = ending
-
-    def forward(self, x):
-        return self.ending(self.net(x))
-
-
-@pytest.mark.parametrize(
-    ("name", "optimize"), [*((name, True) for name in OUTPUTS), ("function", False), ("logits", False)]
-)
-def test_probabilities_instead_of_logits_are_told(name, optimize):
-    ending, told = OUTPUTS[name][0], []
-    network = replace(load_model("tiny"), module=Ending(ending).eval(), name="mine")
-    Session(ModelSettings(model="mine", optimize=optimize, layers=("net.stage3.1",)), network, warn=told.append)
-    expected = OUTPUTS[name][1]
-    assert len(told) == (expected is not None)
-    assert all(f"mine ends in a {expected}" in line for line in told)

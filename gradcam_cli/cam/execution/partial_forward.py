@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from gradcam_cli.cam.capture import logits_of
 from gradcam_cli.cam.execution.batch_invariant import perturbations_of_one
-from gradcam_cli.cam.layers.layout import first_tensor, with_replaced
+from gradcam_cli.cam.outputs.nested import first_tensor, with_replaced
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from torch import nn
+
+    from gradcam_cli.cam.capture import Place
+    from gradcam_cli.cam.outputs.readout import Readout
 
 Recorded = tuple["dict[nn.Module, list[Any]]", Any]
 """The outputs of modules, call by call, and the layer's output."""
@@ -31,29 +33,33 @@ class PartialForward:
 
     Args:
         network: in eval mode, not used elsewhere meanwhile.
-        layer: a module of it; one that is called more than once is replaced at its last call.
+        place: the layer.
         picture: (1, 3, H, W).
+        readout: the way to the network's logits.
         recorded: a recorded forward pass of it, and its logits, (1, K); without, one is made.
     """
 
     def __init__(
         self,
         network: nn.Module,
-        layer: nn.Module,
+        place: Place,
         picture: torch.Tensor,
+        readout: Readout,
         recorded: tuple[Recorded, torch.Tensor] | None = None,
     ) -> None:
-        self._network, self._layer, self._picture = network, layer, picture
+        self._network, self._layer, self._picture, self._readout = network, place.module, picture, readout
+        self._batch_dim = place.layout.batch_dim
         if recorded is None:
-            with record_outputs(network, layer) as noted:
-                logits = logits_of(network(picture), len(picture))
+            with record_outputs(network, place) as noted:
+                logits = readout.logits(network, picture).detach()
             recorded = noted(), logits
         (self._given, self._output), logits = recorded
         activation = first_tensor(self._output, (3, 4))
         assert activation is not None
-        self.activation: torch.Tensor = activation
+        self._activation = activation
+        self.activation: torch.Tensor = activation.transpose(0, self._batch_dim)
         """The layer's output, in its own layout, batch first."""
-        self.shortened = True
+        self.shortened = not self._batch_dim  # of other records it is not known where the batch is
         try:
             again = self(self.activation)
         except Exception:  # a network may do anything, including writing into its inputs
@@ -61,19 +67,19 @@ class PartialForward:
         else:
             # A module that runs on both sides of the layer may have returned the output of another call.
             same_shape = again.shape == logits.shape
-            self.shortened = same_shape and bool((again - logits).abs().max() <= SAME * logits.abs().max())
+            self.shortened &= same_shape and bool((again - logits).abs().max() <= SAME * logits.abs().max())
 
     def __call__(self, outputs: torch.Tensor) -> torch.Tensor:
         """Run on other outputs of the layer, (B, …) in its own layout; return the logits, (B, K)."""
         count = len(outputs)
-        replaced = with_replaced(self._output, self.activation, outputs)
+        replaced = with_replaced(self._output, self._activation, outputs.transpose(0, self._batch_dim))
         given = self._given if self.shortened else {self._layer: self._given[self._layer]}
         with contextlib.ExitStack() as stack:
             for module, earlier in given.items():
                 then = (lambda: replaced) if module is self._layer else None
                 stack.enter_context(_answering(module, [_repeated(each, count) for each in earlier], then))
             stack.enter_context(perturbations_of_one())
-            return logits_of(self._network(self._picture.expand(count, -1, -1, -1)), count)
+            return self._readout.logits(self._network, self._picture.expand(count, -1, -1, -1)).detach()
 
 
 def beside(network: nn.Module, layer: nn.Module) -> Iterator[nn.Module]:
@@ -85,17 +91,18 @@ def beside(network: nn.Module, layer: nn.Module) -> Iterator[nn.Module]:
 
 
 @contextlib.contextmanager
-def record_outputs(network: nn.Module, layer: nn.Module) -> Iterator[Callable[[], Recorded]]:
+def record_outputs(network: nn.Module, place: Place) -> Iterator[Callable[[], Recorded]]:
     """Record, in one run, the outputs of the outermost modules before the layer, call by call, and of the layer.
 
     Yields a function that returns them afterwards.
     """
     given: list[tuple[nn.Module, Any]] = []
-    before = 0
+    layer, before, left = place.module, 0, place.number
 
     def note(module: nn.Module, args: tuple[Any, ...], output: Any) -> None:  # noqa: ANN401
-        nonlocal before
-        if module is layer:
+        nonlocal before, left
+        left -= module is layer
+        if module is layer and left == 0:
             before = len(given)
         given.append((module, _mapped(output, lambda tensor: tensor.detach().clone())))  # it may be overwritten later
 
@@ -127,15 +134,15 @@ def sample_of(recorded: Recorded, picture: int, count: int) -> Recorded:
 
 @contextlib.contextmanager
 def _answering(module: nn.Module, answers: list[Any], then: Callable[[], Any] | None) -> Iterator[None]:
-    """Make a module's calls return ``answers`` one after the other, then the result of ``then`` or of the module."""
-    left = iter(answers)
+    """Make a module's calls return ``answers``, then once the result of ``then``, then the module's own."""
+    left = iter([*((lambda answer=answer: answer) for answer in answers), *([then] if then is not None else [])])
     own = module.__dict__.get("forward")
     forward = module.forward
 
     def answer(*args: Any, **options: Any) -> Any:  # noqa: ANN401
         for each in left:
-            return each
-        return then() if then is not None else forward(*args, **options)
+            return each()
+        return forward(*args, **options)
 
     module.forward = answer
     try:

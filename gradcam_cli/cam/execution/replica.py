@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
+from gradcam_cli.cam.capture import is_compiled, uncompile
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
@@ -25,12 +27,53 @@ def replica(network: nn.Module) -> nn.Module:
     Raises:
         Exception: the network contains objects that cannot be copied.
     """
-    shared: dict[int, object] = {}
+    return _copied(network, {id(buffer): buffer for buffer in network.buffers()})
+
+
+def _copied(network: nn.Module, shared: dict[int, object]) -> nn.Module:
     for parameter in network.parameters():
         shared[id(parameter)] = nn.Parameter(parameter.detach(), requires_grad=False)
-    for buffer in network.buffers():
-        shared[id(buffer)] = buffer
-    return copy.deepcopy(network, shared).eval()
+    copied = copy.deepcopy(network, shared).eval()
+    for module in copied.modules():
+        if is_compiled(module):
+            uncompile(module)
+    return copied
+
+
+def throwaway(network: nn.Module) -> nn.Module | None:
+    """Copy a network for a trial run: what it changes in its buffers and attributes is lost with the copy.
+
+    Returns:
+        The copy, which shares the parameters; None where the network contains objects that cannot be copied.
+    """
+    try:
+        return _copied(network, {})
+    except Exception:  # a network may contain anything
+        return None
+
+
+@contextlib.contextmanager
+def restored(network: nn.Module) -> Iterator[None]:
+    """Give a network the attributes and buffers back at the end of the block that it has now."""
+    kept = [(module, dict(module.__dict__), dict(module._buffers)) for module in network.modules()]
+    values = [(buffer, buffer._version, buffer.detach().clone()) for buffer in network.buffers() if not _fixed(buffer)]
+    try:
+        yield
+    finally:
+        for module, attributes, buffers in kept:
+            module.__dict__.clear()
+            module.__dict__.update(attributes)
+            module._buffers.clear()
+            module._buffers.update(buffers)
+        with torch.no_grad():
+            for buffer, version, value in values:
+                if buffer._version != version:
+                    buffer.copy_(value)
+
+
+def _fixed(buffer: torch.Tensor) -> bool:
+    """Return whether a buffer's changes are not counted, or it has no values that could change."""
+    return buffer.is_inference() or buffer.is_meta
 
 
 @torch.no_grad()

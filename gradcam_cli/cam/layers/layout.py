@@ -1,25 +1,49 @@
 """Layouts of a layer's grid in memory, and conversion to the common form (N, C, h, w).
 
-Convolutional networks return (N, C, h, w), Swin and its variants (N, h, w, C), vision transformers (N, L, C) with class
-and register tokens before the grid's.
+Convolutional networks return (N, C, h, w), Swin and its variants (N, h, w, C), vision transformers tokens (N, L, C) or
+(L, N, C) with class and register tokens before the grid's, recurrent layers sequences of the same forms.
+
+A grid is what scales with the input: outputs for two inputs of different sizes tell which dimensions it has. Where a
+network takes one size only, the shape alone has to do.
 """
 
 from __future__ import annotations
 
-import copy
 import math
-from dataclasses import dataclass, fields, is_dataclass
-from typing import TYPE_CHECKING, Any, Literal
-
-import torch
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    import torch
+
     from gradcam_cli.records import Size
+
+    Known = Sequence[tuple[Size, Size]]
+    """Grids of earlier layers for both inputs, the latest last."""
 
 MAX_PREFIX_TOKENS = 16
 """Class, distillation and register tokens together; published networks have up to nine."""
+
+_ROUNDING = 2.0
+"""A side of a grid is off its exact share of the input by less than this, whatever strides and paddings round."""
+
+_DIMENSIONS = {"nchw": (2, 3, 1), "nhwc": (1, 2, 3), "nlc": (1, 1, 2), "ncl": (2, 2, 1), "lnc": (0, 0, 2)}
+"""Layout → the dimensions of the grid's rows and columns, or of the tokens, and of the channels."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a run on one picture shows of a layer's output.
+
+    Attributes:
+        shape: of the output.
+        size: (H, W) of the picture.
+    """
+
+    shape: tuple[int, ...]
+    size: Size
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,30 +51,77 @@ class Layout:
     """The position of the grid in a layer's output.
 
     Attributes:
-        kind: order of the dimensions.
+        kind: order of the dimensions; ``l`` are tokens.
         grid: (h, w).
         channels: number of feature maps.
-        prefix: number of tokens before the grid's; 0 unless ``kind`` is ``tokens``.
+        prefix: number of tokens before the grid's; 0 where there are no tokens.
+        input_size: (H, W) of the input that has this grid.
+        guessed: whether the shape alone has told the layout.
+        given: whether the user has given the grid of tokens.
     """
 
-    kind: Literal["nchw", "nhwc", "tokens"]
+    kind: Literal["nchw", "nhwc", "nlc", "ncl", "lnc"]
     grid: Size
     channels: int
     prefix: int = 0
+    input_size: Size = (0, 0)
+    guessed: bool = False
+    given: bool = False
 
     @property
     def has_grid(self) -> bool:
         """Whether the grid has more than one place."""
         return self.grid[0] * self.grid[1] > 1
 
+    @property
+    def is_tokens(self) -> bool:
+        """Whether the grid's places lie in one dimension."""
+        return "l" in self.kind
+
+    @property
+    def channel_dim(self) -> int:
+        """The dimension of the feature maps."""
+        return _DIMENSIONS[self.kind][2]
+
+    @property
+    def batch_dim(self) -> int:
+        """The dimension of the pictures."""
+        return 1 if self.kind == "lnc" else 0
+
+    def at(self, shape: Sequence[int], input_size: Size) -> Layout | None:
+        """Return the layout of an output of the same layer for another input, or None where it does not fit."""
+        if len(shape) != (3 if self.is_tokens else 4):
+            return None
+        rows, columns, channels = _DIMENSIONS[self.kind]
+        if not self.is_tokens:
+            return replace(self, grid=(shape[rows], shape[columns]), channels=shape[channels], input_size=input_size)
+        grid, prefix = self.grid, self.prefix
+        count = shape[rows] - prefix
+        if self.given:
+            prefix = shape[rows] - grid[0] * grid[1]
+        elif count != grid[0] * grid[1] or input_size != self.input_size:
+            expected = [side * new / old for side, new, old in zip(grid, input_size, self.input_size, strict=True)]
+            fitting = [(abs(h - expected[0]) + abs(w - expected[1]), (h, w)) for h, w in _products(count)]
+            error, grid = min(fitting, default=(math.inf, grid))
+            if error >= _ROUNDING:
+                return None
+        if prefix < 0:
+            return None
+        return replace(self, grid=grid, channels=shape[channels], prefix=prefix, input_size=input_size)
+
     def feature_maps(self, tensor: torch.Tensor) -> torch.Tensor:
-        """Convert a tensor of this layout, (N, …), to (N, C, h, w); a view where possible."""
+        """Convert a tensor of this layout to (N, C, h, w); a view where possible."""
         if self.kind == "nchw":
             return tensor
         if self.kind == "nhwc":
             return tensor.permute(0, 3, 1, 2)
-        grid = tensor[:, self.prefix :]
-        return grid.transpose(1, 2).reshape(tensor.shape[0], self.channels, *self.grid)
+        order = {"nlc": (0, 2, 1), "ncl": (0, 1, 2), "lnc": (1, 2, 0)}[self.kind]
+        tokens = tensor.permute(order)[:, :, self.prefix :]
+        return tokens.reshape(tokens.shape[0], self.channels, *self.grid)
+
+
+def _products(count: int) -> Iterator[Size]:
+    return ((height, count // height) for height in range(1, count + 1) if count % height == 0)
 
 
 def token_grid(length: int, input_size: Size) -> tuple[Size, int] | None:
@@ -63,6 +134,10 @@ def token_grid(length: int, input_size: Size) -> tuple[Size, int] | None:
     Returns:
         ((h, w), prefix tokens), the fewest prefix tokens that fit; None when nothing fits.
     """
+    return next(_token_grids(length, input_size), None)
+
+
+def _token_grids(length: int, input_size: Size) -> Iterator[tuple[Size, int]]:
     aspect = input_size[0] / input_size[1]
     for prefix in range(min(MAX_PREFIX_TOKENS, length - 1) + 1):
         count = length - prefix
@@ -70,85 +145,125 @@ def token_grid(length: int, input_size: Size) -> tuple[Size, int] | None:
         width = count // height
         # Patches are square, so the sides can be off the input's aspect by less than one patch.
         if height * width == count and abs(height - width * aspect) < 1:
-            return (height, width), prefix
+            yield (height, width), prefix
+
+
+def layout_of(first: Seen, second: Seen | None = None, tokens: Size | None = None, known: Known = ()) -> Layout | None:
+    """Determine the layout of a layer's output from its shapes in one or two runs.
+
+    Args:
+        first: the layout returned is for this input.
+        second: of another size; None where the network takes one size only.
+        tokens: (h, w) of the grid of tokens; None finds it.
+        known: grids of earlier layers; tokens are usually those of the first convolution's places.
+
+    Returns:
+        The layout, or None when the output has no grid.
+    """
+    second = second or first
+    if len(first.shape) != len(second.shape) or len(first.shape) not in (3, 4):
+        return None
+    found = _image_layout(first, second) if len(first.shape) == 4 else _token_layout(first, second, tokens, known)
+    return None if found is None else replace(found, input_size=first.size)
+
+
+def _image_layout(first: Seen, second: Seen) -> Layout | None:
+    shape, other = first.shape, second.shape
+    if shape[0] != 1 or other[0] != 1:  # windows or patches
+        return None
+    _, a, b, c = shape
+    readings = {(2, 3): Layout("nchw", (b, c), a), (1, 2): Layout("nhwc", (a, b), c)}
+    if first.size != second.size and shape[1:] != other[1:]:
+        errors = {
+            dims: _error(first, second, dims)
+            for dims, layout in readings.items()
+            if shape[layout.channel_dim] == other[layout.channel_dim]
+        }
+        best = min(errors, key=errors.__getitem__, default=None)
+        return readings[best] if best is not None and errors[best] < _ROUNDING else None
+    size = first.size
+
+    def unlike(height: int, width: int) -> float:
+        return abs(math.log(max(height, 1) / max(width, 1) / (size[0] / size[1])))
+
+    # By its shape alone it is (N, C, h, w) unless only the other reading has a grid shaped like the input.
+    channels_last = unlike(b, c) > math.log(2) and unlike(a, b) < unlike(b, c) / 2
+    return replace(readings[(1, 2) if channels_last else (2, 3)], guessed=True)
+
+
+def _error(first: Seen, second: Seen, dims: Size) -> float:
+    """Return by how much the sides of a grid in two dimensions are off what they should be for the second input.
+
+    Either they scale with the input, or they grow by its growth over a stride, as without padding.
+    """
+    sides = [(first.shape[d], second.shape[d], first.size[i], second.size[i]) for i, d in enumerate(dims)]
+    errors = [max(abs(new - old * new_size / size) for old, new, size, new_size in sides)]
+    for old, new, size, new_size in sides:
+        rate = (new - old) / (new_size - size)
+        if rate > 0:
+            errors.append(max(abs(b - a - rate * (after - before)) for a, b, before, after in sides))
+    return min(errors)
+
+
+def _token_layout(first: Seen, second: Seen, tokens: Size | None, known: Known) -> Layout | None:
+    shape, other = first.shape, second.shape
+    batch = [d for d in (0, 1) if shape[d] == other[d] == 1]
+    if not batch:  # windows, or a sequence with something else in front
+        return None
+    kind: Literal["nlc", "ncl", "lnc"] = "nlc" if batch[0] == 0 else "lnc"
+    if kind == "nlc" and shape[1] == other[1] and shape[2] != other[2]:
+        kind = "ncl"
+    along, _, channels = _DIMENSIONS[kind]
+    if shape[channels] != other[channels]:
+        return None
+    length, guessed = shape[along], first.size == second.size or shape[along] == other[along]
+    if tokens is not None:
+        prefix = length - tokens[0] * tokens[1]
+        return Layout(kind, tokens, shape[channels], prefix, given=True) if prefix >= 0 else None
+    if guessed:
+        split = _guessed_grid(length, first.size, known, fixed=first.size != second.size)
+    else:
+        split = _scaled_grid((length, other[along]), first.size, second.size, known)
+    return None if split is None else Layout(kind, split[0], shape[channels], split[1], guessed=guessed)
+
+
+def _guessed_grid(length: int, size: Size, known: Known, *, fixed: bool) -> tuple[Size, int] | None:
+    """Return the grid of tokens and their prefix; ``fixed`` if their number is the same for another input."""
+    for grid, other in reversed(known):
+        prefix = length - grid[0] * grid[1]
+        if 0 <= prefix <= MAX_PREFIX_TOKENS and (not fixed or grid == other):
+            return grid, prefix
+    return None if fixed and length > 1 else token_grid(length, size)
+
+
+def _scaled_grid(lengths: Size, size: Size, other_size: Size, known: Known) -> tuple[Size, int] | None:
+    """Return the grid of tokens whose number differs between two inputs, and their prefix."""
+    length, other_length = lengths
+    for grid, other in reversed(known):
+        for (h, w), (h2, w2) in zip(_halvings(grid), _halvings(other), strict=False):
+            prefix = length - h * w
+            if 0 <= prefix <= MAX_PREFIX_TOKENS and other_length - h2 * w2 == prefix:
+                return (h, w), prefix
+    square = _token_grids(length, size)  # patches of another shape come second
+    oblong = ((grid, p) for p in range(min(MAX_PREFIX_TOKENS, length - 2) + 1) for grid in _products(length - p))
+    for grid, prefix in (*square, *(each for each in oblong if min(each[0]) > 1)):
+        if _same_grid(grid, other_length - prefix, size, other_size):
+            return grid, prefix
+    # A sequence along one side of the picture, as recurrent layers read it.
+    for axis, grid in ((1, (1, length)), (0, (length, 1))):
+        if abs(other_length - length * other_size[axis] / size[axis]) < _ROUNDING:
+            return grid, 0
     return None
 
 
-def _given_grid(length: int, grid: Size) -> tuple[Size, int] | None:
-    """Split tokens into a grid of a given size and any number of tokens before it."""
-    prefix = length - grid[0] * grid[1]
-    return (grid, prefix) if prefix >= 0 else None
+def _same_grid(grid: Size, count: int, size: Size, other_size: Size) -> bool:
+    """Return whether a number of tokens is that of a grid at another input."""
+    expected = (grid[0] * other_size[0] / size[0], grid[1] * other_size[1] / size[1])
+    return any(max(abs(h - expected[0]), abs(w - expected[1])) < 1 for h, w in _products(count))
 
 
-def layout_of(shape: Sequence[int], input_size: Size, tokens: Size | None = None) -> Layout | None:
-    """Determine the layout of a layer's output from its shape.
-
-    Four dimensions are (N, C, h, w) unless only the reading (N, h, w, C) gives a grid shaped like the input.
-
-    Args:
-        shape: of the output, batch first.
-        input_size: (H, W) of the network's input.
-        tokens: (h, w) of the grid of tokens; None finds it by the input's aspect.
-
-    Returns:
-        The layout, or None when the output has no spatial dimensions.
-    """
-    if len(shape) == 3:
-        split = token_grid(shape[1], input_size) if tokens is None else _given_grid(shape[1], tokens)
-        return Layout("tokens", split[0], shape[2], split[1]) if split else None
-    if len(shape) != 4:
-        return None
-    aspect = input_size[0] / input_size[1]
-
-    def unlike(height: int, width: int) -> float:
-        return abs(math.log(max(height, 1) / max(width, 1) / aspect))
-
-    _, a, b, c = shape
-    if unlike(b, c) > math.log(2) and unlike(a, b) < unlike(b, c) / 2:
-        return Layout("nhwc", (a, b), c)
-    return Layout("nchw", (b, c), a)
-
-
-def first_tensor(output: Any, dims: tuple[int, ...]) -> torch.Tensor | None:  # noqa: ANN401
-    """Return the first of the ``tensors_in`` an output with one of ``dims`` dimensions, or None."""
-    return next((tensor for tensor in tensors_in(output) if tensor.ndim in dims), None)
-
-
-def tensors_in(output: Any) -> Iterator[torch.Tensor]:  # noqa: ANN401
-    """Yield the floating-point tensors in a tensor, tuple, list, dict, dataclass or object with ``.logits``.
-
-    Outputs of layers (attention returns a tuple) and of networks are searched in their own order; ``logits`` comes
-    first where it exists.
-    """
-    if isinstance(output, torch.Tensor):
-        if output.is_floating_point():
-            yield output
-    elif isinstance(output, dict):
-        for key in sorted(output, key=lambda key: key != "logits"):
-            yield from tensors_in(output[key])
-    elif hasattr(output, "logits"):
-        yield from tensors_in(output.logits)
-    elif isinstance(output, (tuple, list)):
-        for each in output:
-            yield from tensors_in(each)
-    elif is_dataclass(output):
-        for field in fields(output):
-            yield from tensors_in(getattr(output, field.name))
-
-
-def with_replaced(output: Any, old: torch.Tensor, new: torch.Tensor) -> Any:  # noqa: ANN401
-    """Return ``output`` with the tensor ``old``, found by identity, replaced by ``new``."""
-    if output is old:
-        return new
-    if isinstance(output, dict):
-        return type(output)({key: with_replaced(value, old, new) for key, value in output.items()})
-    if isinstance(output, tuple) and hasattr(output, "_fields"):
-        return type(output)(*(with_replaced(value, old, new) for value in output))
-    if isinstance(output, (tuple, list)):
-        return type(output)(with_replaced(value, old, new) for value in output)
-    if is_dataclass(output):
-        replaced = copy.copy(output)
-        for field in fields(output):  # also frozen ones, and fields that __init__ does not take
-            object.__setattr__(replaced, field.name, with_replaced(getattr(output, field.name), old, new))
-        return replaced
-    return output
+def _halvings(grid: Size) -> Iterator[Size]:
+    """Yield a grid and the coarser ones that networks with stages make of it."""
+    while grid[0] * grid[1] > 1:
+        yield grid
+        grid = (-(-grid[0] // 2), -(-grid[1] // 2))

@@ -4,31 +4,51 @@ from __future__ import annotations
 
 import difflib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import torch
 from torch import nn
 
-from gradcam_cli.cam.capture import logits_of, undisturbed
-from gradcam_cli.cam.layers.layout import first_tensor
+from gradcam_cli.cam.capture import Place
 from gradcam_cli.errors import ModelError
 from gradcam_cli.text import whole_number
 
 if TYPE_CHECKING:
+    from gradcam_cli.cam.layers.layout import Layout
     from gradcam_cli.cam.layers.trace import ModuleCall, Trace
     from gradcam_cli.records import Size
-
-_LATEST_TOKEN_LAYERS = 24
-"""Number of last modules searched for a layer whose tokens all reach the score: well over a transformer block."""
 
 
 @dataclass(frozen=True, slots=True)
 class TargetLayer:
-    """A layer to explain: its dotted name in the network, the module, and why it was chosen (for ``-v``)."""
+    """A layer to explain.
+
+    Attributes:
+        name: its dotted name in the network, with the number of the call where there are several: ``relu#2``.
+        module: the module.
+        layout: of its grid.
+        reason: why it was chosen, for ``-v``.
+        note: what the user should know of the choice, or empty.
+    """
 
     name: str
     module: nn.Module
+    layout: Layout
     reason: str = "asked for"
+    note: str = ""
+
+    @property
+    def path(self) -> str:
+        """The module's dotted name in the network."""
+        return self.name.partition("#")[0]
+
+    def place(self, network: nn.Module) -> Place:
+        """Return where it is in a copy of its network."""
+        return Place(network.get_submodule(self.path), self.layout, int(self.name.partition("#")[2] or 1))
+
+
+def _target(call: ModuleCall, reason: str = "asked for", note: str = "") -> TargetLayer:
+    assert call.layout is not None
+    return TargetLayer(call.place, call.module, call.layout, reason, note)
 
 
 def _is_score_map(calls: list[ModuleCall], call: ModuleCall, classes: int) -> bool:
@@ -43,24 +63,23 @@ def _learned_behind(calls: list[ModuleCall], call: ModuleCall) -> list[nn.Module
     return [module for module in flat if any(True for _ in module.parameters(recurse=False))]
 
 
-def find_layer(network: nn.Module, trace: Trace) -> TargetLayer:
-    """Find the last layer that still has a grid: the feature maps that the classifier sees.
+def find_layer(trace: Trace) -> TargetLayer:
+    """Find the last layer with a grid that the score depends on: the feature maps that the classifier sees.
 
-    Layers that compute no features (pooling, dropout, rearrangement) and maps of class scores are skipped. Where the
-    classifier reads only a class token, the grid's tokens no longer reach the score after the last attention; the
-    result is then the last layer from which they do, except projections. Of modules that return the same tensor, the
-    innermost block is named, not the ``nn.Sequential`` around it.
+    Layers that compute no features (pooling, dropout, rearrangement) and maps of class scores are skipped, and those
+    that the score's gradient does not reach. Where the classifier reads only a class token, that are all behind the
+    last attention; projections inside attention are skipped, too. Of modules that return the same tensor, a block is
+    named, not the ``nn.Sequential`` or the backbone around it.
 
     Args:
-        network: maps (N, C, H, W) to class scores.
-        trace: its trace by ``trace_network``.
+        trace: a network's trace by ``trace_network``, with its gradients.
 
     Raises:
-        ModelError: no layer has a grid.
+        NeedsValuesError: only gradients can tell, and the trace has none.
+        ModelError: no layer has a grid, or none that the score depends on.
     """
     calls, classes = trace.calls, trace.classes
-    gridded = [call for call in calls if call.layout is not None and call.layout.has_grid]
-    features = [call for call in gridded if not (call.pooled or call.rearranged)]
+    features = [call for call in calls if call.is_feature]
     while len(features) > 1 and _is_score_map(calls, features[-1], classes):
         features.pop()
     if not features:
@@ -69,25 +88,60 @@ def find_layer(network: nn.Module, trace: Trace) -> TargetLayer:
             "use a convolutional network or a transformer with image patches",
         )
     last = features[-1]
-    if last.layout is not None and (last.layout.prefix or _class_token_behind(calls, last)):
-        # Projections are skipped: queries, keys and values are inputs of attention, not the tokens' features.
-        tokens = [call for call in features if not isinstance(call.module, nn.Linear)] or features
-        shape = (1, trace.channels, *trace.input_size)
-        return _last_reaching(network, tokens[-_LATEST_TOKEN_LAYERS:], _learned_behind(calls, last), shape)
-    chosen = _innermost(features, last)
-    return TargetLayer(chosen.name, chosen.module, f"the last layer with a grid, {_size(chosen)}")
+    assert last.layout is not None
+    walk = features
+    if last.layout.is_tokens and (last.layout.prefix or _class_token_behind(calls, last)):
+        # Queries, keys and values are inputs of attention, not the tokens' features.
+        walk = [call for call in features if not isinstance(call.module, nn.Linear)] or features
+        if not trace.gradients:
+            raise NeedsValuesError("whether tokens reach the score cannot be seen without values")
+    known = [call for call in walk if trace.reaches(call) is not None]
+    if not known:  # of a network on the meta device, or on which noise gives a score without any gradient
+        chosen = _block(walk, walk[-1], trace)
+        return _target(chosen, f"the last layer with a grid, {_size(chosen)}; its gradient was not seen")
+    reached = [call for call in known if trace.reaches(call)]
+    if not reached:
+        names = ", ".join(call.place for call in features[-_MAX_NAMES:])
+        raise ModelError(
+            "the score does not depend on any layer with a grid: no gradient reaches them",
+            f"see whether the network detaches or rounds on the way; layers with a grid are {names}",
+        )
+    chosen = _block(walk, reached[-1], trace)
+    what = (
+        "the last layer with a grid" if reached[-1] is features[-1] else "the last layer whose grid reaches the score"
+    )
+    return _target(chosen, f"{what}, {_size(chosen)}")
 
 
-def _innermost(features: list[ModuleCall], call: ModuleCall) -> ModuleCall:
-    """Return the innermost block among the layers that return the same tensor as ``call``."""
-    same = [each for each in features if each.output is call.output]
-    return next((each for each in reversed(same) if type(each.module) is not nn.Sequential), call)
+class NeedsValuesError(RuntimeError):
+    """A choice of the layer needs gradients, which the meta device does not have."""
+
+
+_MAX_NAMES = 6
+"""Most layers that an error names."""
+
+
+def _block(features: list[ModuleCall], call: ModuleCall, trace: Trace) -> ModuleCall:
+    """Return the outermost block among the layers that return the same tensor as ``call``.
+
+    A container is no block, nor is a module that has the network's first layer in it, or that consists of more than
+    half of all layers in repeated blocks: a backbone, an encoder.
+    """
+    same = [each for each in features if each.output is call.output and trace.reaches(each) is trace.reaches(call)]
+    whole = len(features) / 2
+
+    def is_block(each: ModuleCall) -> bool:
+        inside = [other for other in features if other.name.startswith(f"{each.name}.")]
+        backbone = features[0] in inside or (len(inside) > whole and _repeats(each.module))
+        return type(each.module) is not nn.Sequential and not backbone
+
+    return next((each for each in reversed(same) if is_block(each)), call)
 
 
 def _class_token_behind(calls: list[ModuleCall], call: ModuleCall) -> bool:
     """Return whether a single token runs after ``call``: then the classifier may not read the grid."""
     behind = calls[calls.index(call) + 1 :]
-    return any(each.layout is not None and each.layout.kind == "tokens" and not each.layout.has_grid for each in behind)
+    return any(each.layout is not None and each.layout.is_tokens and not each.layout.has_grid for each in behind)
 
 
 def _size(call: ModuleCall) -> str:
@@ -96,51 +150,10 @@ def _size(call: ModuleCall) -> str:
     return f"{call.layout.channels} feature maps of {height}×{width}"
 
 
-def _last_reaching(
-    network: nn.Module, candidates: list[ModuleCall], classifier: list[nn.Module], shape: tuple[int, ...]
-) -> TargetLayer:
-    """Return the last candidate from which the grid's tokens, not the class token alone, reach the classifier."""
-    some = next(network.parameters())
-    outputs: dict[int, torch.Tensor] = {}
-    read: list[torch.Tensor] = []
-
-    def hook_for(position: int) -> Any:  # noqa: ANN401
-        def hook(_: nn.Module, args: tuple[Any, ...], output: Any) -> None:  # noqa: ANN401
-            tensor = first_tensor(output, (2, 3, 4))  # the tensor that was traced, not a class token beside the grid
-            if tensor is not None and tensor.ndim == 3:
-                outputs[position] = tensor if tensor.requires_grad else tensor.requires_grad_(True)
-
-        return hook
-
-    def note_input(_: nn.Module, args: tuple[Any, ...]) -> None:
-        read.extend(arg for arg in args if isinstance(arg, torch.Tensor))
-
-    handles = [call.module.register_forward_hook(hook_for(position)) for position, call in enumerate(candidates)]
-    handles += [module.register_forward_pre_hook(note_input) for module in classifier[:1]]
-    try:
-        with undisturbed(network), torch.enable_grad():
-            noise = torch.randn(shape, generator=torch.Generator().manual_seed(0))
-            logits = logits_of(network(noise.to(some.device, some.dtype)), 1)
-        # The classifier's input is more reliable than a logit, which an untrained classifier may keep at zero.
-        score = (read[0] if read else logits).float().square().sum()
-        positions = sorted(outputs)
-        gradients = torch.autograd.grad(score, [outputs[p] for p in positions], allow_unused=True)
-    finally:
-        for handle in handles:
-            handle.remove()
-    for position, gradient in reversed(list(zip(positions, gradients, strict=True))):
-        call = candidates[position]
-        if gradient is not None and call.layout is not None and bool(gradient[:, call.layout.prefix :].any()):
-            call = _innermost(candidates, call)
-            reason = f"the last layer from which the patches reach the score, {_size(call)}"
-            return TargetLayer(call.name, call.module, reason)
-    raise ModelError("no layer's patches reach the class score", "name a layer with {layer}")
-
-
 def every_layer(trace: Trace) -> list[TargetLayer]:
     """Return every layer that has a grid, in order of completion, one for each distinct output.
 
-    Of layers with the same output it is the innermost block, as in ``find_layer``. A layer that only reshapes its input
+    Of layers with the same output it is the block, as in ``find_layer``. A layer that only reshapes its input
     does not count.
 
     Args:
@@ -151,15 +164,14 @@ def every_layer(trace: Trace) -> list[TargetLayer]:
     """
     named: dict[int, ModuleCall] = {}
     for call in trace.calls:
-        if call.layout is None or not call.layout.has_grid or call.rearranged:
+        if not call.has_grid or call.rearranged:
             continue
         known = named.get(id(call.output))
         if known is None or type(call.module) is not nn.Sequential:
             named[id(call.output)] = call
-    last = {call.name: call for call in named.values()}  # a module that is called repeatedly counts at its last call
-    if not last:
+    if not named:
         raise ModelError("no layer of this network has a grid", "use a convolutional network")
-    return [TargetLayer(call.name, call.module) for call in last.values()]
+    return [_target(call) for call in named.values()]
 
 
 def blocks(trace: Trace) -> list[TargetLayer]:
@@ -179,15 +191,15 @@ def blocks(trace: Trace) -> list[TargetLayer]:
     taken: dict[str, ModuleCall] = {}
     for call in sorted(calls, key=lambda call: call.name.count(".")):  # outermost first
         inside = any(call.name.startswith(f"{name}.") for name in taken)
-        if call.layout is None or not call.layout.has_grid or call.pooled or call.rearranged or inside:
+        if not call.is_feature or inside:
             continue
         container = type(call.module) is nn.Sequential or _repeats(call.module)
         if not container and not _is_score_map(calls, call, classes):
-            taken[call.name] = call
+            taken[call.name] = call  # the last of several calls
     if not taken:
         raise ModelError("no layer of this network has a grid", "use a convolutional network")
     order = {call.name: position for position, call in enumerate(calls)}
-    return [TargetLayer(name, taken[name].module) for name in sorted(taken, key=order.__getitem__)]
+    return [_target(taken[name]) for name in sorted(taken, key=order.__getitem__)]
 
 
 def _repeats(module: nn.Module) -> bool:
@@ -220,24 +232,75 @@ class Candidate:
 
 
 def candidates(network: nn.Module, trace: Trace) -> list[Candidate]:
-    """Return every layer with a grid, as a tree: in the order of the network's modules, parents before children."""
-    last = {call.name: call.layout for call in trace.calls}
+    """Return every layer with a grid, as a tree: in the order of the network's modules, parents before children.
+
+    A module that is called several times is there once for each call.
+    """
+    called: dict[str, list[ModuleCall]] = {}
+    for call in trace.calls:
+        called.setdefault(call.name, []).append(call)
     found = []
     for name, module in network.named_modules():
-        layout = last.get(name)
-        if layout is not None and layout.has_grid:
-            parameters = sum(parameter.numel() for parameter in module.parameters())
-            found.append(Candidate(name, type(module).__name__, layout.channels, layout.grid, parameters))
+        parameters = sum(parameter.numel() for parameter in module.parameters())
+        for call in called.get(name, ()):
+            if call.has_grid and call.layout is not None:
+                layout = call.layout
+                found.append(Candidate(call.place, type(module).__name__, layout.channels, layout.grid, parameters))
     return found
 
 
-def layer_named(network: nn.Module, name: str) -> TargetLayer:
+def layer_named(network: nn.Module, name: str, trace: Trace) -> TargetLayer:
     """Look a layer up by its dotted name; numbers index into containers, also from the end (``features.-1``).
 
+    ``relu#2`` is the second call of a module that is called several times; without a number it is the last call that
+    depends on the picture.
+
     Raises:
-        ModelError: there is no such layer; close matches are suggested.
+        ModelError: there is no such layer or call, with close matches; or it has no grid.
     """
-    module, taken = network, []
+    path, _, number = name.partition("#")
+    module = _module_named(network, path)
+    dotted = next(known for known, each in network.named_modules() if each is module)  # the first of several names
+    calls = [call for call in trace.calls if call.name == dotted]
+    if not calls:
+        raise ModelError(
+            f"the target layer '{dotted}' ({type(module).__name__}) was not used by the forward pass, or has no grid",
+            "leave {layer} out to have one found",
+        )
+    if number:
+        position = whole_number(number)
+        if position is None or not 1 <= position <= len(calls):
+            raise ModelError(
+                f"the layer '{dotted}' is called {len(calls)} times, so that there is no '{name}'",
+                f"give a number from 1 to {len(calls)}",
+            )
+        call = calls[position - 1]
+    else:
+        call = next((each for each in reversed(calls) if each.depends), calls[-1])
+    return _gridded(call, calls, asked=bool(number))
+
+
+def _gridded(call: ModuleCall, calls: list[ModuleCall], *, asked: bool) -> TargetLayer:
+    """Return a call as the target layer, or raise where it cannot be."""
+    kind = type(call.module).__name__
+    if call.layout is None:
+        raise ModelError(
+            f"the target layer '{call.place}' ({kind}) has no grid in its output, of shape {tuple(call.output.shape)}",
+            "leave {layer} out to have one found, or give the grid of its tokens with {reshape}",
+        )
+    if not call.depends:
+        raise ModelError(
+            f"the target layer '{call.place}' ({kind}) does not depend on the picture", "name another {layer}"
+        )
+    note = ""
+    if call.number and not asked:
+        note = f"{call.name} is called {len(calls)} times: {call.place} is explained, the last that sees the picture"
+    return _target(call, note=note)
+
+
+def _module_named(network: nn.Module, name: str) -> nn.Module:
+    """Return the module that a user's name means."""
+    module = network
     for part in name.replace("[", ".").replace("]", "").split("."):
         children = dict(module.named_children())
         index = whole_number(part)
@@ -248,5 +311,4 @@ def layer_named(network: nn.Module, name: str) -> TargetLayer:
             close = difflib.get_close_matches(name, names, 3, 0.5) or [child for child, _ in network.named_children()]
             raise ModelError(f"the network has no layer '{name}'", f"did you mean {', '.join(close[:6])}?")
         module = children[part]
-        taken.append(part)
-    return TargetLayer(".".join(taken), module)
+    return module

@@ -1,38 +1,45 @@
-"""Tracing of a network in one run: the outputs of its layers, and convolutions followed by a normalisation.
+"""What trial runs show of a network: its layers and their grids, its class scores, where their gradient comes from.
 
-Usually it runs on the meta device, where tensors have shapes and no values: some hundredths of a second for any
-network, and the same rule for all of them.
+The runs are real, on noise: one on a picture of the given size, one on a picture of another size, since a grid is what
+scales with the input. They run on a copy that is thrown away.
 """
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import torch
-from torch import nn
-from torch.func import functional_call
 
-from gradcam_cli.cam.capture import logits_of, undisturbed
-from gradcam_cli.cam.function_modes import TO_PROBABILITIES, Calls, is_relu
-from gradcam_cli.cam.layers.layout import Layout, first_tensor, layout_of
-from gradcam_cli.errors import ModelError
-from gradcam_cli.text import first_line
+from gradcam_cli.cam.capture import undisturbed
+from gradcam_cli.cam.execution.replica import throwaway
+from gradcam_cli.cam.function_modes import recording
+from gradcam_cli.cam.layers.causes import CannotRunError, cannot_run, quantised, unobserved
+from gradcam_cli.cam.layers.layout import Layout, Seen, layout_of
+from gradcam_cli.cam.layers.trial import Noted, Trial
+from gradcam_cli.cam.outputs.nested import tensors_in
+from gradcam_cli.cam.outputs.reading import read_output
+from gradcam_cli.cam.outputs.readout import Readout
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from torch import nn
+
     from gradcam_cli.records import Size
 
-_POOLS = (
-    nn.MaxPool2d, nn.AvgPool2d, nn.LPPool2d, nn.FractionalMaxPool2d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d,
-)  # fmt: skip
-_QUICK_NETWORK = 150_000_000
-"""Parameters up to which one forward pass takes less than a second or so."""
+__all__ = ["CannotRunError", "ModuleCall", "Trace", "trace_network"]
 
+_THROUGH = (
+    "a part of the network runs without gradients (no_grad, inference_mode or detach); they are computed all the same"
+)
 
-class CannotRunError(ModelError):
-    """The network cannot be run on pictures of the size that was tried."""
+_QUANTISED = "the network is quantised: its whole numbers have no gradients"
+_STOPPED = "no gradient passes from the picture to the scores: the network rounds, or leaves PyTorch on the way"
+
+LATEST_CALLS = 24
+"""Number of last calls whose gradients are looked at first: two transformer blocks; a walk further back is rare."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,24 +48,43 @@ class ModuleCall:
 
     Attributes:
         name: the module's dotted name.
+        number: which call of this module it is, from 1; 0 where the module is called once.
         module: the module.
         output: the tensor it returned.
         layout: of the grid in the output, or None.
         pooled: whether the output comes directly from a pooling layer.
         rearranged: whether the module only reshapes or reorders its input.
+        depends: whether the output depends on the picture.
     """
 
     name: str
+    number: int
     module: nn.Module
     output: torch.Tensor
     layout: Layout | None
     pooled: bool
     rearranged: bool
+    depends: bool
+
+    @property
+    def place(self) -> str:
+        """The call's name: the module's, and its number where there are several, ``relu#2``."""
+        return f"{self.name}#{self.number}" if self.number else self.name
+
+    @property
+    def has_grid(self) -> bool:
+        """Whether it can be a target layer: its output has a grid, and depends on the picture."""
+        return self.layout is not None and self.layout.has_grid and self.depends
+
+    @property
+    def is_feature(self) -> bool:
+        """Whether it has a grid of computed features: pooling and rearrangement compute none."""
+        return self.has_grid and not (self.pooled or self.rearranged)
 
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """The result of a traced run.
+    """The result of the trial runs.
 
     Attributes:
         input_size: (H, W) of the picture.
@@ -68,8 +94,12 @@ class Trace:
         normalised: names of (convolution, batch norm) where the convolution's output goes only to the batch norm,
             each is called once, and nothing else reads the convolution's weight.
         rectifies: whether a ReLU ran, as a module or as a function.
-        activation: the function that made the scores from logits, ``softmax`` or ``sigmoid``; None where they are
-            logits.
+        readout: the way to the network's logits.
+        notes: for the user, about the scores.
+        copied: whether a copy ran; a network that cannot be copied was run itself.
+        stopped: why no gradient passes from the picture to the scores, or empty.
+        gradients: by a call's position, whether the score's gradient reaches its grid; None where it is zero
+            everywhere. Calls that were not looked at are left out, as are all without values.
     """
 
     input_size: Size
@@ -78,209 +108,203 @@ class Trace:
     classes: int
     normalised: list[tuple[str, str]]
     rectifies: bool
-    activation: str | None
+    readout: Readout
+    notes: tuple[str, ...]
+    copied: bool
+    stopped: str
+    gradients: dict[int, bool | None]
+
+    def reaches(self, call: ModuleCall) -> bool | None:
+        """Whether the score's gradient reaches the grid of a call; None where it was not seen."""
+        return self.gradients.get(self.calls.index(call))
 
 
-def trace_network(network: nn.Module, input_size: Size, channels: int = 3, tokens: Size | None = None) -> Trace:
-    """Run the network once on a blank picture and record the calls of its modules.
+def trace_network(
+    network: nn.Module,
+    input_size: Size,
+    channels: int = 3,
+    tokens: Size | None = None,
+    *,
+    output: str | None = None,
+    fits: Callable[[int], bool] = lambda count: False,
+    plain: bool = False,
+    gradients: bool = False,
+) -> Trace:
+    """Run a network for trial and record the calls of its modules.
 
     Args:
         network: maps (N, C, H, W) to class scores.
         input_size: (H, W) of the picture.
         channels: C.
         tokens: (h, w) of the grid of tokens; None finds it.
+        output: name or position of the output that has the scores; None finds it.
+        fits: whether the class labels are for that number of scores.
+        plain: whether the scores are taken as they are, also behind a softmax or a sigmoid.
+        gradients: whether to see from which layers the score's gradient comes.
 
     Raises:
         CannotRunError: the network raises on a picture of that size.
-        ModelError: its output contains no class scores.
+        ModelError: it needs something else than a picture, or its output contains no class scores.
     """
-    try:
-        return _trace(network, input_size, channels, tokens)
-    except ModelError:
-        raise
-    except Exception as error:
-        height, width = input_size
-        raise CannotRunError(
-            f"the network cannot be run on a {width}×{height} picture: {first_line(error)}",
-            "choose {input_size} and {fit} to suit it",
-        ) from error
+    copied = throwaway(network)
+    request = _Request(input_size, channels, tokens, output, fits, plain, gradients)
+    if copied is not None:
+        trace = _traced(copied, request)
+        if trace.calls or not any(True for _ in network.children()):
+            return trace
+        # Its forward is bound to the network's own modules.
+    return replace(_traced(network, request), copied=False)
 
 
-@torch.no_grad()
-def _trace(network: nn.Module, input_size: Size, channels: int, tokens: Size | None) -> Trace:
-    """Run the network on the meta device, or for real where it cannot run there."""
-    some = next(iter(network.parameters()), torch.empty(0))
-    shape = (1, channels, *input_size)
-    dtype = some.dtype if some.is_floating_point() else torch.float32
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """The arguments of ``trace_network``."""
 
-    def run(*, meta: bool) -> Trace:
-        notes = _Notes(network, input_size, tokens)
-        try:
-            if meta:
-                blank = torch.empty(shape, dtype=dtype, device="meta")
-                nothing = _valueless(network)
-                with notes.reads:
-                    # With ties, a module in two places would be restored to its meta tensors instead of its own.
-                    output = functional_call(network, nothing, (blank,), tie_weights=False)
-            else:
-                blank = torch.zeros(shape, dtype=dtype, device=some.device)
-                with notes.reads:
-                    output = network(blank)
-        finally:
-            notes.remove()
-        scores, reads = logits_of(output, 1), notes.reads
-        return Trace(
-            input_size, channels, notes.calls, scores.shape[1], notes.normalised(), reads.rectifies,
-            reads.activation_of(scores),
+    input_size: Size
+    channels: int
+    tokens: Size | None
+    output: str | None
+    fits: Callable[[int], bool]
+    plain: bool
+    gradients: bool
+
+
+def _traced(network: nn.Module, request: _Request) -> Trace:
+    with undisturbed(network):
+        some = next(iter(network.parameters()), torch.empty(0))
+
+        def noise(size: Size, count: int = 1) -> torch.Tensor:
+            values = torch.randn((count, request.channels, *size), generator=torch.Generator().manual_seed(0))
+            return values.to(some.device, some.dtype if some.is_floating_point() else torch.float32)
+
+        first, through = _first_run(network, noise(request.input_size), request)
+        if not any(call.output.ndim > 2 for call in first.calls) and (error := unobserved(network)) is not None:
+            raise error
+        stopped = (
+            _QUANTISED if quantised(network) else _STOPPED if first.depends and not _has_graph(first.output) else ""
+        )
+        reading = read_output(
+            first.output, 1, first.reads.activations, wanted=request.output, fits=request.fits, plain=request.plain,
+            ends_normalised=first.reads.ends_normalised,
+        )  # fmt: skip
+        readout = replace(reading.readout, from_input=first.reads.hooks, through=through)
+        leaves = max(0, len(first.calls) - LATEST_CALLS) if request.gradients and not some.is_meta else None
+        others = list(_other_runs(network, first, noise, request.input_size, readout, leaves))
+        calls = list(_module_calls(first, others, request.tokens))
+        if any(call.layout is not None and call.layout.batch_dim for call in calls):
+            pair = Trial(network, noise(request.input_size, 2), run=readout.run)
+            calls = list(_with_two_pictures(calls, pair))
+        found: dict[int, bool | None] = {}
+        if leaves is not None and others[-1].error is None:
+            found = _gradients(calls, others[-1], readout)
+            if leaves and not any(found[position] and calls[position].is_feature for position in found):
+                again = Trial(network, others[-1].batch, run=readout.run, leaves=0)
+                found = found if again.error is not None else _gradients(calls, again, readout)
+    return Trace(
+        request.input_size, request.channels, calls, reading.classes, first.normalised(), first.reads.rectifies,
+        readout, (*reading.notes, *([_THROUGH] if through else [])), True, stopped, found,
+    )  # fmt: skip
+
+
+def _first_run(network: nn.Module, batch: torch.Tensor, request: _Request) -> tuple[Trial, bool]:
+    """Run on one picture, and return whether the graph has to go on where the network stops it."""
+    first = Trial(network, batch, depends=True)
+    if first.error is not None:
+        first = Trial(network, batch)  # it may only be that tensors with a graph were not expected
+    elif not _has_graph(first.output):
+        kept = Trial(network, batch, depends=True, run=Readout(through=True).run)
+        if kept.error is None and _has_graph(kept.output):
+            return kept, True
+    if first.error is not None:
+        raise cannot_run(network, request.input_size, request.channels, first.error) from first.error
+    return first, False
+
+
+def _has_graph(output: object) -> bool:
+    return any(tensor.requires_grad for tensor in tensors_in(output))
+
+
+def _other_runs(
+    network: nn.Module,
+    first: Trial,
+    noise: Callable[[Size], torch.Tensor],
+    size: Size,
+    readout: Readout,
+    leaves: int | None,
+) -> Iterator[Trial]:
+    """Yield a run at another size and, where that fails on the way, one at the same size for the gradients."""
+    for tried in (_another(size), size):
+        trial = Trial(network, noise(tried), run=readout.run, leaves=leaves)
+        if trial.error is None and [call.name for call in trial.calls] != [call.name for call in first.calls]:
+            trial.error = RuntimeError("it runs other modules for another input")
+        yield trial
+        if trial.error is None or leaves is None:
+            return
+
+
+def _another(size: Size) -> Size:
+    """Return another size of input, whose sides differ by multiples of the usual strides, but not alike."""
+    height, width = size
+    return (height - 64, width - 32) if min(size) >= 128 else (height + 32, width + 16)
+
+
+def _module_calls(first: Trial, others: list[Trial], tokens: Size | None) -> Iterator[ModuleCall]:
+    times = Counter(call.name for call in first.calls)
+    known: list[tuple[Size, Size]] = []
+    seen = [{(call.name, call.number): call for call in trial.calls} for trial in others]
+    for call in first.calls:
+        mine = _seen(first, call)
+        found = ((trial, calls.get((call.name, call.number))) for trial, calls in zip(others, seen, strict=True))
+        second = next((_seen(trial, other) for trial, other in found if other is not None), None)
+        layout = layout_of(mine, second, tokens, known)
+        if layout is not None and not layout.is_tokens and layout.has_grid:
+            other = layout.at(second.shape, second.size) if second is not None else None
+            known.append((layout.grid, layout.grid if other is None else other.grid))
+        yield ModuleCall(
+            call.name, call.number if times[call.name] > 1 else 0, call.module, call.output, layout, call.pooled,
+            call.rearranged, call.depends,
         )  # fmt: skip
 
-    with undisturbed(network):
-        if not _meta_pays(network):
-            return run(meta=False)
-        try:
-            return run(meta=True)
-        except ModelError:
-            raise
-        except Exception:  # a network may do anything, including reading values
-            return run(meta=False)
+
+def _with_two_pictures(calls: list[ModuleCall], pair: Trial) -> Iterator[ModuleCall]:
+    """Yield the calls; tokens (L, N, C) that are not so in a run on two pictures are something else, without a grid."""
+    shapes = {(call.name, call.number): call.output.shape for call in pair.calls}
+    for call in calls:
+        dim = 0 if call.layout is None else call.layout.batch_dim
+        shape = shapes.get((call.name, call.number or 1))
+        yield replace(call, layout=None) if dim and (shape is None or shape[dim] != 2) else call
 
 
-def _valueless(network: nn.Module) -> dict[str, torch.Tensor]:
-    """Return a meta tensor for every name of a parameter or buffer; names of the same tensor share one.
-
-    A module that is registered twice counts once.
-    """
-    made: dict[int, torch.Tensor] = {}
-    places: dict[str, torch.Tensor] = {}
-    for prefix, module in network.named_modules():
-        for name, tensor in (
-            *module.named_parameters(prefix, recurse=False, remove_duplicate=False),
-            *module.named_buffers(prefix, recurse=False, remove_duplicate=False),
-        ):
-            places[name] = made.setdefault(id(tensor), tensor.detach().to("meta"))
-    return places
+def _seen(trial: Trial, call: Noted) -> Seen:
+    height, width = trial.batch.shape[2:]
+    return Seen(tuple(call.output.shape), (height, width))
 
 
-def _meta_pays(network: nn.Module) -> bool:
-    """Return whether tracing is faster on the meta device: its kernels import torch's compiler, 1.5 s of start-up.
-
-    Where nothing has imported that already, a real run is faster for all but the largest networks.
-    """
-    size = sum(parameter.numel() for parameter in network.parameters())
-    return "torch._dynamo" in sys.modules or size > _QUICK_NETWORK
-
-
-_METADATA = (bool, int, str, type(None), torch.Size, torch.dtype, torch.device, torch.layout)
-
-
-class _Reads(Calls):
-    """Counts, by a tensor's id, the functions that read its values; reads of the tensor ``reader`` do not count.
-
-    Also records whether one of the functions is a ReLU, and the last probabilities.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.count: Counter[int] = Counter()
-        self.reader: int | None = None
-        self.rectifies = False
-        self.probabilities: tuple[torch.Tensor, str] | None = None
-        """The result of the last softmax or sigmoid, and which it is."""
-        self.resting = False
-        """Whether counting is paused, while hooks look at tensors."""
-
-    def noted(self, function: object, args: tuple[Any, ...], kwargs: dict[str, Any], result: object) -> None:
-        """Count the tensors that a call has read."""
-        self.rectifies = self.rectifies or is_relu(function, args, kwargs)
-        if function in TO_PROBABILITIES and isinstance(result, torch.Tensor):
-            self.probabilities = result, TO_PROBABILITIES[function]
-        if not self.resting and not isinstance(result, _METADATA):
-            for argument in (*args, *kwargs.values()):
-                for each in argument if isinstance(argument, (list, tuple)) else (argument,):
-                    if isinstance(each, torch.Tensor) and id(each) != self.reader:
-                        self.count[id(each)] += 1
-
-    def activation_of(self, scores: torch.Tensor) -> str | None:
-        """Return the function that has made the scores, or what they are a part or a view of; None for logits."""
-        if self.probabilities is None:
-            return None
-        result, name = self.probabilities
-        return name if _base_of(scores) is _base_of(result) else None
+@recording()
+def _gradients(calls: list[ModuleCall], trial: Trial, readout: Readout) -> dict[int, bool | None]:
+    """Return, by a call's position, whether the gradient of the logits reaches its grid."""
+    places = {position: leaf for position in range(len(calls)) if (leaf := trial.leaf(position)) is not None}
+    logits = readout.logits_in(trial.output, len(trial.batch))
+    # A classifier that was not trained may keep its logits at zero: then what it reads stands for them.
+    flat = [call.given for call in trial.calls if call.given is not None and call.given.ndim == 2]
+    for scores in (logits, *reversed(flat)):
+        if not scores.requires_grad or not places:
+            continue
+        weights = torch.randn(scores.shape, generator=torch.Generator().manual_seed(0)).to(scores)
+        gradients = torch.autograd.grad(
+            (scores * weights).sum(), list(places.values()), retain_graph=True, allow_unused=True
+        )
+        found = {
+            position: gradient is not None and _is_on_grid(calls[position], gradient, trial)
+            for position, gradient in zip(places, gradients, strict=True)
+        }
+        if any(found.values()):
+            return dict(found)
+    return dict.fromkeys(places)
 
 
-class _Notes:
-    """Hooks that record, in order of completion, every module's output."""
-
-    def __init__(self, network: nn.Module, input_size: Size, tokens: Size | None) -> None:
-        self.calls: list[ModuleCall] = []
-        self.reads = _Reads()
-        self._input_size, self._tokens = input_size, tokens
-        self._pooled: set[int] = set()
-        self._made: dict[int, str] = {}  # a convolution's output → its name; the calls keep the outputs alive
-        self._weight: dict[str, int] = {}  # convolution → its weight
-        self._norms: list[tuple[int, str]] = []  # a convolution's output, the batch norm that reads it
-        self._handles = []
-        for name, module in network.named_modules():
-            if name:
-                before, after = self._hooks_for(name, module)
-                self._handles += [module.register_forward_pre_hook(before), module.register_forward_hook(after)]
-
-    def _hooks_for(self, name: str, module: nn.Module) -> tuple[Any, Any]:
-        leaf = not any(True for _ in module.children())
-        plain = leaf and not any(True for _ in module.parameters(recurse=False))
-        versions: list[int] = []
-
-        def before(_: nn.Module, args: tuple[Any, ...]) -> None:
-            self.reads.resting = True
-            given = first_tensor(args, (2, 3, 4))
-            versions.append(-1 if given is None else given._version)
-            if type(module) is nn.BatchNorm2d and id(given) in self._made:
-                self.reads.reader = id(given)
-                self._norms.append((id(given), name))
-            if type(module) is nn.Conv2d:
-                self._weight[name] = id(module.weight)
-            self.reads.resting = False
-
-        def after(_: nn.Module, args: tuple[Any, ...], output: Any) -> None:  # noqa: ANN401
-            self.reads.resting, self.reads.reader = True, None
-            note(args, output, versions.pop())
-            self.reads.resting = False
-
-        def note(args: tuple[Any, ...], output: Any, version: int) -> None:  # noqa: ANN401
-            tensor = first_tensor(output, (2, 3, 4))
-            if tensor is None:
-                return
-            if type(module) is nn.Conv2d:
-                self._made[id(tensor)] = name
-                self.reads.count[id(tensor)] = 0  # an earlier tensor at this address may have been counted
-            if isinstance(module, _POOLS):
-                self._pooled.add(id(tensor))
-            given = first_tensor(args, (2, 3, 4))
-            same = given is not None and (tensor is given or _is_view_of(tensor, given))
-            rearranged = plain and same and tensor._version == version  # an in-place activation increments the version
-            # The batch has one picture: a larger batch dimension is one of windows or patches.
-            layout = layout_of(tensor.shape, self._input_size, self._tokens) if tensor.shape[0] == 1 else None
-            self.calls.append(ModuleCall(name, module, tensor, layout, id(tensor) in self._pooled, rearranged))
-
-        return before, after
-
-    def remove(self) -> None:
-        for handle in self._handles:
-            handle.remove()
-
-    def normalised(self) -> list[tuple[str, str]]:
-        times, read = Counter(call.name for call in self.calls), self.reads.count
-        return [
-            (name, norm)
-            for tensor, norm in self._norms
-            if times[name := self._made[tensor]] == times[norm] == read[self._weight[name]] == 1 and not read[tensor]
-        ]
-
-
-def _is_view_of(tensor: torch.Tensor, given: torch.Tensor) -> bool:
-    """Return whether ``tensor`` has the values of ``given`` in another shape or order."""
-    return tensor._base is _base_of(given) and tensor.numel() == given.numel()
-
-
-def _base_of(tensor: torch.Tensor) -> torch.Tensor:
-    return tensor._base if tensor._base is not None else tensor
+def _is_on_grid(call: ModuleCall, gradient: torch.Tensor, trial: Trial) -> bool:
+    """Return whether a gradient is not zero everywhere on a call's grid; tokens before the grid do not count."""
+    height, width = trial.batch.shape[2:]
+    layout = None if call.layout is None else call.layout.at(gradient.shape, (height, width))
+    return bool((gradient if layout is None else layout.feature_maps(gradient)).any())

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from gradcam_cli.cam.capture import two_class_logits
 from gradcam_cli.errors import ModelError
 
 if TYPE_CHECKING:
@@ -56,10 +55,10 @@ def cam(context: LayerContext) -> Tensor:
     if head is None or head.in_features != context.activations.shape[1]:
         raise _other_head()
     means = context.activations.mean(dim=(2, 3)).to(head.weight.dtype)
-    scores = two_class_logits(nn.functional.linear(means, head.weight.detach(), head.bias).float())
+    scores = context.class_logits(nn.functional.linear(means, head.weight.detach(), head.bias).float())
     if not torch.allclose(scores, context.logits, rtol=1e-2, atol=1e-2 * float(context.logits.abs().max())):
         raise _other_head()
-    return context.weighed(context.class_weights @ two_class_logits(head.weight.detach().float().T).T)
+    return context.weighed(context.class_weights @ context.class_logits(head.weight.detach().float().T).T)
 
 
 def needs_linear_head(trace: Trace, layer: str) -> None:

@@ -98,9 +98,13 @@ _how_to_explain = option_group(
         help="The network takes values of 0…255; --mean and --std are then in such units, 0 and 1 by default.",
     ),
     option(
+        "--output", metavar="NAME|INDEX",
+        help="Which of a network's several outputs has the class scores, where that is not clear.",
+    ),
+    option(
         "--activation", type=click.Choice(ACTIVATIONS), default="auto", show_default=True,
-        help="Turns scores into probabilities: sigmoid for a network with several labels at once. auto: softmax, or "
-        "sigmoid for one score.",
+        help="Turns scores into probabilities: sigmoid for a network with several labels at once, none for a "
+        "regression. auto: what the network itself ends in; otherwise softmax, or sigmoid for one score.",
     ),
     option(
         "--device", metavar="NAME", default="auto", show_default=True,

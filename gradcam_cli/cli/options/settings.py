@@ -33,6 +33,7 @@ def model_settings(options: Mapping[str, Any]) -> ModelSettings:
         mean=options["mean"],
         std=options["std"],
         scale_255=options["scale_255"],
+        output=options["output"],
         activation=options["activation"],
         device=options["device"],
         precision=options["precision"],

@@ -28,7 +28,7 @@ def still(explanation: Explanation) -> bytes:
 
 def format_prediction(prediction: Prediction) -> str:
     """Return the caption of a class and its probability: ``tabby  81%``."""
-    return f"{prediction.label}  {prediction.probability:.0%}"
+    return f"{prediction.label}  {prediction.value(0)}"
 
 
 class Overlay(ClipArtifact):

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def mean_predictions(frames: Sequence[Ranking]) -> Ranking:
     """Return every class with its mean probability over the frames, all explained by one network."""
     chances = [math.fsum(each) / len(frames) for each in zip(*(frame.chances for frame in frames), strict=True)]
-    return Ranking(chances, frames[0].labels, frames=frames)
+    return Ranking(chances, frames[0].labels, frames=frames, plain=frames[0].plain)
 
 
 class Smoothing:

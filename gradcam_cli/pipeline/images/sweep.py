@@ -8,9 +8,6 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from gradcam_cli.cam.channel_maps import channel_maps
-from gradcam_cli.cam.explainer import Explainer
-from gradcam_cli.cam.layers.select import blocks
-from gradcam_cli.cam.layers.trace import trace_network
 from gradcam_cli.cam.methods.registry import quick
 from gradcam_cli.errors import InputError
 from gradcam_cli.media.gif.write import GifWriter
@@ -117,17 +114,14 @@ class SweepRun:
             top = result.predictions[: self._count]
             found = session.explainer(batch, lambda logits: [each.index for each in top])[0]
             for each_class, class_map in zip(top, found.maps, strict=True):
-                yield _SweepFrame(f"{each_class.label} · {each_class.probability:.1%}", class_map.values)
+                yield _SweepFrame(f"{each_class.label} · {each_class.value()}", class_map.values)
             return
         if self._sweep == "methods":
-            explainer = Explainer(session.network.module, layer, method=quick(), tokens=session.settings.reshape)
+            explainer = session.explainer_on(prepared.geometry.input, (layer,), quick())
             for class_map in explainer(batch, target)[0].maps:
                 yield _SweepFrame(f"{class_map.method} · {explained_class.label}{_blank(class_map)}", class_map.values)
             return
-        channels, tokens = session.preset.channels, session.settings.reshape
-        layers = blocks(trace_network(session.network.module, prepared.geometry.input, channels, tokens))
-        modules, methods = [each.module for each in layers], session.settings.methods
-        explainer = Explainer(session.network.module, modules, method=methods, tokens=tokens)
+        explainer = session.explainer_on(prepared.geometry.input, ("blocks",), session.settings.methods)
         for class_map in explainer(batch, target)[0].maps:
             yield _SweepFrame(f"{class_map.layer} · {explained_class.label}{_blank(class_map)}", class_map.values)
 

@@ -11,6 +11,15 @@ from torch.nn import functional as F
 
 from gradcam_cli.cam.execution.partial_forward import PartialForward
 from gradcam_cli.cam.explainer import Explainer
+from gradcam_cli.cam.layers.select import layer_named
+from gradcam_cli.cam.layers.trace import trace_network
+
+
+def partial(net: nn.Module, name: str, picture: torch.Tensor) -> PartialForward:
+    """Return the part of a network behind a layer."""
+    trace = trace_network(net, (picture.shape[2], picture.shape[3]))
+    return PartialForward(net, layer_named(net, name, trace).place(net), picture, trace.readout)
+
 
 LAYERS = {
     "resnet18": "layer3.1", "squeezenet1_0": "features.7", "densenet121": "features.denseblock3.denselayer2",
@@ -31,7 +40,7 @@ def test_gives_what_the_whole_network_gives(name):
     size = 224 if name.startswith(("vit", "swin")) else 64
     picture = torch.randn(1, 3, size, size)
     with torch.no_grad():
-        partial_forward = PartialForward(net, layer, picture)
+        partial_forward = partial(net, LAYERS[name], picture)
         assert partial_forward.shortened
         others = partial_forward.activation * torch.tensor([1.0, 0.5, -2.0]).view(
             3, *[1] * (partial_forward.activation.ndim - 1)
@@ -49,7 +58,7 @@ def test_gives_what_the_whole_network_gives(name):
 def test_nothing_before_the_layer_is_computed():
     net = torchvision.models.resnet18(num_classes=4).eval()
     with torch.no_grad():
-        partial_forward = PartialForward(net, net.layer3, torch.randn(1, 3, 64, 64))
+        partial_forward = partial(net, "layer3", torch.randn(1, 3, 64, 64))
         computed = []
         for name, module in net.named_modules():
             if isinstance(module, (nn.Conv2d, nn.Linear)):
@@ -94,7 +103,7 @@ def test_awkward_networks(kind):
     net = Awkward(kind).eval()
     picture = torch.randn(1, 3, 12, 12)
     with torch.no_grad():
-        partial_forward = PartialForward(net, net.second, picture)
+        partial_forward = partial(net, "second", picture)
         calls = []
 
         def doubled(module, args, out):
@@ -118,7 +127,7 @@ def test_one_relu_for_all_of_a_network():
     )
     picture = torch.randn(1, 3, 12, 12)
     with torch.no_grad():
-        partial_forward = PartialForward(net, block, picture)
+        partial_forward = partial(net, "2", picture)
         others = torch.cat([partial_forward.activation, partial_forward.activation * 0.5])
         torch.testing.assert_close(partial_forward(others), net[3:](others))
 

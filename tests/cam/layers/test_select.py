@@ -7,9 +7,8 @@ import torch
 import torchvision
 from torch import nn
 
-import gradcam_cli.cam.layers.trace as watching
 from gradcam_cli.cam.explainer import Explainer
-from gradcam_cli.cam.layers.layout import layout_of, token_grid
+from gradcam_cli.cam.layers.layout import Seen, layout_of, token_grid
 from gradcam_cli.cam.layers.select import TargetLayer, find_layer, layer_named
 from gradcam_cli.cam.layers.trace import CannotRunError, trace_network
 from gradcam_cli.errors import ModelError
@@ -26,7 +25,7 @@ EXPECTED = {
 
 
 def found_in(net: nn.Module, input_size: tuple[int, int]) -> TargetLayer:
-    return find_layer(net, trace_network(net, input_size))
+    return find_layer(trace_network(net, input_size, gradients=True))
 
 
 def on_meta(name: str) -> nn.Module:
@@ -54,18 +53,13 @@ def test_auto_on_every_torchvision_classifier(name):
     if star:
         container = net.get_submodule(prefix)
         assert found.name.startswith(prefix + ".")
-        behind = list(container.children())[list(container.children()).index(found.module) + 1 :]
+        children = list(container.children())
+        behind = children[children.index(net.get_submodule(found.name)) + 1 :]
         assert all(isinstance(module, nn.MaxPool2d) for module in behind), "not the container's last feature layer"
     else:
         assert found.name == expected
     # The name resolves to that very module, and its grid is 1/16 or 1/32 of the input: the last one before pooling.
-    assert layer_named(net, found.name).module is found.module
-    shapes = []
-    handle = found.module.register_forward_hook(lambda m, a, out: shapes.append(out.shape))
-    with torch.no_grad():
-        net(torch.empty(1, 3, side, side, device="meta"))
-    handle.remove()
-    grid = layout_of(shapes[-1], (side, side)).grid
+    grid = found.layout.grid
     assert grid[0] == grid[1]
     assert grid[0] <= side // 16
     assert grid[0] >= 7
@@ -88,7 +82,7 @@ def test_auto_on_vision_transformers():
     result = explainer(torch.randn(2, 3, 48, 48, generator=torch.Generator().manual_seed(0)), 1)
     assert [each.maps[0].values.shape for each in result] == [(3, 3), (3, 3)]
     assert any(each.maps[0].blank is None for each in result)
-    late = Explainer(net, "encoder.layers")(torch.zeros(1, 3, 48, 48), 1)[0].maps[0]
+    late = Explainer(net, "encoder.layers", input_size=(48, 48))(torch.zeros(1, 3, 48, 48), 1)[0].maps[0]
     assert late.blank is not None, "behind the last block there is nothing to see, which is why auto does not take it"
 
 
@@ -176,7 +170,7 @@ def test_a_size_that_the_network_does_not_take():
         trace_network(net, (16, 24))
 
 
-def test_a_network_that_cannot_run_on_the_meta_device():
+def test_a_network_that_reads_values():
     class Reads(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -189,29 +183,22 @@ def test_a_network_that_cannot_run_on_the_meta_device():
     assert found_in(Reads().eval(), (16, 16)).name == "conv"
 
 
-@pytest.mark.parametrize("pays", [True, False])
-def test_both_ways_of_watching_find_the_same(small_net, monkeypatch, pays):
-    monkeypatch.setattr(watching, "_meta_pays", lambda network: pays)
-    assert found_in(small_net, (24, 40)).name == "tail.1"
-    with pytest.raises(CannotRunError):
-        trace_network(nn.Sequential(nn.Conv2d(3, 6, 3), nn.Flatten(), nn.Linear(6 * 14 * 14, 4)), (16, 24))
-
-
 def test_names(small_net):
-    assert layer_named(small_net, "features.2").module is small_net.features[2]
-    assert layer_named(small_net, "features.-1").name == "features.4"
-    assert layer_named(small_net, "features[-5]").name == "features.0"
+    trace = trace_network(small_net, (24, 40))
+    assert layer_named(small_net, "features.2", trace).place(small_net).module is small_net.features[2]
+    assert layer_named(small_net, "features.-1", trace).name == "features.4"
+    assert layer_named(small_net, "features[-5]", trace).name == "features.0"
     with pytest.raises(ModelError) as caught:
-        layer_named(small_net, "feature.2")
+        layer_named(small_net, "feature.2", trace)
     assert "features.2" in caught.value.hint
     with pytest.raises(ModelError):
-        layer_named(small_net, "features.5")
+        layer_named(small_net, "features.5", trace)
 
 
 @pytest.mark.parametrize("index", ["²", "--1", "9" * 5000])
 def test_what_is_no_index_is_no_layer(small_net, index):
     with pytest.raises(ModelError, match="the network has no layer"):
-        layer_named(small_net, f"features.{index}")
+        layer_named(small_net, f"features.{index}", trace_network(small_net, (24, 40)))
 
 
 @pytest.mark.parametrize(
@@ -240,7 +227,7 @@ def test_token_grid(length, size, expected):
     ],
 )
 def test_layout(shape, kind, grid):
-    layout = layout_of(shape, (224, 224) if grid[0] == grid[1] else (256, 352))
+    layout = layout_of(Seen(shape, (224, 224) if grid[0] == grid[1] else (256, 352)))
     assert (layout.kind, layout.grid) == (kind, grid)
 
 
@@ -257,11 +244,10 @@ class InTwoPlaces(nn.Module):
         return self.head(self.again[0](self.first(x)).mean((2, 3)))
 
 
-def test_a_module_in_two_places_keeps_its_values(monkeypatch):
-    monkeypatch.setattr(watching, "_meta_pays", lambda network: True)
+def test_a_module_in_two_places_has_one_name():
     net = InTwoPlaces().eval()
-    trace_network(net, (32, 32))
-    assert not any(parameter.is_meta for parameter in net.parameters())
+    trace = trace_network(net, (32, 32))
+    assert layer_named(net, "again.0", trace).name == layer_named(net, "first", trace).name == "first#2"
 
 
 class Attention(nn.Module):
@@ -295,7 +281,7 @@ def test_projections_within_attention_are_passed_over(apart):
 
 def test_an_output_of_another_batch_has_no_grid():
     trace = trace_network(Attention(apart=False).eval(), (32, 32))
-    assert next(call.layout for call in trace.calls if call.name == "inside") is None
+    assert not next(call.has_grid for call in trace.calls if call.name == "inside")
 
 
 class Oblong(nn.Module):
@@ -314,13 +300,13 @@ class Oblong(nn.Module):
         return self.classifier(tokens.mean(1))
 
 
-def test_a_grid_that_is_found_wrongly_can_be_given():
+def test_patches_that_are_not_square():
+    """19 tokens for a square picture look like 4 × 4 behind three others: the convolution, or another size, tells."""
     torch.manual_seed(5)
     net = Oblong().eval()
     picture = torch.randn(1, 3, 24, 24)  # 3 × 6 tokens behind one other
-    # 19 tokens for a square picture look like 4 × 4 behind three others.
-    assert Explainer(net, "block", input_size=(24, 24))(picture, 2)[0].maps[0].values.shape == (4, 4)
     for explainer in (
+        Explainer(net, "block", input_size=(24, 24)),
         Explainer(net, "block", tokens=(3, 6), input_size=(24, 24)),
         Explainer(net, "auto", tokens=(3, 6), input_size=(24, 24), optimize=True),
     ):

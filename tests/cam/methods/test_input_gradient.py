@@ -134,7 +134,7 @@ def test_the_network_is_left_as_it_was(small_net, batch, method):
 
 @pytest.mark.parametrize("method", OF_INPUT)
 def test_a_saturated_score_leaves_nothing_to_show(batch, method):
-    net = nn.Sequential(Functional(F.relu, F.relu), nn.Sigmoid())
+    net = nn.Sequential(Functional(F.relu, F.relu), nn.Tanh())
     nn.init.constant_(net[0].head.bias, 200.0)
     found = Explainer(net, "0.body", method=method)(batch, 1)[0].maps[0]
     assert found.blank

@@ -7,9 +7,10 @@ import pytest
 import torch
 from PIL import Image
 
-from gradcam_cli.cam.capture import capture, recording
+from gradcam_cli.cam.capture import capture
 from gradcam_cli.cam.context import BatchContext, Budget
 from gradcam_cli.cam.explainer import Explainer
+from gradcam_cli.cam.function_modes import recording
 from gradcam_cli.cam.methods.registry import METHODS
 from gradcam_cli.cam.targets import Target
 from tests.cam.oracle import component
@@ -118,7 +119,7 @@ def test_scorecam_of_the_paper_equals_the_reference_given_its_scores(squeezenet,
         key = f"ref/features.12/{target}/ScoreCAM_alignFalse"
         scores, weights = (torch.from_numpy(reference[f"{key}/{what}"].ravel()) for what in ("scores", "weights"))
         with recording(), explainer.running() as (network, layers):
-            context = BatchContext(capture(network, layers, batch), [Target(target)], Budget()).at(0)
+            context = BatchContext(capture(network, layers, batch, explainer.readout), [Target(target)], Budget()).at(0)
             rows = scores[:, None] * torch.nn.functional.one_hot(torch.tensor(target), 1000)
             context.memory["masked", 0] = dict(enumerate(rows.float()))
             found = METHODS["scorecam-paper"].load()(context)[0].numpy()
@@ -134,7 +135,7 @@ def test_masked_scores_equal_the_reference(squeezenet, shared_data):
     target = int(reference["classes"][0])
     explainer = Explainer(squeezenet, "auto", method="faster-scorecam", budget=Budget(seconds=1e-9))
     with recording(), explainer.running() as (network, layers):
-        captured = capture(network, layers, batch)
+        captured = capture(network, layers, batch, explainer.readout)
         context = BatchContext(captured, [Target(target)], explainer.budget).at(0)
         METHODS["faster-scorecam"].load()(context)
     rows = context.memory["masked", 0]

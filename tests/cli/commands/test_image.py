@@ -80,7 +80,7 @@ def test_json(gradcam):
     first, second = map(json.loads, out)
     assert (first["input"], second["input"]) == ("a.png", "b.png")
     assert set(first) == {
-        "input", "model", "weights", "layer", "method", "target", "predictions", "map", "geometry", "files", "seconds",
+        "input", "model", "weights", "layer", "method", "target", "predictions", "map", "notes", "geometry", "files", "seconds",
         "versions", "preprocessing", "activation",
     }  # fmt: skip
     assert first["model"] == "tiny"

@@ -131,7 +131,7 @@ def test_scores_of_one_picture(how, count, tmp_path):
 )
 def test_probabilities_are_recognised(ending, activation, tmp_path):
     network = load_model(weights=exported(nn.Sequential(Net(), ending).eval(), tmp_path / "x.pt2"))
-    assert trace_network(network.module, (SIDE, SIDE)).activation == activation
+    assert trace_network(network.module, (SIDE, SIDE)).readout.probabilities == activation
 
 
 def refusal(path) -> ModelError:

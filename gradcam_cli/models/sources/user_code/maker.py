@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+from torch.optim.swa_utils import AveragedModel
 
 from gradcam_cli.errors import GradcamError, ModelError, UsageError
 from gradcam_cli.models.architecture import Architecture, Fitted, Recipe
@@ -85,6 +87,12 @@ class _Maker:
             if not isinstance(made, nn.Module):
                 what = f"returns a value of type {type(made).__name__}, not a torch.nn.Module"
                 raise ModelError(f"{self._code.spec} {what}", "have it return the network itself")
+            made = _unwrapped(made)
+            if isinstance(made, torch.jit.ScriptModule):
+                raise ModelError(
+                    f"{self._code.spec} returns a TorchScript network (torch.jit), whose layers cannot be observed",
+                    "have it return the network as it was before torch.jit.script or torch.jit.trace",
+                )
             if not any(parameter.is_meta for parameter in made.parameters()):
                 made.to("cpu")
             return made.float().eval().requires_grad_(False)
@@ -102,6 +110,14 @@ class _Maker:
             raise UsageError(what, missing(self._code, _callables(module)).template)
         found: Callable[..., object] = target
         return found
+
+
+def _unwrapped(module: nn.Module) -> nn.Module:
+    """Return the network within torch.compile, DataParallel and averages of weights, which only run it."""
+    inner = getattr(module, "_orig_mod", None)
+    if inner is None and isinstance(module, (nn.DataParallel, DistributedDataParallel, AveragedModel)):
+        inner = module.module
+    return _unwrapped(inner) if isinstance(inner, nn.Module) else module
 
 
 def _imported(code: Code) -> ModuleType:

@@ -1,0 +1,1 @@
+"""What networks and layers return: tensors in nested outputs, class scores among them."""
