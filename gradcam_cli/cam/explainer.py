@@ -139,9 +139,8 @@ class Explainer:
         self.eigen_smooth = eigen_smooth
         self.methods = methods_of(method)
         template = _replica_or_none(network) if optimize else None
-        traced = network if template is None else template
         trace = trace_network(
-            traced, input_size, channels, tokens, output=output, fits=fits, plain=activation == "none",
+            network, input_size, channels, tokens, output=output, fits=fits, plain=activation == "none",
             gradients="auto" in wanted,
         )  # fmt: skip
         template = template if trace.copied else None

@@ -59,9 +59,14 @@ class PartialForward:
         self._activation = activation
         self.activation: torch.Tensor = activation.transpose(0, self._batch_dim)
         """The layer's output, in its own layout, batch first."""
-        self.shortened = not self._batch_dim  # of other records it is not known where the batch is
+        # Of other records it is not known where the batch is, and a recorded tensor has no graph to hook.
+        self.shortened = not self._batch_dim and not readout.from_input
+        self._copies = False
         try:
+            written = self._picture = picture.clone()
+            version = written._version
             again = self(self.activation)
+            self._copies = written._version != version
         except Exception:  # a network may do anything, including writing into its inputs
             self.shortened = False
         else:
@@ -72,14 +77,23 @@ class PartialForward:
     def __call__(self, outputs: torch.Tensor) -> torch.Tensor:
         """Run on other outputs of the layer, (B, …) in its own layout; return the logits, (B, K)."""
         count = len(outputs)
-        replaced = with_replaced(self._output, self._activation, outputs.transpose(0, self._batch_dim))
-        given = self._given if self.shortened else {self._layer: self._given[self._layer]}
+        if self._readout.from_input:
+            outputs = outputs.detach().requires_grad_(True)
         with contextlib.ExitStack() as stack:
-            for module, earlier in given.items():
-                then = (lambda: replaced) if module is self._layer else None
-                stack.enter_context(_answering(module, [_repeated(each, count) for each in earlier], then))
+            stack.enter_context(torch.set_grad_enabled(self._readout.from_input))
+            replaced = with_replaced(self._output, self._activation, outputs.transpose(0, self._batch_dim))
+            for module, earlier in self._given.items():
+                is_layer = module is self._layer
+                if self.shortened or is_layer:
+                    answers = [_repeated(each, count) if self.shortened else _OWN for each in earlier]
+                    stack.enter_context(_answering(module, [*answers, replaced] if is_layer else answers))
             stack.enter_context(perturbations_of_one())
-            return self._readout.logits(self._network, self._picture.expand(count, -1, -1, -1)).detach()
+            pictures = self._picture.expand(count, -1, -1, -1)
+            return self._readout.logits(self._network, pictures.clone() if self._copies else pictures).detach()
+
+
+_OWN = object()
+"""Stands for a module's own output among the answers of its calls."""
 
 
 def beside(network: nn.Module, layer: nn.Module) -> Iterator[nn.Module]:
@@ -133,16 +147,15 @@ def sample_of(recorded: Recorded, picture: int, count: int) -> Recorded:
 
 
 @contextlib.contextmanager
-def _answering(module: nn.Module, answers: list[Any], then: Callable[[], Any] | None) -> Iterator[None]:
-    """Make a module's calls return ``answers``, then once the result of ``then``, then the module's own."""
-    left = iter([*((lambda answer=answer: answer) for answer in answers), *([then] if then is not None else [])])
+def _answering(module: nn.Module, answers: list[Any]) -> Iterator[None]:
+    """Make a module's calls return ``answers`` one after the other, then its own output, as where one is ``_OWN``."""
+    left = iter(answers)
     own = module.__dict__.get("forward")
     forward = module.forward
 
     def answer(*args: Any, **options: Any) -> Any:  # noqa: ANN401
-        for each in left:
-            return each()
-        return forward(*args, **options)
+        given = next(left, _OWN)
+        return forward(*args, **options) if given is _OWN else given
 
     module.forward = answer
     try:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from itertools import count
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -239,17 +240,21 @@ def _guessed_grid(length: int, size: Size, known: Known, *, fixed: bool) -> tupl
 def _scaled_grid(lengths: Size, size: Size, other_size: Size, known: Known) -> tuple[Size, int] | None:
     """Return the grid of tokens whose number differs between two inputs, and their prefix."""
     length, other_length = lengths
+    for (h, w), (h2, w2) in reversed(known):
+        # A sequence along one side, as recurrent layers read it.
+        if (length, other_length) in ((w, w2), (h, h2)):
+            return ((1, length) if length == w else (length, 1)), 0
     for grid, other in reversed(known):
-        for (h, w), (h2, w2) in zip(_halvings(grid), _halvings(other), strict=False):
+        for coarser, (h, w), (h2, w2) in zip(count(), _halvings(grid), _halvings(other), strict=False):
             prefix = length - h * w
-            if 0 <= prefix <= MAX_PREFIX_TOKENS and other_length - h2 * w2 == prefix:
+            # Networks with stages have a class token at most.
+            if 0 <= prefix <= (1 if coarser else MAX_PREFIX_TOKENS) and other_length - h2 * w2 == prefix:
                 return (h, w), prefix
     square = _token_grids(length, size)  # patches of another shape come second
     oblong = ((grid, p) for p in range(min(MAX_PREFIX_TOKENS, length - 2) + 1) for grid in _products(length - p))
     for grid, prefix in (*square, *(each for each in oblong if min(each[0]) > 1)):
         if _same_grid(grid, other_length - prefix, size, other_size):
             return grid, prefix
-    # A sequence along one side of the picture, as recurrent layers read it.
     for axis, grid in ((1, (1, length)), (0, (length, 1))):
         if abs(other_length - length * other_size[axis] / size[axis]) < _ROUNDING:
             return grid, 0

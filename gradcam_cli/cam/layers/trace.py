@@ -146,6 +146,8 @@ def trace_network(
         CannotRunError: the network raises on a picture of that size.
         ModelError: it needs something else than a picture, or its output contains no class scores.
     """
+    if isinstance(network, torch.jit.ScriptModule) and (error := unobserved(network)) is not None:
+        raise error
     copied = throwaway(network)
     request = _Request(input_size, channels, tokens, output, fits, plain, gradients)
     if copied is not None:
@@ -188,7 +190,8 @@ def _traced(network: nn.Module, request: _Request) -> Trace:
             ends_normalised=first.reads.ends_normalised,
         )  # fmt: skip
         readout = replace(reading.readout, from_input=first.reads.hooks, through=through)
-        leaves = max(0, len(first.calls) - LATEST_CALLS) if request.gradients and not some.is_meta else None
+        sought = request.gradients and not stopped and not some.is_meta
+        leaves = max(0, len(first.calls) - LATEST_CALLS) if sought else None
         others = list(_other_runs(network, first, noise, request.input_size, readout, leaves))
         calls = list(_module_calls(first, others, request.tokens))
         if any(call.layout is not None and call.layout.batch_dim for call in calls):
@@ -289,17 +292,19 @@ def _gradients(calls: list[ModuleCall], trial: Trial, readout: Readout) -> dict[
     flat = [call.given for call in trial.calls if call.given is not None and call.given.ndim == 2]
     for scores in (logits, *reversed(flat)):
         if not scores.requires_grad or not places:
+            if scores is logits:
+                return dict.fromkeys(places, False)
             continue
         weights = torch.randn(scores.shape, generator=torch.Generator().manual_seed(0)).to(scores)
         gradients = torch.autograd.grad(
             (scores * weights).sum(), list(places.values()), retain_graph=True, allow_unused=True
         )
-        found = {
+        found: dict[int, bool | None] = {
             position: gradient is not None and _is_on_grid(calls[position], gradient, trial)
             for position, gradient in zip(places, gradients, strict=True)
         }
-        if any(found.values()):
-            return dict(found)
+        if any(found.values()) or all(gradient is None for gradient in gradients):
+            return found
     return dict.fromkeys(places)
 
 
