@@ -40,7 +40,7 @@ def explain(
     target: str | int = "top",
     method: str = "gradcam",
     fit: Fit = "whole",
-    input_size: int | None = None,
+    input_size: int | tuple[int, int] | None = None,
     mean: float | Sequence[float] | None = None,
     std: float | Sequence[float] | None = None,
     scale_255: bool = False,
@@ -65,7 +65,7 @@ def explain(
         target: ``top``, a class index, a label, ``A vs B`` or ``not:A``.
         method: name of the method, as ``gradcam methods`` lists them, optionally with parameters.
         fit: ``whole``, ``crop``, ``stretch`` or ``pad``.
-        input_size: side in pixels that overrides the network's preset.
+        input_size: side in pixels, or (h, w), that overrides the network's preset.
         mean: subtracted from values of 0…1, one number or one per channel; default: the preset's.
         std: divisor after that; default: the preset's.
         scale_255: whether the network takes values of 0…255; ``mean`` and ``std`` are then in such units, 0 and 1 by

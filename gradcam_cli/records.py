@@ -35,6 +35,9 @@ FITS: tuple[Fit, ...] = ("whole", "crop", "stretch", "pad")
 NORMALIZATIONS: tuple[Normalization, ...] = ("minmax", "max", "none")
 ACTIVATIONS: tuple[Activation, ...] = ("auto", "softmax", "sigmoid", "none")
 
+MIN_INPUT, MAX_INPUT = 8, 4096
+"""Sides of a network's input, in pixels."""
+
 PICTURE_QUALITY, VIDEO_QUALITY = 95, 75
 """Default quality of files with lossy compression, from 1 to 100."""
 
@@ -58,6 +61,7 @@ class Preset:
         multiple: sides of a whole picture are rounded to multiples of this, so that batches form.
         channels: 3 for RGB, 1 for luma.
         scale: value of white after scaling, 1 or 255; black is 0.
+        size: (h, w) of the input, where it is exactly that; a whole picture is then stretched to it.
     """
 
     resize: int = 256
@@ -68,6 +72,12 @@ class Preset:
     multiple: int = 32
     channels: int = 3
     scale: int = 1
+    size: Size | None = None
+
+    @property
+    def window(self) -> Size:
+        """(h, w) of the input of one size, which crops, stretched and padded pictures have."""
+        return self.size or (self.crop, self.crop)
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,6 +84,7 @@ class Architecture:
         own_key: maps a checkpoint's key to the network's own, or to None when the network does not use it.
         ready: for weights that are not in a file of the recipe: called with a download's progress callback, returns the
             network with its weights, and their file if there is one.
+        presumes: whether its presets are only usual ones, as for code that says nothing of its pictures.
         on_meta: whether ``build`` may be called on the meta device, where parameters get no memory.
     """
 
@@ -94,6 +95,7 @@ class Architecture:
     recipes: tuple[Recipe, ...]
     own_key: Callable[[str], str | None] = same_key
     ready: Callable[[Progress | None], tuple[Fitted, Path | None]] | None = None
+    presumes: bool = False
     on_meta: bool = True
 
 

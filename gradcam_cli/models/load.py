@@ -11,6 +11,12 @@ import torch
 from gradcam_cli.errors import ModelError
 from gradcam_cli.models.checkpoints.fit import fit, on_meta
 from gradcam_cli.models.checkpoints.identify import identify
+from gradcam_cli.models.checkpoints.input_record import (
+    InputRecord,
+    architecture_beside,
+    recorded_beside,
+    side_file_of,
+)
 from gradcam_cli.models.checkpoints.read import read_checkpoint, read_state_dict
 from gradcam_cli.models.device import find_device
 from gradcam_cli.models.download import Progress, fetch
@@ -20,6 +26,7 @@ from gradcam_cli.models.network import Network, Weights
 from gradcam_cli.models.preprocess import for_channels
 from gradcam_cli.models.registry import AUTO, TINY, check_name, describe, plugin_of
 from gradcam_cli.models.sources.exported import is_exported, load_exported
+from gradcam_cli.models.sources.user_code.spec import code_file
 from gradcam_cli.text import printable, quoted
 
 if TYPE_CHECKING:
@@ -29,6 +36,12 @@ if TYPE_CHECKING:
 
     from gradcam_cli.models.architecture import Architecture, Fitted, Recipe
     from gradcam_cli.records import Preset
+
+STATISTICS = ("size", "mean", "std")
+"""What has to be known of the pictures that a network was trained on."""
+
+_HUB_FILES = ("model.safetensors", "pytorch_model.bin")
+"""Names of a checkpoint in a directory of a model hub."""
 
 AUTO_MODEL = "mobilenet_v2"
 AUTO_WEIGHTS = "https://download.pytorch.org/models/mobilenet_v2-7ebf99e0.pth"
@@ -66,7 +79,12 @@ def load_model(
     place = find_device(device)
     if name == AUTO and weights is None:
         name, notes = _choose(progress)
-    network = _published(name, progress, arguments) if weights is None else _from_checkpoint(name, weights, arguments)
+    if weights is not None:
+        network = _from_checkpoint(name, weights, arguments)
+    else:
+        network = _published(name, progress, arguments)
+        code = code_file(name)
+        network = network if code is None else _recorded(network, side_file_of(code))
     network.notes = (*notes, *network.notes)
     network.preset = _for_network(network.preset, network.module)
     if labels is not None:
@@ -148,11 +166,15 @@ def _published(name: str, progress: Progress | None, arguments: Mapping[str, obj
 
 def _from_checkpoint(name: str, weights: Path | str, arguments: Mapping[str, object] | None) -> Network:
     """Return the network called ``name`` with a checkpoint's weights; ``auto`` is the network that they are for."""
-    path, notes = Path(weights), tuple[str, ...]()
+    path, notes = file_in(Path(weights)), tuple[str, ...]()
     if is_exported(path):
-        return _from_archive(name, weights)
+        return _recorded(_from_archive(name, weights), side_file_of(path))
     checkpoint = read_checkpoint(path)
-    if name == AUTO:
+    stated = architecture_beside(path)
+    if name == AUTO and stated is not None:
+        name = check_name(f"timm:{stated}")
+        notes = (f"{name}, as config.json says",)
+    elif name == AUTO:
         found = identify(checkpoint, path, describe)
         name, notes = found.name, (found.note,)
     architecture = describe(name, arguments)
@@ -165,6 +187,36 @@ def _from_checkpoint(name: str, weights: Path | str, arguments: Mapping[str, obj
         if own is None:
             notes += (f"the class names in the checkpoint are not used: not one for each of {network.sides}",)
     network.notes = (*notes, *network.notes)
+    if network.num_classes != architecture.num_classes:  # it was trained anew, on pictures that only its owner knows
+        network.assumed = frozenset(STATISTICS)
+    return _recorded(network, recorded_beside(path).or_else(checkpoint.metadata.record))
+
+
+def file_in(path: Path) -> Path:
+    """Return the checkpoint in a directory as model hubs have it; any other path is returned as it is.
+
+    Raises:
+        ModelError: the directory has no checkpoint, or several.
+    """
+    if not path.is_dir():
+        return path
+    found = [path / name for name in _HUB_FILES if (path / name).is_file()]
+    found = found or sorted(each for each in path.glob("*.safetensors") if each.is_file())
+    if not found or (len(found) > 1 and found[0].name not in _HUB_FILES):
+        what = "has no checkpoint" if not found else f"has {len(found)} checkpoints"
+        raise ModelError(f"weights {quoted(path)}: the directory {what}", f"give the file; usual is {_HUB_FILES[0]}")
+    return found[0]
+
+
+def _recorded(network: Network, record: InputRecord) -> Network:
+    """Apply what files say of the network's pictures."""
+    if record.source:
+        network.preset = for_channels(record.applied(network.preset), network.preset.channels)
+        network.assumed -= record.known
+        network.layer, network.activation = record.layer, record.activation
+        labels = None if record.labels is None else labels_in(record.labels, network.sides)
+        network.labels = labels or network.labels
+        network.notes = (*network.notes, str(record))
     return network
 
 
@@ -177,7 +229,7 @@ def _from_archive(name: str, weights: Path | str) -> Network:
     exported = load_exported(Path(weights))
     return Network(
         exported.module, "exported network", exported.num_classes, exported.preset, None,
-        Weights(printable(weights), Path(weights)), exported.notes, exported.one_by_one,
+        Weights(printable(weights), Path(weights)), assumed=frozenset({"mean", "std"}), one_by_one=exported.one_by_one,
     )  # fmt: skip
 
 
@@ -198,4 +250,5 @@ def _network(architecture: Architecture, fitted: Fitted, weights: Weights) -> Ne
         weights=weights,
         notes=fitted.notes,
         plugin=plugin_of(architecture.name),
+        assumed=frozenset(STATISTICS if architecture.presumes else ()),
     )

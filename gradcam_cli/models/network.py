@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from gradcam_cli.plugins import Plugin
-    from gradcam_cli.records import Preset
+    from gradcam_cli.records import Activation, Preset
 
 
 @dataclass
@@ -59,6 +59,9 @@ class Network:
         labels: names of its classes, or None when they are not known.
         weights: where its weights came from.
         notes: notes for the user about how it was loaded, one line each.
+        assumed: what no file says of its pictures, of ``size``, ``mean`` and ``std``: the preset has usual values.
+        layer: target layer that a file names for ``auto``, or None.
+        activation: what makes its scores probabilities, as a file says, or None.
         one_by_one: whether it takes one picture at a time only.
         plugin: the package whose source it comes from, or None.
         cache: objects that are derived from the network once and reused; it lives exactly as long as the network.
@@ -71,6 +74,9 @@ class Network:
     labels: tuple[str, ...] | None
     weights: Weights
     notes: tuple[str, ...] = ()
+    assumed: frozenset[str] = frozenset()
+    layer: str | None = None
+    activation: Activation | None = None
     one_by_one: bool = False
     plugin: Plugin | None = None
     cache: dict[object, Any] = field(default_factory=dict, repr=False)

@@ -54,12 +54,15 @@ def for_channels(preset: Preset, channels: int) -> Preset:
     )
 
 
-def adapted(preset: Preset, *, side: int | None, mean: Numbers | None, std: Numbers | None, scale_255: bool) -> Preset:
+def adapted(
+    preset: Preset, *, side: int | Size | None, mean: Numbers | None, std: Numbers | None, scale_255: bool
+) -> Preset:
     """Return the preset with a user's changes.
 
     Args:
         preset: the network's.
-        side: side of the input in pixels, instead of the preset's sizes; of a whole picture, the short side.
+        side: side of the input in pixels, instead of the preset's sizes; of a whole picture, the short side. Or its
+            (h, w), to which a whole picture is stretched.
         mean: one number or one for each channel, subtracted after scaling, instead of the preset's.
         std: one number or one for each channel, divided by, instead of the preset's.
         scale_255: whether the network takes values from 0 to 255; the statistics are then in these units and, where not
@@ -68,9 +71,11 @@ def adapted(preset: Preset, *, side: int | None, mean: Numbers | None, std: Numb
     Raises:
         UsageError: three numbers for a network of one channel.
     """
-    if side is not None:
+    if isinstance(side, tuple):
+        preset = replace(preset, resize=min(side), crop=min(side), size=side)
+    elif side is not None:
         # A side that was asked for is taken exactly: what sides are rounded to has to divide it.
-        preset = replace(preset, resize=side, crop=side, multiple=math.gcd(side, preset.multiple))
+        preset = replace(preset, resize=side, crop=side, multiple=math.gcd(side, preset.multiple), size=None)
     if scale_255:
         preset = replace(preset, scale=255, mean=(0.0,) * preset.channels, std=(1.0,) * preset.channels)
     for statistic, numbers in (("mean", mean), ("std", std)):
@@ -101,7 +106,8 @@ def plan_geometry(source: Size, preset: Preset, fit: Fit) -> Geometry:
 
     ``whole``: the whole picture, aspect kept up to rounding, short side = ``preset.resize``. ``crop``: as in training:
     short side to ``preset.resize``, centre square of ``preset.crop``. ``stretch``: the whole picture, squeezed into
-    that square. ``pad``: the whole picture, aspect kept, within that square, mean-coloured borders.
+    that square. ``pad``: the whole picture, aspect kept, within that square, mean-coloured borders. An input of a size
+    of its own, ``preset.size``, takes the square's place, and ``whole`` is ``stretch``.
 
     Args:
         source: (H, W) of the picture.
@@ -109,15 +115,20 @@ def plan_geometry(source: Size, preset: Preset, fit: Fit) -> Geometry:
         fit: one of ``records.FITS``.
     """
     height, width = source
-    square = (preset.crop, preset.crop)
-    if fit == "stretch":
-        return Geometry(fit, source, square, (0, 0), square)
+    square = preset.window
+    if fit == "stretch" or (fit == "whole" and preset.size is not None):
+        return Geometry("stretch", source, square, (0, 0), square)
     if fit == "pad":
-        scale = preset.crop / max(height, width)
+        scale = min(square[0] / height, square[1] / width)
         resized = (max(1, round(height * scale)), max(1, round(width * scale)))
         offset = (-((square[0] - resized[0]) // 2), -((square[1] - resized[1]) // 2))
         return Geometry(fit, source, resized, offset, square)
     scale = preset.resize / min(height, width)
+    if fit == "crop" and preset.size is not None:
+        scale = max(square[0] / height, square[1] / width)
+        resized = (max(square[0], round(height * scale)), max(square[1], round(width * scale)))
+        offset = ((resized[0] - square[0]) // 2, (resized[1] - square[1]) // 2)
+        return Geometry(fit, source, resized, offset, square)
     if fit == "crop":
         # The sizes and the rounding are those of torchvision's Resize and CenterCrop, for the published accuracy.
         short, long = sorted(source)

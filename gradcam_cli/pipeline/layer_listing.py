@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gradcam_cli.cam.layers.select import Candidate, NeedsValuesError, candidates, find_layer
-from gradcam_cli.cam.layers.trace import CannotRunError, Trace, trace_network
+from gradcam_cli.cam.layers.trace import Trace, trace_network
+from gradcam_cli.errors import ModelError
 from gradcam_cli.models.load import Outline, load_model, outline
 from gradcam_cli.models.network import Network
-from gradcam_cli.models.preprocess import plan_geometry
-from gradcam_cli.pipeline.session import USUAL_PICTURE
+from gradcam_cli.models.preprocess import adapted
+from gradcam_cli.pipeline.input_fit import InputFit, find_fit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,7 +29,8 @@ class Listing:
         preset: how its pictures are preprocessed.
         input: (h, w) of the network's input, for a picture of the usual shape.
         layers: parents before children.
-        auto: name of the layer that ``--layer auto`` takes.
+        auto: name of the layer that ``--layer auto`` takes; empty where there is none.
+        problem: why there is none, or empty.
     """
 
     model: str
@@ -36,11 +38,12 @@ class Listing:
     input: Size
     layers: list[Candidate]
     auto: str
+    problem: str = ""
 
 
 def list_layers(
     spec: str,
-    input_size: int | None = None,
+    input_size: int | Size | None = None,
     weights: Path | None = None,
     arguments: Mapping[str, object] | None = None,
 ) -> Listing:
@@ -49,7 +52,7 @@ def list_layers(
     Args:
         spec: its name.
         weights: a checkpoint, whose network is listed; without one no weights are needed.
-        input_size: side of the input in pixels, instead of the network's own.
+        input_size: side of the input in pixels, or (h, w), instead of the network's own.
         arguments: arguments for the user's own code.
 
     Raises:
@@ -61,28 +64,27 @@ def list_layers(
         network = outline(spec, arguments=arguments)
     else:
         network = load_model(spec, weights=weights, arguments=arguments)
-    name = network.name if isinstance(network, Network) else spec
-    trace = _traced(network, input_size)
+    found = _traced(network, spec, input_size)
+    auto, problem = "", ""
     try:
-        auto = find_layer(trace).name
+        auto = find_layer(found.result).name
     except NeedsValuesError:
         if isinstance(network, Network):
             raise
         network = outline(spec, filled=True, arguments=arguments)
-        trace = _traced(network, input_size)
-        auto = find_layer(trace).name
-    return Listing(name, network.preset, trace.input_size, candidates(network.module, trace), auto)
+        found = _traced(network, spec, input_size)
+        auto = find_layer(found.result).name
+    except ModelError as error:
+        problem = error.message
+    name, trace = network.name if isinstance(network, Network) else spec, found.result
+    return Listing(name, found.preset, trace.input_size, candidates(network.module, trace), auto, problem)
 
 
-def _traced(network: Outline | Network, input_size: int | None) -> Trace:
-    preset = network.preset
+def _traced(network: Outline | Network, name: str, input_size: int | Size | None) -> InputFit[Trace]:
+    """Run the network for trial as a session does."""
+    preset = adapted(network.preset, side=input_size, mean=None, std=None, scale_255=False)
 
-    def traced(size: Size) -> Trace:
+    def attempt(size: Size) -> Trace:
         return trace_network(network.module, size, preset.channels, gradients=True)
 
-    if input_size is not None:
-        return traced((input_size, input_size))
-    try:
-        return traced(plan_geometry(USUAL_PICTURE, preset, "whole").input)
-    except CannotRunError:
-        return traced((preset.crop, preset.crop))
+    return find_fit(network, name, preset, "whole", attempt, given=input_size is not None)

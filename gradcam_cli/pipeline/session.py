@@ -13,13 +13,13 @@ import numpy as np
 from gradcam_cli.cam.augmentation import Augmentation
 from gradcam_cli.cam.context import Budget
 from gradcam_cli.cam.explainer import Explainer
-from gradcam_cli.cam.layers.trace import CannotRunError
 from gradcam_cli.cam.predictions import Ranking, class_named, predictions, resolve
 from gradcam_cli.errors import GradcamError, InputError, ModelError
 from gradcam_cli.models.device import lower_precision, out_of_memory
 from gradcam_cli.models.labels import read_labels
 from gradcam_cli.models.load import load_model
 from gradcam_cli.models.preprocess import Prepared, adapted, collate, plan_geometry, prepare, to_tensor
+from gradcam_cli.pipeline.input_fit import InputFit, find_fit
 from gradcam_cli.pipeline.settings import ALL_LAYERS
 from gradcam_cli.text import first_line
 
@@ -33,10 +33,7 @@ if TYPE_CHECKING:
     from gradcam_cli.models.network import Network
     from gradcam_cli.pipeline.frame import Frame
     from gradcam_cli.pipeline.settings import ModelSettings
-    from gradcam_cli.records import Fit, Geometry, Prediction, Preset, Size
-
-USUAL_PICTURE = (480, 640)
-"""(height, width) of the picture that a network is tried out on before the first picture is read."""
+    from gradcam_cli.records import Activation, Geometry, Numbers, Prediction, Preset, Size
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +51,10 @@ class Explained:
     maps: list[ClassMap]
     targets: list[Prediction]
     seconds: float
+
+
+def _listed(numbers: Numbers) -> str:
+    return ",".join(f"{number:g}" for number in numbers)
 
 
 class _FullMemoryError(ModelError):
@@ -93,25 +94,35 @@ class Session:
         self.warn = warn
         self._most = sys.maxsize
         self.preset = self._preset()
-        self.fit, self.explainer, notes = self._fitted(Budget(settings.budget, passes))
+        budget = Budget(settings.budget, passes)
+        found = find_fit(
+            self.network, self.network.name, self.preset, settings.fit,
+            lambda size: self.explainer_on(size, budget=budget), given=settings.input_size is not None,
+        )  # fmt: skip
+        self.fit, self.preset, self.explainer = found.fit, found.preset, found.result
         self._name_classes()
         for target in settings.targets:
             for side in (target, target.against):
                 if side is not None and side.label is not None:
                     class_named(side.label, self.network.labels)
         self.activation = self.explainer.activation
-        self.notes = [*self.network.notes, *notes, *self.explainer.notes]
+        self.notes = [*self.network.notes, *self._assumed(found), *found.notes, *self.explainer.notes]
         if ALL_LAYERS in settings.layers:
             self.settings = replace(settings, layers=tuple(layer.name for layer in self.explainer.layers))
 
     def _name_classes(self) -> None:
         """Set the number of classes that the trial run has found, and their labels."""
         self.network.num_classes = count = self.explainer.classes
-        sides = 1 if count == 1 and self.settings.activation == "none" else self.network.sides
+        sides = 1 if count == 1 and self._wanted_activation == "none" else self.network.sides
         if self.settings.labels is not None:
             self.network.labels = read_labels(self.settings.labels, sides)
         elif self.network.labels is not None and len(self.network.labels) != sides:
             self.network.labels = None
+
+    @property
+    def _wanted_activation(self) -> Activation:
+        wanted = self.settings.activation
+        return self.network.activation or wanted if wanted == "auto" else wanted
 
     def _labelled(self, count: int) -> bool:
         """Return whether the class labels are for that number of scores."""
@@ -122,18 +133,22 @@ class Session:
         except ModelError:
             return False
 
-    def _fitted(self, budget: Budget) -> tuple[Fit, Explainer, list[str]]:
-        """Return how pictures are fitted to the network's input, an explainer for that, and notes about it."""
-        fit, side = self.settings.fit, self.preset.crop
-        usual = plan_geometry(USUAL_PICTURE, self.preset, fit).input
-        try:
-            return fit, self.explainer_on(usual, budget=budget), []
-        except CannotRunError:
-            if fit != "whole" or usual[0] == usual[1]:
-                raise
-        usual = plan_geometry(USUAL_PICTURE, self.preset, "stretch").input
-        note = f"{self.network.name} takes {side}×{side} pictures only: the whole picture is stretched to that"
-        return "stretch", self.explainer_on(usual, budget=budget), [note]
+    def _assumed(self, found: InputFit[Explainer]) -> list[str]:
+        """Return the note on what neither a file nor the user has said of the network's pictures."""
+        wanted, preset = self.settings, self.preset
+        side = preset.resize if self.fit == "whole" else preset.crop
+        open_questions = {
+            "size": None if wanted.input_size or found.derived else f"a side of {side} pixels",
+            "mean": None if wanted.mean or wanted.scale_255 else f"mean {_listed(preset.mean)}",
+            "std": None if wanted.std or wanted.scale_255 else f"std {_listed(preset.std)}",
+        }
+        assumed = [text for what, text in open_questions.items() if text and what in self.network.assumed]
+        if not assumed:
+            return []
+        return [
+            f"neither a file nor an option says on what pictures {self.network.name} was trained: "
+            f"{', '.join(assumed)} assumed"
+        ]
 
     def explainer_on(
         self,
@@ -151,10 +166,13 @@ class Session:
             budget: for methods that run the network many times.
         """
         settings = self.settings
+        chosen = layers or settings.layers
+        if chosen == ("auto",) and self.network.layer is not None:
+            chosen = (self.network.layer,)
         return Explainer(
-            self.network.module, layers or settings.layers, method=methods or settings.methods,
+            self.network.module, chosen, method=methods or settings.methods,
             fusion=None if layers else settings.fusion, input_size=size, channels=self.preset.channels,
-            tokens=settings.reshape, output=settings.output, fits=self._labelled, activation=settings.activation,
+            tokens=settings.reshape, output=settings.output, fits=self._labelled, activation=self._wanted_activation,
             optimize=settings.optimize and not layers, budget=budget, eigen_smooth=settings.eigen_smooth,
             augmentation=self._augmentation() if settings.augment_smooth else None,
         )  # fmt: skip

@@ -10,7 +10,16 @@ from gradcam_cli.cam.methods.registry import check_method
 from gradcam_cli.cam.targets import TOP, TargetSpec
 from gradcam_cli.errors import UsageError
 from gradcam_cli.models.registry import check_arguments
-from gradcam_cli.records import ACTIVATIONS, FITS, NORMALIZATIONS, PICTURE_QUALITY, PRECISIONS, VIDEO_QUALITY
+from gradcam_cli.records import (
+    ACTIVATIONS,
+    FITS,
+    MAX_INPUT,
+    MIN_INPUT,
+    NORMALIZATIONS,
+    PICTURE_QUALITY,
+    PRECISIONS,
+    VIDEO_QUALITY,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -35,9 +44,6 @@ AXES: tuple[Axis, ...] = ("models", "layers", "targets", "methods")
 ALL_LAYERS = "all"
 """The name that stands for every layer with a grid."""
 
-MIN_INPUT, MAX_INPUT = 8, 4096
-"""Sides of a network's input, in pixels."""
-
 
 def _require(what: str, name: str, known: Iterable[str]) -> None:
     """Raise UsageError unless ``name`` is one of ``known``."""
@@ -59,7 +65,7 @@ class ModelSettings:
         methods: names, as ``cam.methods.registry.check_method`` returns them.
         fusion: how several layers' maps are combined, or None for a result per layer.
         fit: how a picture is fitted to the network's input.
-        input_size: side in pixels that overrides the preset's sizes.
+        input_size: side in pixels, or (h, w), that overrides the preset's sizes.
         reshape: (h, w) of the grid of a transformer's tokens; None finds it.
         mean: one number, or one per channel, that overrides the preset's, after scaling; likewise ``std``.
         std: divisor of the values.
@@ -83,7 +89,7 @@ class ModelSettings:
     methods: tuple[str, ...] = ("gradcam",)
     fusion: Fusion | None = None
     fit: Fit = "whole"
-    input_size: int | None = None
+    input_size: int | Size | None = None
     reshape: Size | None = None
     mean: Numbers | None = None
     std: Numbers | None = None
@@ -110,10 +116,13 @@ class ModelSettings:
             )
         if self.fusion is not None and len(self.layers) == 1 and self.layers[0] != ALL_LAYERS:
             raise UsageError("there is one layer, which leaves nothing to fuse", "add {layer} all, or several {layer}")
-        side = self.input_size
-        if side is not None and not (isinstance(side, int) and MIN_INPUT <= side <= MAX_INPUT):
+        sides = self.input_size if isinstance(self.input_size, tuple) else (self.input_size,)
+        if self.input_size is not None and not all(
+            isinstance(side, int) and MIN_INPUT <= side <= MAX_INPUT for side in sides
+        ):
             raise UsageError(
-                f"an input size of {side} is not possible", f"give a whole number from {MIN_INPUT} to {MAX_INPUT}"
+                f"an input size of {self.input_size} is not possible",
+                f"give a whole number from {MIN_INPUT} to {MAX_INPUT}, or two: height and width",
             )
 
     @property

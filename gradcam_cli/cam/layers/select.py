@@ -117,6 +117,9 @@ class NeedsValuesError(RuntimeError):
     """A choice of the layer needs gradients, which the meta device does not have."""
 
 
+BACKBONE = 0.8
+"""Share of all layers above which a module with repeated blocks is a backbone."""
+
 _MAX_NAMES = 6
 """Most layers that an error names."""
 
@@ -124,11 +127,11 @@ _MAX_NAMES = 6
 def _block(features: list[ModuleCall], call: ModuleCall, trace: Trace) -> ModuleCall:
     """Return the outermost block among the layers that return the same tensor as ``call``.
 
-    A container is no block, nor is a module that has the network's first layer in it, or that consists of more than
-    half of all layers in repeated blocks: a backbone, an encoder.
+    A container is no block, nor is a module that has the network's first layer in it, or nearly all layers in repeated
+    blocks: a backbone, an encoder.
     """
     same = [each for each in features if each.output is call.output and trace.reaches(each) is trace.reaches(call)]
-    whole = len(features) / 2
+    whole = BACKBONE * len(features)
 
     def is_block(each: ModuleCall) -> bool:
         inside = [other for other in features if other.name.startswith(f"{each.name}.")]

@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING
 import click
 
 from gradcam_cli.cli.console import print_result
-from gradcam_cli.cli.options.types import FILE, Checked
+from gradcam_cli.cli.options.types import FILE, Checked, input_size
 from gradcam_cli.models.registry import check_name
 from gradcam_cli.models.sources.user_code.spec import parse_argument
-from gradcam_cli.pipeline.settings import MAX_INPUT, MIN_INPUT
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,14 +43,20 @@ Examples:
     multiple=True,
     help="Argument for your own code; repeat for several.",
 )
-@click.option("--input-size", type=click.IntRange(MIN_INPUT, MAX_INPUT), metavar="PIXELS", help="Side of the input.")
+@click.option(
+    "--input-size",
+    "size",
+    type=Checked("PIXELS", input_size),
+    metavar="PIXELS|HxW",
+    help="Side of the input, or its size.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 def layers(
     model: str,
     weights: Path | None,
     depth: int,
     arguments: tuple[tuple[str, object], ...],
-    input_size: int | None,
+    size: int | tuple[int, int] | None,
     *,
     as_json: bool,
 ) -> None:
@@ -64,7 +69,9 @@ def layers(
     """
     from gradcam_cli.pipeline.layer_listing import list_layers
 
-    listing = list_layers(model, input_size, weights, dict(arguments))
+    listing = list_layers(model, size, weights, dict(arguments))
+    if listing.problem:
+        click.echo(f"warning: no layer is taken by itself: {listing.problem}", err=True)
     shown = [each for each in listing.layers if each.name.count(".") < depth or each.name == listing.auto]
     if as_json:
         for each in shown:
@@ -74,9 +81,9 @@ def layers(
     else:
         click.echo(_heading(listing), err=True)
         for each in shown:
-            size = f"{each.grid[0]}×{each.grid[1]}"
+            grid = f"{each.grid[0]}×{each.grid[1]}"
             mark = "auto" if each.name == listing.auto else ""
-            print_result(f"{each.name}\t{each.kind}\t{each.maps}\t{size}\t{each.parameters}\t{mark}")
+            print_result(f"{each.name}\t{each.kind}\t{each.maps}\t{grid}\t{each.parameters}\t{mark}")
 
 
 def _heading(listing: Listing) -> str:

@@ -8,10 +8,19 @@ import click
 
 from gradcam_cli.cam.methods.registry import check_method
 from gradcam_cli.cam.targets import TargetSpec, parse_target
-from gradcam_cli.cli.options.types import FILE, Checked, Finite, Function, grid, numbers, option, option_group
+from gradcam_cli.cli.options.types import (
+    FILE,
+    Checked,
+    Finite,
+    Function,
+    grid,
+    input_size,
+    numbers,
+    option,
+    option_group,
+)
 from gradcam_cli.models.registry import check_name
 from gradcam_cli.models.sources.user_code.spec import parse_argument
-from gradcam_cli.pipeline.settings import MAX_INPUT, MIN_INPUT
 from gradcam_cli.records import ACTIVATIONS, FITS, FUSIONS, PRECISIONS
 
 if TYPE_CHECKING:
@@ -82,8 +91,8 @@ _how_to_explain = option_group(
         help="How a picture is fitted to the input: whole with its aspect, the training crop, stretched, or padded.",
     ),
     option(
-        "--input-size", type=click.IntRange(MIN_INPUT, MAX_INPUT), metavar="PIXELS",
-        help="Side of the input, for your own network.",
+        "--input-size", type=Checked("PIXELS", input_size), metavar="PIXELS|HxW",
+        help="Side of the input, for your own network, or its height and width.",
     ),
     option(
         "--mean", type=Checked("A,B,C", numbers), metavar="A,B,C",

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import click
 
 from gradcam_cli.errors import UsageError
+from gradcam_cli.records import MAX_INPUT, MIN_INPUT
 from gradcam_cli.text import quoted
 
 MAX_NUMBER = 10**9
@@ -185,6 +186,20 @@ def grid(text: str) -> tuple[int, int]:
     if not (height.isdecimal() and width.isdecimal() and int(height) > 0 and int(width) > 0):
         raise UsageError(f"'{text}' is not a grid", "give its height and width, as in 14x14")
     return int(height), int(width)
+
+
+def input_size(text: str) -> int | tuple[int, int]:
+    """Read a side in pixels, or a size: ``224``, ``256x128``, height first.
+
+    Raises:
+        UsageError: the text is neither, or out of range.
+    """
+    parts = text.lower().replace("×", "x").split("x")
+    if not (len(parts) <= 2 and all(part.isdecimal() and MIN_INPUT <= int(part[:9]) <= MAX_INPUT for part in parts)):
+        raise UsageError(
+            f"'{text}' is no size of an input", f"give a side from {MIN_INPUT} to {MAX_INPUT}, or HEIGHTxWIDTH"
+        )
+    return int(parts[0]) if len(parts) == 1 else (int(parts[0]), int(parts[1]))
 
 
 def option_group(section: str, *declared: tuple[tuple[str, ...], dict[str, Any]]) -> Callable[[Function], Function]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from gradcam_cli.models.checkpoints.input_record import InputRecord, recorded_in
 from gradcam_cli.models.untrusted.safe_globals import attributes
 
 if TYPE_CHECKING:
@@ -26,10 +27,12 @@ class CheckpointMetadata:
     Attributes:
         architecture: a name, as written in the file, or None.
         class_names: a list, or a dict of names to indices or indices to names, or None.
+        record: of the pictures that it was trained on.
     """
 
     architecture: str | None = None
     class_names: list[Any] | dict[Any, Any] | None = None
+    record: InputRecord = field(default_factory=InputRecord)
 
 
 def find_metadata(*contents: object) -> CheckpointMetadata:
@@ -44,6 +47,7 @@ def find_metadata(*contents: object) -> CheckpointMetadata:
     return CheckpointMetadata(
         architecture=next((name for name in names if 0 < len(name) <= MAX_NAME), None),
         class_names=next((found for found in classes if found), None),
+        record=recorded_in(bags, "the checkpoint"),
     )
 
 

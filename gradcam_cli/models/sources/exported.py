@@ -32,14 +32,12 @@ class Exported:
         num_classes: length of its score vector.
         preset: its size, as exported, with ImageNet's statistics, which the archive does not contain.
         one_by_one: whether it takes one picture at a time only.
-        notes: notes for the user.
     """
 
     module: nn.Module
     num_classes: int
     preset: Preset
     one_by_one: bool
-    notes: tuple[str, ...]
 
 
 Shape = tuple["int | None", "int | None", "int | None", "int | None"]
@@ -88,10 +86,6 @@ def load_exported(path: Path) -> Exported:
             module, _classes(program, shape[0]),
             usual if shape[2] is None else replace(usual, resize=shape[2], crop=shape[2]),
             shape[0] is not None,
-            (
-                "an exported network does not say how its pictures are to be normalised: ImageNet's mean and standard "
-                "deviation are taken, unless others are given",
-            ),
         )  # fmt: skip
     except RefusedError as error:
         problem = f"a torch.export archive that is not accepted: {printable(str(error))}"

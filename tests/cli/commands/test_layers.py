@@ -27,9 +27,10 @@ def test_shapes_parameters_and_auto(capfd):
 
 
 def test_the_grid_follows_the_input(capfd):
+    """As for a picture of 4:3, which gradcam image takes whole."""
     rows = {row[0]: row[1:] for row in rows_of(capfd, "resnet18", "--input-size", "64", "--depth", "3")}
-    assert rows["layer4.1"][2] == "2×2"
-    assert rows["layer4.1.conv1"][2:4] == ["2×2", str(512 * 512 * 9)]
+    assert rows["layer4.1"][2] == "2×3"
+    assert rows["layer4.1.conv1"][2:4] == ["2×3", str(512 * 512 * 9)]
 
 
 @pytest.mark.slow

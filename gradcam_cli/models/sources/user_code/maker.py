@@ -59,7 +59,9 @@ def architecture(spec: str, **arguments: object) -> Architecture:
         note = f"without a checkpoint the network is as {spec} returns it, trained or not"
         return Fitted(module, recipe, usual, (note,)), None
 
-    return Architecture(spec, usual, build, default=recipe, recipes=(recipe,), ready=ready, on_meta=False)
+    return Architecture(
+        spec, usual, build, default=recipe, recipes=(recipe,), ready=ready, presumes=True, on_meta=False
+    )
 
 
 class _Maker:

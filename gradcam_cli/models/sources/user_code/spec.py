@@ -189,3 +189,9 @@ def _may_have(tree: ast.Module, name: str) -> bool:
         if isinstance(node, ast.Name) and (node.id in ("globals", "setattr") or node.id == name):
             return True
     return False
+
+
+def code_file(spec: str) -> Path | None:
+    """Return the Python file of a name like ``path/to/net.py:build``, or None for any other name."""
+    place = spec.rpartition(":")[0]
+    return Path(place) if place.endswith(".py") else None
