@@ -95,10 +95,11 @@ def load_model(
 
 @dataclass(frozen=True)
 class Outline:
-    """A network without trained weights, in evaluation mode, and its preprocessing."""
+    """A network without trained weights, in evaluation mode, its preprocessing, and the layer that a file names."""
 
     module: nn.Module
     preset: Preset
+    layer: str | None = None
 
 
 def outline(spec: str, *, filled: bool = False, arguments: Mapping[str, object] | None = None) -> Outline:
@@ -122,7 +123,9 @@ def outline(spec: str, *, filled: bool = False, arguments: Mapping[str, object] 
         return architecture.build(num_classes=architecture.num_classes, **recipe.options)
 
     module = build() if filled or not architecture.on_meta else on_meta(build).to("meta")
-    return Outline(module.eval(), _for_network(recipe.preset, module))
+    code = code_file(name)
+    record = InputRecord() if code is None else side_file_of(code)
+    return Outline(module.eval(), _for_network(record.applied(recipe.preset), module), record.layer)
 
 
 def _for_network(preset: Preset, module: nn.Module) -> Preset:
@@ -203,8 +206,11 @@ def file_in(path: Path) -> Path:
     found = [path / name for name in _HUB_FILES if (path / name).is_file()]
     found = found or sorted(each for each in path.glob("*.safetensors") if each.is_file())
     if not found or (len(found) > 1 and found[0].name not in _HUB_FILES):
-        what = "has no checkpoint" if not found else f"has {len(found)} checkpoints"
-        raise ModelError(f"weights {quoted(path)}: the directory {what}", f"give the file; usual is {_HUB_FILES[0]}")
+        what = "without a checkpoint" if not found else f"with {len(found)} checkpoints"
+        raise ModelError(
+            f"weights {quoted(path)}: is a directory {what}",
+            f"give the path of a weights file, such as {_HUB_FILES[0]}",
+        )
     return found[0]
 
 

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from gradcam_cli.models.network import Network
     from gradcam_cli.records import Fit, Preset, Size
 
-USUAL_PICTURE = (480, 640)
-"""(height, width) of the picture that a network is tried out on."""
+USUAL_PICTURES = ((480, 640), (480, 960), (480, 1920))
+"""(height, width) of the pictures that a network is tried out on: the first whose input is not square, if one is."""
 
 Result = TypeVar("Result")
 
@@ -58,7 +58,7 @@ def find_fit(
         CannotRunError: the network runs in none of these ways.
         GradcamError: ``attempt`` has raised it.
     """
-    usual = plan_geometry(USUAL_PICTURE, preset, fit).input
+    usual = _usual(preset, fit)
     try:
         return InputFit(fit, preset, attempt(usual))
     except CannotRunError as error:
@@ -81,4 +81,10 @@ def find_fit(
         f"{found.side}×{found.side} is assumed"
     )
     fit = "stretch" if fit == "whole" else fit
-    return InputFit(fit, preset, attempt(plan_geometry(USUAL_PICTURE, preset, fit).input), (note,), derived=True)
+    return InputFit(fit, preset, attempt(_usual(preset, fit)), (note,), derived=True)
+
+
+def _usual(preset: Preset, fit: Fit) -> Size:
+    """Return an input that tells networks of one size from others, where the fit leaves the aspect free."""
+    inputs = [plan_geometry(picture, preset, fit).input for picture in USUAL_PICTURES]
+    return next((each for each in inputs if each[0] != each[1]), inputs[0])

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 from gradcam_cli.cam.layers.select import Candidate, NeedsValuesError, candidates, find_layer
 from gradcam_cli.cam.layers.trace import Trace, trace_network
 from gradcam_cli.errors import ModelError
+from gradcam_cli.models.checkpoints.input_record import InputRecord
+from gradcam_cli.models.labels import read_labels
 from gradcam_cli.models.load import Outline, load_model, outline
 from gradcam_cli.models.network import Network
 from gradcam_cli.models.preprocess import adapted
 from gradcam_cli.pipeline.input_fit import InputFit, find_fit
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
-
+    from gradcam_cli.pipeline.settings import ModelSettings
     from gradcam_cli.records import Preset, Size
 
 
@@ -31,6 +31,7 @@ class Listing:
         layers: parents before children.
         auto: name of the layer that ``--layer auto`` takes; empty where there is none.
         problem: why there is none, or empty.
+        record: what a side file would say of the network.
     """
 
     model: str
@@ -38,53 +39,74 @@ class Listing:
     input: Size
     layers: list[Candidate]
     auto: str
-    problem: str = ""
+    problem: str
+    record: InputRecord
 
 
-def list_layers(
-    spec: str,
-    input_size: int | Size | None = None,
-    weights: Path | None = None,
-    arguments: Mapping[str, object] | None = None,
-) -> Listing:
+def list_layers(settings: ModelSettings) -> Listing:
     """List a network's layers.
 
     Args:
-        spec: its name.
-        weights: a checkpoint, whose network is listed; without one no weights are needed.
-        input_size: side of the input in pixels, or (h, w), instead of the network's own.
-        arguments: arguments for the user's own code.
+        settings: the network, its checkpoint, whose network is then listed, and its preprocessing; without a checkpoint
+            no weights are needed.
 
     Raises:
         UsageError: there is no such network, or it takes no such arguments.
         ModelError: it cannot be built, or cannot be run on that size, or the checkpoint cannot be used.
     """
     network: Outline | Network
-    if weights is None:
-        network = outline(spec, arguments=arguments)
+    arguments = dict(settings.arguments)
+    if settings.weights is None:
+        network = outline(settings.model, arguments=arguments)
     else:
-        network = load_model(spec, weights=weights, arguments=arguments)
-    found = _traced(network, spec, input_size)
+        network = load_model(settings.model, weights=settings.weights, arguments=arguments)
+    found = _traced(network, settings)
     auto, problem = "", ""
     try:
         auto = find_layer(found.result).name
     except NeedsValuesError:
         if isinstance(network, Network):
             raise
-        network = outline(spec, filled=True, arguments=arguments)
-        found = _traced(network, spec, input_size)
+        network = outline(settings.model, filled=True, arguments=arguments)
+        found = _traced(network, settings)
         auto = find_layer(found.result).name
     except ModelError as error:
         problem = error.message
-    name, trace = network.name if isinstance(network, Network) else spec, found.result
-    return Listing(name, found.preset, trace.input_size, candidates(network.module, trace), auto, problem)
+    auto = network.layer or auto
+    name, trace = network.name if isinstance(network, Network) else settings.model, found.result
+    record = _record(settings, network, found, auto)
+    return Listing(name, found.preset, trace.input_size, candidates(network.module, trace), auto, problem, record)
 
 
-def _traced(network: Outline | Network, name: str, input_size: int | Size | None) -> InputFit[Trace]:
+def _record(settings: ModelSettings, network: Outline | Network, found: InputFit[Trace], layer: str) -> InputRecord:
+    preset, trace = found.preset, found.result
+    own = network.labels if isinstance(network, Network) else None
+    plain = settings.activation == "none"
+    sides = trace.classes if plain else max(2, trace.classes)
+    labels = own if settings.labels is None else read_labels(settings.labels, sides)
+    activation = settings.activation if settings.activation != "auto" else trace.readout.probabilities
+    return InputRecord(
+        size=preset.size or preset.crop,
+        resize=preset.resize if preset.size is None and preset.resize != preset.crop else None,
+        mean=preset.mean,
+        std=preset.std,
+        scale=preset.scale,
+        labels=None if labels is None else list(labels),
+        layer=layer or None,
+        activation=activation,
+    )
+
+
+def _traced(network: Outline | Network, settings: ModelSettings) -> InputFit[Trace]:
     """Run the network for trial as a session does."""
-    preset = adapted(network.preset, side=input_size, mean=None, std=None, scale_255=False)
+    preset = adapted(
+        network.preset, side=settings.input_size, mean=settings.mean, std=settings.std, scale_255=settings.scale_255
+    )
 
     def attempt(size: Size) -> Trace:
-        return trace_network(network.module, size, preset.channels, gradients=True)
+        return trace_network(
+            network.module, size, preset.channels, output=settings.output, plain=settings.activation == "none",
+            gradients=True,
+        )  # fmt: skip
 
-    return find_fit(network, name, preset, "whole", attempt, given=input_size is not None)
+    return find_fit(network, settings.model, preset, settings.fit, attempt, given=settings.input_size is not None)

@@ -118,7 +118,7 @@ class ModelSettings:
             raise UsageError("there is one layer, which leaves nothing to fuse", "add {layer} all, or several {layer}")
         sides = self.input_size if isinstance(self.input_size, tuple) else (self.input_size,)
         if self.input_size is not None and not all(
-            isinstance(side, int) and MIN_INPUT <= side <= MAX_INPUT for side in sides
+            len(sides) <= 2 and isinstance(side, int) and MIN_INPUT <= side <= MAX_INPUT for side in sides
         ):
             raise UsageError(
                 f"an input size of {self.input_size} is not possible",

@@ -59,6 +59,7 @@ class Layout:
         input_size: (H, W) of the input that has this grid.
         guessed: whether the shape alone has told the layout.
         given: whether the user has given the grid of tokens.
+        fixed: whether the grid of tokens is the same for an input of another size.
     """
 
     kind: Literal["nchw", "nhwc", "nlc", "ncl", "lnc"]
@@ -68,6 +69,7 @@ class Layout:
     input_size: Size = (0, 0)
     guessed: bool = False
     given: bool = False
+    fixed: bool = False
 
     @property
     def has_grid(self) -> bool:
@@ -100,6 +102,8 @@ class Layout:
         count = shape[rows] - prefix
         if self.given:
             prefix = shape[rows] - grid[0] * grid[1]
+        elif self.fixed and count == grid[0] * grid[1]:
+            pass
         elif count != grid[0] * grid[1] or input_size != self.input_size:
             expected = [side * new / old for side, new, old in zip(grid, input_size, self.input_size, strict=True)]
             fitting = [(abs(h - expected[0]) + abs(w - expected[1]), (h, w)) for h, w in _products(count)]
@@ -225,7 +229,8 @@ def _token_layout(first: Seen, second: Seen, tokens: Size | None, known: Known) 
         split = _guessed_grid(length, first.size, known, fixed=first.size != second.size)
     else:
         split = _scaled_grid((length, other[along]), first.size, second.size, known)
-    return None if split is None else Layout(kind, split[0], shape[channels], split[1], guessed=guessed)
+    fixed = guessed and first.size != second.size
+    return None if split is None else Layout(kind, split[0], shape[channels], split[1], guessed=guessed, fixed=fixed)
 
 
 def _guessed_grid(length: int, size: Size, known: Known, *, fixed: bool) -> tuple[Size, int] | None:

@@ -92,14 +92,14 @@ def find_layer(trace: Trace) -> TargetLayer:
     walk = features
     if last.layout.is_tokens and (last.layout.prefix or _class_token_behind(calls, last)):
         # Queries, keys and values are inputs of attention, not the tokens' features.
-        walk = [call for call in features if not isinstance(call.module, nn.Linear)] or features
+        walk = [call for call in features if call.is_block] or features
         if not trace.gradients:
             raise NeedsValuesError("whether tokens reach the score cannot be seen without values")
     known = [call for call in walk if trace.reaches(call) is not None]
     if not known:  # of a network on the meta device, or on which noise gives a score without any gradient
         chosen = _block(walk, walk[-1], trace)
         return _target(chosen, f"the last layer with a grid, {_size(chosen)}; its gradient was not seen")
-    reached = [call for call in known if trace.reaches(call)]
+    reached = [call for call in known if trace.reaches(call)] or [call for call in features if trace.reaches(call)]
     if not reached:
         names = ", ".join(call.place for call in features[-_MAX_NAMES:])
         raise ModelError(

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
+from torch import nn
 
 from gradcam_cli.cam.capture import undisturbed
 from gradcam_cli.cam.execution.replica import throwaway
@@ -24,8 +25,6 @@ from gradcam_cli.cam.outputs.readout import Readout
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-    from torch import nn
 
     from gradcam_cli.records import Size
 
@@ -80,6 +79,11 @@ class ModuleCall:
     def is_feature(self) -> bool:
         """Whether it has a grid of computed features: pooling and rearrangement compute none."""
         return self.has_grid and not (self.pooled or self.rearranged)
+
+    @property
+    def is_block(self) -> bool:
+        """Whether it is a feature and no linear map of tokens, which may be a query, key or value of attention."""
+        return self.is_feature and not isinstance(self.module, nn.Linear)
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +204,7 @@ def _traced(network: nn.Module, request: _Request) -> Trace:
         found: dict[int, bool | None] = {}
         if leaves is not None and others[-1].error is None:
             found = _gradients(calls, others[-1], readout)
-            if leaves and not any(found[position] and calls[position].is_feature for position in found):
+            if leaves and not any(found[position] and calls[position].is_block for position in found):
                 again = Trial(network, others[-1].batch, run=readout.run, leaves=0)
                 found = found if again.error is not None else _gradients(calls, again, readout)
     return Trace(

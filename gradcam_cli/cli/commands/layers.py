@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from gradcam_cli.cli.console import print_result
-from gradcam_cli.cli.options.types import FILE, Checked, input_size
+from gradcam_cli.cli.options.network import preprocessing_options
+from gradcam_cli.cli.options.types import FILE, Checked
+from gradcam_cli.errors import UsageError
 from gradcam_cli.models.registry import check_name
-from gradcam_cli.models.sources.user_code.spec import parse_argument
+from gradcam_cli.models.sources.user_code.spec import code_file, parse_argument
+from gradcam_cli.pipeline.settings import ModelSettings
+from gradcam_cli.text import printable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,6 +29,7 @@ Examples:
   gradcam layers vit_b_16 --depth 3
   gradcam layers net.py:build --model-arg depth=18
   gradcam layers --weights mine.pth
+  gradcam layers --weights mine.pth --input-size 150 --labels names.txt --write-config
 """
 
 
@@ -43,22 +48,23 @@ Examples:
     multiple=True,
     help="Argument for your own code; repeat for several.",
 )
+@click.option("--output", metavar="NAME|INDEX", help="Which of a network's several outputs has the class scores.")
+@preprocessing_options
 @click.option(
-    "--input-size",
-    "size",
-    type=Checked("PIXELS", input_size),
-    metavar="PIXELS|HxW",
-    help="Side of the input, or its size.",
-)
+    "--write-config", is_flag=True,
+    help="Write input size, mean, std, labels, layer and activation into NAME.gradcam.toml beside the checkpoint or "
+    "the code, where every command finds them.",
+)  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 def layers(
     model: str,
     weights: Path | None,
     depth: int,
     arguments: tuple[tuple[str, object], ...],
-    size: int | tuple[int, int] | None,
     *,
+    write_config: bool,
     as_json: bool,
+    **options: Any,  # noqa: ANN401
 ) -> None:
     """List the layers of a network that have a grid, for --layer: feature maps, grid, parameters.
 
@@ -67,9 +73,15 @@ def layers(
     The layer that --layer auto takes is marked, and shown however deep it is. No weights are needed; your own
     checkpoint can be given. The network's preprocessing is shown too. On a pipe, the columns are separated by tabs.
     """
+    from gradcam_cli.media.atomic import write_all
+    from gradcam_cli.models.checkpoints.input_record import written
     from gradcam_cli.pipeline.layer_listing import list_layers
 
-    listing = list_layers(model, size, weights, dict(arguments))
+    file = _side_file(model, weights) if write_config else None
+    listing = list_layers(ModelSettings(model=model, weights=weights, arguments=arguments, **options))
+    if file is not None:
+        write_all({file: written(listing.record).encode()})
+        click.echo(f"{printable(file)} written", err=True)
     if listing.problem:
         click.echo(f"warning: no layer is taken by itself: {listing.problem}", err=True)
     shown = [each for each in listing.layers if each.name.count(".") < depth or each.name == listing.auto]
@@ -84,6 +96,20 @@ def layers(
             grid = f"{each.grid[0]}×{each.grid[1]}"
             mark = "auto" if each.name == listing.auto else ""
             print_result(f"{each.name}\t{each.kind}\t{each.maps}\t{grid}\t{each.parameters}\t{mark}")
+
+
+def _side_file(model: str, weights: Path | None) -> Path:
+    """Return the side file of the checkpoint, or of the code.
+
+    Raises:
+        UsageError: the network has neither.
+    """
+    from gradcam_cli.models.checkpoints.input_record import side_file
+
+    own = weights or code_file(model)
+    if own is None:
+        raise UsageError("--write-config has nothing to write beside", "add --weights FILE, or name a FILE.py:FUNCTION")
+    return side_file(own)
 
 
 def _heading(listing: Listing) -> str:

@@ -45,6 +45,33 @@ _several_models = option_group(
     ),
 )  # fmt: skip
 
+preprocessing_options = option_group(
+    "Network",
+    option("--labels", type=FILE, metavar="FILE", help="Class names: a text file, one a line, or JSON."),
+    option(
+        "--input-size", type=Checked("PIXELS", input_size), metavar="PIXELS|HxW",
+        help="Side of the input, for your own network, or its height and width.",
+    ),
+    option(
+        "--mean", type=Checked("A,B,C", numbers), metavar="A,B,C",
+        help="Subtracted from values of 0…1, per channel or one number; default: the network's.",
+    ),
+    option(
+        "--std", type=Checked("A,B,C", numbers), metavar="A,B,C",
+        help="Divisor after that; default: the network's.",
+    ),
+    option(
+        "--scale-255", is_flag=True,
+        help="The network takes values of 0…255; --mean and --std are then in such units, 0 and 1 by default.",
+    ),
+    option(
+        "--activation", type=click.Choice(ACTIVATIONS), default="auto", show_default=True,
+        help="Turns scores into probabilities: sigmoid for a network with several labels at once, none for a "
+        "regression. auto: what the network itself ends in; otherwise softmax, or sigmoid for one score.",
+    ),
+)  # fmt: skip
+"""What also a side file says."""
+
 _how_to_explain = option_group(
     "Network",
     option(
@@ -55,7 +82,6 @@ _how_to_explain = option_group(
         "-w", "--weights", type=FILE, metavar="FILE",
         help="Checkpoint (.pth, .pt, .ckpt, .safetensors) or exported network (.pt2); nothing in it is executed.",
     ),
-    option("--labels", type=FILE, metavar="FILE", help="Class names: a text file, one a line, or JSON."),
     option(
         "-l", "--layer", "layers", metavar="NAME", multiple=True, default=("auto",),
         help="Target layer, as in layer4.1 or features.-1; repeat for several, or all. Default: the last with a grid.",
@@ -91,29 +117,8 @@ _how_to_explain = option_group(
         help="How a picture is fitted to the input: whole with its aspect, the training crop, stretched, or padded.",
     ),
     option(
-        "--input-size", type=Checked("PIXELS", input_size), metavar="PIXELS|HxW",
-        help="Side of the input, for your own network, or its height and width.",
-    ),
-    option(
-        "--mean", type=Checked("A,B,C", numbers), metavar="A,B,C",
-        help="Subtracted from values of 0…1, per channel or one number; default: the network's.",
-    ),
-    option(
-        "--std", type=Checked("A,B,C", numbers), metavar="A,B,C",
-        help="Divisor after that; default: the network's.",
-    ),
-    option(
-        "--scale-255", is_flag=True,
-        help="The network takes values of 0…255; --mean and --std are then in such units, 0 and 1 by default.",
-    ),
-    option(
         "--output", metavar="NAME|INDEX",
         help="Which of a network's several outputs has the class scores, where that is not clear.",
-    ),
-    option(
-        "--activation", type=click.Choice(ACTIVATIONS), default="auto", show_default=True,
-        help="Turns scores into probabilities: sigmoid for a network with several labels at once, none for a "
-        "regression. auto: what the network itself ends in; otherwise softmax, or sigmoid for one score.",
     ),
     option(
         "--device", metavar="NAME", default="auto", show_default=True,
@@ -132,12 +137,12 @@ _how_to_explain = option_group(
 
 def model_options(function: Function) -> Function:
     """Add the options for one network and how it explains."""
-    return _one_model(_how_to_explain(function))
+    return _one_model(_how_to_explain(preprocessing_options(function)))
 
 
 def models_options(function: Function) -> Function:
     """Add the options for several networks and how they explain."""
-    return _several_models(_how_to_explain(function))
+    return _several_models(_how_to_explain(preprocessing_options(function)))
 
 
 def flat(several: Iterable[Iterable[TargetSpec]]) -> tuple[TargetSpec, ...]:

@@ -168,13 +168,18 @@ def _processor(content: Mapping[str, Any]) -> InputRecord:
     return replace(found, source="preprocessor_config.json")
 
 
+def side_file(path: Path) -> Path:
+    """Return the name of the side file of a checkpoint, a directory with one, or code."""
+    return path.with_name(path.name + SUFFIX) if path.is_dir() else path.with_suffix(SUFFIX)
+
+
 def side_file_of(path: Path) -> InputRecord:
     """Return what the side file of a checkpoint or of code says, or an empty record where there is none.
 
     Raises:
         ModelError: it cannot be read, is no TOML, or has something that does not belong into it.
     """
-    file = path.with_suffix(SUFFIX)
+    file = side_file(path)
     if not file.exists():
         return InputRecord()
     require_regular(file, "settings")

@@ -73,7 +73,7 @@ def test_maps_are_those_of_the_network(batch, layer, optimize, tmp_path):
     network = load_model(weights=exported(net, tmp_path / "x.pt2", batch=batch))
     assert (network.num_classes, network.labels, network.one_by_one) == (4, None, batch == 1)
     assert (network.preset.crop, network.preset.channels) == (SIDE, 3)
-    assert "mean and standard deviation are taken" in network.notes[0]
+    assert network.assumed == {"mean", "std"}
     picture = torch.randn(1, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(1))
     found = Explainer(network.module, layer, input_size=(SIDE, SIDE), optimize=optimize)
     expected = Explainer(net, found.layers[0].name, input_size=(SIDE, SIDE))(picture, [2])[0]
