@@ -15,7 +15,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     import torch
 
@@ -153,7 +153,13 @@ def _token_grids(length: int, input_size: Size) -> Iterator[tuple[Size, int]]:
             yield (height, width), prefix
 
 
-def layout_of(first: Seen, second: Seen | None = None, tokens: Size | None = None, known: Known = ()) -> Layout | None:
+def layout_of(
+    first: Seen,
+    second: Seen | None = None,
+    tokens: Size | None = None,
+    known: Known = (),
+    lengths: Collection[int] = (),
+) -> Layout | None:
     """Determine the layout of a layer's output from its shapes in one or two runs.
 
     Args:
@@ -161,6 +167,7 @@ def layout_of(first: Seen, second: Seen | None = None, tokens: Size | None = Non
         second: of another size; None where the network takes one size only.
         tokens: (h, w) of the grid of tokens; None finds it.
         known: grids of earlier layers; tokens are usually those of the first convolution's places.
+        lengths: numbers of tokens that other layers return; a grid of as many rows belongs to attention.
 
     Returns:
         The layout, or None when the output has no grid.
@@ -168,11 +175,14 @@ def layout_of(first: Seen, second: Seen | None = None, tokens: Size | None = Non
     second = second or first
     if len(first.shape) != len(second.shape) or len(first.shape) not in (3, 4):
         return None
-    found = _image_layout(first, second) if len(first.shape) == 4 else _token_layout(first, second, tokens, known)
+    if len(first.shape) == 4:
+        found = _image_layout(first, second, lengths)
+    else:
+        found = _token_layout(first, second, tokens, known)
     return None if found is None else replace(found, input_size=first.size)
 
 
-def _image_layout(first: Seen, second: Seen) -> Layout | None:
+def _image_layout(first: Seen, second: Seen, lengths: Collection[int]) -> Layout | None:
     shape, other = first.shape, second.shape
     if shape[0] != 1 or other[0] != 1:  # windows or patches
         return None
@@ -193,7 +203,11 @@ def _image_layout(first: Seen, second: Seen) -> Layout | None:
 
     # By its shape alone it is (N, C, h, w) unless only the other reading has a grid shaped like the input.
     channels_last = unlike(b, c) > math.log(2) and unlike(a, b) < unlike(b, c) / 2
-    return replace(readings[(1, 2) if channels_last else (2, 3)], guessed=True)
+    found = replace(readings[(1, 2) if channels_last else (2, 3)], guessed=True)
+    height, width = found.grid
+    shaped_like_input = abs(height - width * size[0] / size[1]) < _ROUNDING
+    of_attention = height > 1 and height in lengths
+    return found if shaped_like_input and not of_attention else None
 
 
 def _error(first: Seen, second: Seen, dims: Size) -> float:

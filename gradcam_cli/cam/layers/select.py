@@ -90,7 +90,7 @@ def find_layer(trace: Trace) -> TargetLayer:
     last = features[-1]
     assert last.layout is not None
     walk = features
-    if last.layout.is_tokens and (last.layout.prefix or _class_token_behind(calls, last)):
+    if last.layout.prefix or _class_token_behind(calls, last):
         # Queries, keys and values are inputs of attention, not the tokens' features.
         walk = [call for call in features if call.is_block] or features
         if not trace.gradients:

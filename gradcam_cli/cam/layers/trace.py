@@ -258,12 +258,13 @@ def _another(size: Size) -> Size:
 def _module_calls(first: Trial, others: list[Trial], tokens: Size | None) -> Iterator[ModuleCall]:
     times = Counter(call.name for call in first.calls)
     known: list[tuple[Size, Size]] = []
+    lengths = {call.output.shape[1] for call in first.calls if call.output.ndim == 3}
     seen = [{(call.name, call.number): call for call in trial.calls} for trial in others]
     for call in first.calls:
         mine = _seen(first, call)
         found = ((trial, calls.get((call.name, call.number))) for trial, calls in zip(others, seen, strict=True))
         second = next((_seen(trial, other) for trial, other in found if other is not None), None)
-        layout = layout_of(mine, second, tokens, known)
+        layout = layout_of(mine, second, tokens, known, lengths)
         if layout is not None and not layout.is_tokens and layout.has_grid:
             other = layout.at(second.shape, second.size) if second is not None else None
             known.append((layout.grid, layout.grid if other is None else other.grid))

@@ -260,6 +260,46 @@ def test_what_does_not_scale_with_the_input_is_no_grid():
     assert {name for name, call in calls.items() if call.has_grid} == {"stem"}
 
 
+class OneSize(nn.Module):
+    """A transformer of one size, by its positions: shapes alone tell its grids, and attention has shapes like grids."""
+
+    def __init__(self, *, maps: bool) -> None:
+        super().__init__()
+        self.patches = nn.Conv2d(3, 128, 8, 8)
+        self.first, self.positions = nn.Parameter(torch.randn(1, 1, 128)), nn.Parameter(torch.randn(1, 65, 128))
+        self.norm1, self.qkv = nn.LayerNorm(128), nn.Linear(128, 384)
+        self.q_norm, self.k_norm, self.softmax = nn.LayerNorm(64), nn.LayerNorm(64), nn.Softmax(-1)
+        self.proj, self.mlp, self.norm, self.head = (
+            nn.Linear(128, 128),
+            nn.Linear(128, 128),
+            nn.LayerNorm(128),
+            nn.Linear(128, 4),
+        )
+        self.maps = nn.Identity() if not maps else nn.BatchNorm2d(128)
+
+    def forward(self, x):
+        x = self.patches(x).flatten(2).transpose(1, 2)
+        x = torch.cat([self.first.expand(len(x), -1, -1), x], 1) + self.positions
+        q, k, v = self.qkv(self.norm1(x)).reshape(len(x), 65, 3, 2, 64).permute(2, 0, 3, 1, 4)
+        weights = self.softmax(self.q_norm(q) @ self.k_norm(k).transpose(2, 3) / 8)
+        x = x + self.proj((weights @ v).transpose(1, 2).flatten(2))
+        x = x + self.mlp(x).tanh()
+        self.maps(x[:, 1:].transpose(1, 2).unflatten(2, (8, 8)))  # made, and not read, as by PiT's last stage
+        return self.head(self.norm(x[:, :1])[:, 0])
+
+
+@pytest.mark.parametrize("maps", [False, True])
+def test_shapes_of_attention_are_no_grids(maps):
+    torch.manual_seed(7)
+    net = OneSize(maps=maps).eval()
+    trace = trace_network(net, (64, 64), gradients=True)
+    calls = {call.name: call for call in trace.calls}
+    assert not any(calls[name].has_grid for name in ("q_norm", "k_norm", "softmax", "norm"))
+    assert calls["norm1"].layout.grid == (8, 8)
+    assert calls["norm1"].layout.guessed
+    assert find_layer(trace).name == "norm1"
+
+
 class Pooled(nn.Module):
     """Of one size only, by its linear layer; in front of that the grid is always 7 × 7, or as the input has it."""
 
