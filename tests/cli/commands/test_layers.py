@@ -9,6 +9,9 @@ import torch
 import torchvision
 
 from gradcam_cli.cli.main import run
+from gradcam_cli.pipeline.layer_listing import list_layers
+from gradcam_cli.pipeline.session import Session
+from gradcam_cli.pipeline.settings import ModelSettings
 
 
 def rows_of(capfd, *arguments: str) -> list[list[str]]:
@@ -70,3 +73,89 @@ def test_a_checkpoint_of_ones_own(capfd, tmp_path):
     captured = capfd.readouterr()
     assert "squeezenet1_1, input 352×256, luma 0…1, mean 0.458971" in captured.err
     assert "features.12" in captured.out
+
+
+CODE = """
+import torch
+from torch import nn
+
+class Shared(nn.Module):
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.one, self.two, self.relu = nn.Conv2d(3, 4, 3, 4, 1), nn.Conv2d(4, 4, 3, 1, 1), nn.ReLU()
+        self.head = nn.Linear(4, 3)
+    def forward(self, x):
+        return self.head(self.relu(self.two(self.relu(self.one(x)))).mean((2, 3)))
+
+def gray():
+    net = Shared()
+    net.one = nn.Conv2d(1, 4, 3, 4, 1)
+    return net
+
+def fixed():
+    return nn.Sequential(nn.Conv2d(3, 4, 3, 8, 1), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 8 * 8, 3))
+
+class Aside(Shared):
+    def forward(self, x):
+        maps = self.relu(self.one(x))
+        self.two(maps)
+        return self.head(maps.mean((2, 3)))
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "layer", "size"),
+    [("Shared", "relu#2", None), ("gray", "relu#2", None), ("fixed", "1", (64, 64)), ("Aside", "relu", None)],
+)
+def test_layers_and_image_agree(name, layer, size, tmp_path, capfd):
+    (tmp_path / "net.py").write_text(CODE)
+    model = f"{tmp_path / 'net.py'}:{name}"
+    session = Session(ModelSettings(model=model))
+    listing = list_layers(ModelSettings(model=model))
+    assert [each.name for each in session.explainer.layers] == [listing.auto] == [layer]
+    assert listing.preset == session.preset
+    assert size in (None, listing.input, session.geometry((300, 400)).input)
+    assert rows_of(capfd, model)
+
+
+def test_layers_are_listed_where_auto_finds_none(tmp_path, capfd):
+    (tmp_path / "net.py").write_text(f"""{CODE}
+class Apart(Shared):
+    def forward(self, x):
+        self.one(x)
+        return self.head(x.mean((2, 3)).repeat(1, 2)[:, :4])
+""")
+    assert run(["layers", f"{tmp_path / 'net.py'}:Apart"]) == 0
+    out, err = capfd.readouterr()
+    assert out.startswith("one\tConv2d")
+    assert "warning: no layer is taken by itself: the score does not depend on any layer" in err
+
+
+def test_a_side_file_is_written_and_read(tmp_path, capfd, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "net.py").write_text(CODE)
+    (tmp_path / "names.txt").write_text("ant\nbee\ncat\n")
+    options = [
+        "--input-size",
+        "48x64",
+        "--mean",
+        "0.5",
+        "--std",
+        "0.25",
+        "--labels",
+        "names.txt",
+        "--activation",
+        "sigmoid",
+    ]
+    assert run(["layers", "net.py:Shared", *options, "--write-config"]) == 0
+    assert "net.gradcam.toml written" in capfd.readouterr().err
+    session = Session(ModelSettings(model="net.py:Shared"))
+    assert session.preset.size == (48, 64)
+    assert (session.preset.mean, session.preset.std) == ((0.5,) * 3, (0.25,) * 3)
+    assert session.network.labels is not None
+    assert (session.network.labels, session.activation) == (("ant", "bee", "cat"), "sigmoid")
+    assert not any("assumed" in note for note in session.notes)
+    assert list_layers(ModelSettings(model="net.py:Shared")).input == (48, 64)
+    assert run(["layers", "resnet18", "--write-config"]) == 2
+    assert "nothing to write beside" in capfd.readouterr().err
