@@ -48,7 +48,8 @@ class TargetLayer:
 
 def _target(call: ModuleCall, reason: str = "asked for", note: str = "") -> TargetLayer:
     assert call.layout is not None
-    return TargetLayer(call.place, call.module, call.layout, reason, note)
+    alone = "; its grid is read off its shape alone, since the network takes one size" if call.layout.guessed else ""
+    return TargetLayer(call.place, call.module, call.layout, f"{reason}{alone}", note)
 
 
 def _is_score_map(calls: list[ModuleCall], call: ModuleCall, classes: int) -> bool:

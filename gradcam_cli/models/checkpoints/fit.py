@@ -206,7 +206,25 @@ def _own_names(
             matched[key] = tensor
         else:
             foreign.append(full)
-    return matched, foreign
+    return _plain_head(matched, own), foreign
+
+
+def _plain_head(matched: dict[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Rename a head that is one linear layer within a Sequential, ``fc.1.weight``, to the network's, ``fc.weight``.
+
+    Dropout beside it has no tensors, and does nothing here. Of two linear layers it is not known what is between them.
+    """
+    places: dict[str, set[str]] = {}
+    for key in matched:
+        head, _, number = key.rpartition(".")[0].rpartition(".")
+        if number.isdecimal() and f"{head}.weight" in own and key not in own:
+            places.setdefault(head, set()).add(number)
+    heads = {f"{head}.{min(numbers)}.": f"{head}." for head, numbers in places.items() if len(numbers) == 1}
+    renamed = {}
+    for key, tensor in matched.items():
+        start = next((start for start in heads if key.startswith(start)), None)
+        renamed[key if start is None else heads[start] + key[len(start) :]] = tensor
+    return renamed
 
 
 def _common_prefix(keys: Iterable[str], own: Mapping[str, Tensor]) -> str:

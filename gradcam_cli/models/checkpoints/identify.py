@@ -81,6 +81,8 @@ def _with_the_same_head(tensors: Mapping[str, Tensor]) -> list[str]:
     for key, tensor in tensors.items():
         if tensor.ndim > 1:  # by the name alone, of three parts at most, with any wrapper's prefix
             parts = key.rsplit(".", 3)
+            if len(parts) > 2 and parts[-2].isdecimal():  # within a Sequential
+                shapes.setdefault(f"{parts[-3]}.{parts[-1]}", set()).add(tensor.shape[1])
             for start in range(len(parts)):
                 shapes.setdefault(".".join(parts[start:]), set()).add(tensor.shape[1])
     return [name for name, each in SIGNATURES.items() if each.features in shapes.get(each.head, ())]

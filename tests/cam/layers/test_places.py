@@ -318,6 +318,7 @@ class Pooled(nn.Module):
 def test_networks_of_one_size(fixed, grid):
     explainer = Explainer(Pooled(fixed=fixed).eval(), input_size=(32, 32))
     assert (explainer.layers[0].name, explainer.layers[0].layout.grid) == ("mix", grid)
+    assert ("read off its shape alone" in explainer.layers[0].reason) == fixed, "behind a pool of 7 × 7 nothing scales"
 
 
 class Shared(nn.Module):

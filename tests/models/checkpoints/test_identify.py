@@ -8,6 +8,7 @@ import time
 import numpy as np
 import pytest
 import torch
+import torchvision
 from safetensors.torch import save_file
 from torch import nn
 
@@ -224,3 +225,26 @@ def test_networks_of_one_channel_by_any_first_convolution(name):
     first = next(key for key, tensor in state.items() if tensor.ndim == 4 and tensor.shape[1] == 3)
     state[first] = state[first][:, :1]
     assert identify.fitting(state, describe) == [name]
+
+
+@pytest.mark.parametrize("named", [True, False])
+@pytest.mark.parametrize("place", [0, 1])
+def test_a_head_within_a_sequential(place, named, tmp_path):
+    """As transfer learning writes it: ``fc = nn.Sequential(nn.Dropout(), nn.Linear(512, 7))``."""
+    net = torchvision.models.resnet18(num_classes=7)
+    net.fc = nn.Sequential(*[nn.Dropout()] * place, net.fc)
+    path = tmp_path / "x.pth"
+    torch.save({f"model.{key}": tensor for key, tensor in net.state_dict().items()}, path)
+    network = load_model("resnet18" if named else "auto", weights=path)
+    assert (network.name, network.num_classes) == ("resnet18", 7)
+    picture = torch.randn(1, 3, 64, 64)
+    torch.testing.assert_close(network.module(picture), net.eval()(picture))
+
+
+def test_a_head_of_two_layers_needs_its_code(tmp_path):
+    """What is between them is not in the file."""
+    net = torchvision.models.resnet18()
+    net.fc = nn.Sequential(nn.Linear(512, 16), nn.ReLU(), nn.Linear(16, 7))
+    torch.save(net.state_dict(), tmp_path / "x.pth")
+    with pytest.raises(ModelError, match=r"unexpected fc\.0\.weight"):
+        load_model("resnet18", weights=tmp_path / "x.pth")
