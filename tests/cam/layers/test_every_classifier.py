@@ -12,6 +12,7 @@ import torchvision
 from torch import nn
 
 from gradcam_cli.cam.explainer import Explainer
+from tests.cam.layers.test_select import require_expected
 
 pytestmark = pytest.mark.slow
 
@@ -49,7 +50,10 @@ def test_gives_a_finite_map_with_a_grid(name):
     net = with_random_weights(name)
     side = 224 if name.startswith(ONE_SIZE) else SIDE
     picture = torch.randn(1, 3, side, side, generator=torch.Generator().manual_seed(1))
-    (found,) = Explainer(net, input_size=(side, side), optimize=True)(picture)[0].maps
+    explainer = Explainer(net, input_size=(side, side), optimize=True)
+    if not name.startswith(("vit", "inception")):  # which test_select tries: one is large, one needs a larger picture
+        require_expected(name, net, explainer.layers[0])
+    (found,) = explainer(picture)[0].maps
     height, width = found.values.shape
     assert height == width > 1
     assert np.isfinite(found.values).all()

@@ -16,22 +16,7 @@ timm = pytest.importorskip("timm")
 
 pytestmark = pytest.mark.slow
 
-QUICK = (
-    "test_byobnet",
-    "test_convnext",
-    "cpubone_nano",
-    "cspnext_tiny",
-    "test_efficientnet",
-    "fasternet_t0",
-    "test_mambaout",
-    "test_coatnet",
-    "test_nfnet",
-    "test_resnet",
-    "starnet_s050",
-    "test_vit",
-    "test_vit_relpos",
-    "ese_vovnet19b_slim_dw",
-)
+QUICK = ("test_byobnet", "test_convnext", "test_mambaout", "test_nfnet", "test_vit", "test_vit_relpos", "pit_ti_224")
 """The rest takes a quarter of an hour: GRADCAM_TEST_FAMILIES=1 tries them, too."""
 
 FAMILIES = (
