@@ -58,12 +58,16 @@ def find_fit(
         CannotRunError: the network runs in none of these ways.
         GradcamError: ``attempt`` has raised it.
     """
-    usual = _usual(preset, fit)
+    usual, square = plan_geometry(USUAL_PICTURES[0], preset, fit).input, preset.window
     try:
-        return InputFit(fit, preset, attempt(usual))
+        result = attempt(usual)
+        wide = _usual(preset, fit)
+        if wide != usual:  # whether it takes that, too; the layer is one that has a grid on the smaller input
+            attempt(wide)
+        return InputFit(fit, preset, result)
     except CannotRunError as error:
         problem = error
-    square = preset.window
+        usual = _usual(preset, fit)
     if fit == "whole" and usual != square:
         try:
             result = attempt(square)
