@@ -38,14 +38,14 @@ def is_relu(function: object, args: tuple[Any, ...], kwargs: dict[str, Any]) -> 
     return function in _RELUS
 
 
-class Calls(TorchFunctionMode):
-    """Calls ``noted`` after every call of one of torch's functions.
+class Intercepted(TorchFunctionMode):
+    """Passes every call of one of torch's functions through ``call``.
 
     A dispatch mode would see more, including calls in compiled functions, but imports torch's compiler.
     """
 
-    def noted(self, function: object, args: tuple[Any, ...], kwargs: dict[str, Any], result: object) -> None:
-        """Process a call and its result."""
+    def call(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:  # noqa: ANN401
+        """Return what stands for a call's result."""
         raise NotImplementedError
 
     def __torch_function__(
@@ -55,8 +55,20 @@ class Calls(TorchFunctionMode):
         args: tuple[Any, ...] = (),
         kwargs: dict[str, Any] | None = None,
     ) -> Any:  # noqa: ANN401
-        result = func(*args, **(kwargs or {}))
-        self.noted(func, args, kwargs or {}, result)
+        return self.call(func, args, kwargs or {})
+
+
+class Calls(Intercepted):
+    """Calls ``noted`` after every call of one of torch's functions."""
+
+    def noted(self, function: object, args: tuple[Any, ...], kwargs: dict[str, Any], result: object) -> None:
+        """Process a call and its result."""
+        raise NotImplementedError
+
+    def call(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:  # noqa: ANN401
+        """Make, replace or leave out the call."""
+        result = function(*args, **kwargs)
+        self.noted(function, args, kwargs, result)
         return result
 
 
@@ -83,45 +95,35 @@ def _positive(gradient: torch.Tensor) -> torch.Tensor:
     return gradient.clamp(min=0)
 
 
-class LeftOut(TorchFunctionMode):
+class LeftOut(Intercepted):
     """Leaves one call of a final activation out: it returns its input."""
 
     def __init__(self, position: int) -> None:
         super().__init__()
         self._left = position
 
-    def __torch_function__(
-        self,
-        func: Any,  # noqa: ANN401
-        types: Sequence[type],
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:  # noqa: ANN401
-        if func in FINAL_ACTIVATIONS:
+    def call(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:  # noqa: ANN401
+        """Make, replace or leave out the call."""
+        if function in FINAL_ACTIVATIONS:
             self._left -= 1
             if self._left == -1:
-                return args[0] if args else (kwargs or {})["input"]
-        return func(*args, **(kwargs or {}))
+                return args[0] if args else kwargs["input"]
+        return function(*args, **kwargs)
 
 
 _STOPS = {torch.Tensor.detach, torch.Tensor.detach_, torch.detach, torch.Tensor.data.__get__}  # type: ignore[attr-defined]
 """Functions that return a tensor without its graph."""
 
 
-class GraphKept(TorchFunctionMode):
+class GraphKept(Intercepted):
     """Goes on with the graph inside ``no_grad`` and ``inference_mode``, and through ``detach``; values are the same."""
 
-    def __torch_function__(
-        self,
-        func: Any,  # noqa: ANN401
-        types: Sequence[type],
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:  # noqa: ANN401
-        if func in _STOPS:
+    def call(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:  # noqa: ANN401
+        """Make, replace or leave out the call."""
+        if function in _STOPS:
             return args[0]
         with recording():
-            return func(*args, **(kwargs or {}))
+            return function(*args, **kwargs)
 
 
 @contextlib.contextmanager

@@ -245,10 +245,10 @@ def candidates(network: nn.Module, trace: Trace) -> list[Candidate]:
         called.setdefault(call.name, []).append(call)
     found = []
     for name, module in network.named_modules():
-        parameters = sum(parameter.numel() for parameter in module.parameters())
         for call in called.get(name, ()):
             if call.has_grid and call.layout is not None:
                 layout = call.layout
+                parameters = sum(parameter.numel() for parameter in module.parameters())
                 found.append(Candidate(call.place, type(module).__name__, layout.channels, layout.grid, parameters))
     return found
 
