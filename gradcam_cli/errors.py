@@ -54,6 +54,7 @@ SETTINGS = frozenset(
         "skip_existing",
         "start",
         "target",
+        "text",
         "weights",
     ]
 )

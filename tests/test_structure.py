@@ -151,7 +151,7 @@ def imported_by(code: str, *, status: int = 0) -> set[str]:
     return set(done.stdout.splitlines()[-1].split()[1:])
 
 
-HEAVY = {"torch", "torchvision", "timm", "cv2", "numpy", "PIL", "av"}
+HEAVY = {"torch", "torchvision", "timm", "transformers", "keras", "h5py", "cv2", "numpy", "PIL", "av"}
 
 
 @pytest.mark.parametrize(
@@ -169,6 +169,7 @@ HEAVY = {"torch", "torchvision", "timm", "cv2", "numpy", "PIL", "av"}
         (["image", "x.jpg", "--model", "no/such/net.py:build"], 2),
         (["image", "no/such/file.jpg", "--model", "package.module:Class"], 2),
         (["image", "no/such/file.jpg", "--model", "timm:resnet18"], 2),
+        (["image", "no/such/file.jpg", "--model", "hf:google/vit-base-patch16-224"], 2),
         (["models", "--help"], 0),
         (["image", "x.jpg", "--target", "top:0"], 2),
         (["image", "x.jpg", "--save", "overly"], 2),

@@ -9,13 +9,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from gradcam_cli.models.checkpoints.input_record import InputRecord
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from torch import nn
 
     from gradcam_cli.models.download import Progress
-    from gradcam_cli.records import Preset
+    from gradcam_cli.records import Activation, Preset
 
 
 def same_key(key: str) -> str:
@@ -34,6 +36,7 @@ class Recipe:
         preset: preprocessing for these weights.
         labels: names of its classes.
         options: arguments of ``Architecture.build`` that these weights need besides the number of classes.
+        activation: what makes its scores probabilities, where that is not the usual.
     """
 
     source: str
@@ -41,6 +44,7 @@ class Recipe:
     preset: Preset
     labels: tuple[str, ...] | None
     options: Mapping[str, Any] = field(default_factory=dict)
+    activation: Activation | None = None
 
     @property
     def file_name(self) -> str:
@@ -86,6 +90,8 @@ class Architecture:
             network with its weights, and their file if there is one.
         presumes: whether its presets are only usual ones, as for code that says nothing of its pictures.
         on_meta: whether ``build`` may be called on the meta device, where parameters get no memory.
+        record: what files say of the pictures that it was trained on.
+        parts: the files that the weights are split into, where the one that ``ready`` returns only lists them.
     """
 
     name: str
@@ -97,6 +103,8 @@ class Architecture:
     ready: Callable[[Progress | None], tuple[Fitted, Path | None]] | None = None
     presumes: bool = False
     on_meta: bool = True
+    record: InputRecord = field(default_factory=InputRecord)
+    parts: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -127,11 +135,13 @@ class ModelSource(Protocol):
         PREFIX: start of all its names, if its networks are listed on their own; otherwise empty.
         LIBRARY: module that it needs and that may not be installed, or empty.
         TAKES_ARGUMENTS: whether ``architecture`` takes arguments from the user.
+        TAKES_TEXTS: whether it takes ``texts``, the classes of networks that compare pictures with texts.
     """
 
     PREFIX: str
     LIBRARY: str
     TAKES_ARGUMENTS: bool
+    TAKES_TEXTS: bool
 
     def names(self) -> tuple[str, ...]:
         """Return the names that are known without importing anything heavy."""

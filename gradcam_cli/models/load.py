@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,13 +11,9 @@ import torch
 
 from gradcam_cli.errors import ModelError
 from gradcam_cli.models.checkpoints.fit import fit, on_meta
+from gradcam_cli.models.checkpoints.hub_files import recorded_beside, timm_name, transformers_folder
 from gradcam_cli.models.checkpoints.identify import identify
-from gradcam_cli.models.checkpoints.input_record import (
-    InputRecord,
-    architecture_beside,
-    recorded_beside,
-    side_file_of,
-)
+from gradcam_cli.models.checkpoints.input_record import InputRecord, side_file_of
 from gradcam_cli.models.checkpoints.read import read_checkpoint, read_state_dict
 from gradcam_cli.models.device import find_device
 from gradcam_cli.models.download import Progress, fetch
@@ -26,11 +23,10 @@ from gradcam_cli.models.network import Network, Weights
 from gradcam_cli.models.preprocess import for_channels
 from gradcam_cli.models.registry import AUTO, TINY, check_name, describe, plugin_of
 from gradcam_cli.models.sources.exported import is_exported, load_exported
-from gradcam_cli.models.sources.user_code.spec import code_file
 from gradcam_cli.text import printable, quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from torch import nn
 
@@ -57,6 +53,7 @@ def load_model(
     device: str = "cpu",
     progress: Progress | None = None,
     arguments: Mapping[str, object] | None = None,
+    texts: Sequence[str] = (),
 ) -> Network:
     """Return the network called ``spec`` with trained weights; never with random ones unless its own code does so.
 
@@ -70,21 +67,21 @@ def load_model(
         device: ``auto``, ``cpu``, ``cuda`` or another of torch's names.
         progress: called with (bytes done, total bytes) during a download.
         arguments: arguments for the function or class.
+        texts: the classes of a network that compares pictures with texts, such as CLIP.
 
     Raises:
-        UsageError: no such model or device, or arguments for a model that takes none.
+        UsageError: no such model or device, or arguments or texts for a model that takes none.
         ModelError: weights or labels cannot be read or downloaded, or do not fit, or the code fails.
     """
     name, notes = check_name(spec), tuple[str, ...]()
     place = find_device(device)
     if name == AUTO and weights is None:
         name, notes = _choose(progress)
-    if weights is not None:
-        network = _from_checkpoint(name, weights, arguments)
+    described = partial(describe, arguments=arguments, texts=texts)
+    if weights is None:
+        network = _published(name, progress, described)
     else:
-        network = _published(name, progress, arguments)
-        code = code_file(name)
-        network = network if code is None else _recorded(network, side_file_of(code))
+        network = _from_checkpoint(name, Path(weights), described)
     network.notes = (*notes, *network.notes)
     network.preset = _for_network(network.preset, network.module)
     if labels is not None:
@@ -102,7 +99,13 @@ class Outline:
     layer: str | None = None
 
 
-def outline(spec: str, *, filled: bool = False, arguments: Mapping[str, object] | None = None) -> Outline:
+def outline(
+    spec: str,
+    *,
+    filled: bool = False,
+    arguments: Mapping[str, object] | None = None,
+    texts: Sequence[str] = (),
+) -> Outline:
     """Return a network without trained weights.
 
     Args:
@@ -110,21 +113,21 @@ def outline(spec: str, *, filled: bool = False, arguments: Mapping[str, object] 
         filled: whether the parameters hold random values; otherwise the network is on the meta device, without values,
             unless the user's own code makes it.
         arguments: arguments for the function or class.
+        texts: the classes of a network that compares pictures with texts.
 
     Raises:
         UsageError: no such model.
         ModelError: its code fails.
     """
     name = check_name(spec)
-    architecture = describe(AUTO_MODEL if name == AUTO else name, arguments)
+    architecture = describe(AUTO_MODEL if name == AUTO else name, arguments, texts)
     recipe = architecture.default
 
     def build() -> nn.Module:
         return architecture.build(num_classes=architecture.num_classes, **recipe.options)
 
     module = build() if filled or not architecture.on_meta else on_meta(build).to("meta")
-    code = code_file(name)
-    record = InputRecord() if code is None else side_file_of(code)
+    record = architecture.record
     return Outline(module.eval(), _for_network(record.applied(recipe.preset), module), record.layer)
 
 
@@ -147,12 +150,13 @@ def _choose(progress: Progress | None) -> tuple[str, tuple[str, ...]]:
     return AUTO_MODEL, ()
 
 
-def _published(name: str, progress: Progress | None, arguments: Mapping[str, object] | None) -> Network:
-    architecture = describe(name, arguments)
+def _published(name: str, progress: Progress | None, described: Callable[[str], Architecture]) -> Network:
+    architecture = described(name)
     recipe = architecture.default
     if architecture.ready is not None:
         fitted, file = architecture.ready(progress)
-        return _network(architecture, fitted, Weights(recipe.source, file))
+        network = _network(architecture, fitted, Weights(recipe.source, file, architecture.parts))
+        return _recorded(network, architecture.record)
     assert recipe.location is not None
     if isinstance(recipe.location, Path):
         path = recipe.location
@@ -167,20 +171,23 @@ def _published(name: str, progress: Progress | None, arguments: Mapping[str, obj
     return _network(architecture, fitted, Weights(recipe.source, path))
 
 
-def _from_checkpoint(name: str, weights: Path | str, arguments: Mapping[str, object] | None) -> Network:
+def _from_checkpoint(name: str, weights: Path, described: Callable[[str], Architecture]) -> Network:
     """Return the network called ``name`` with a checkpoint's weights; ``auto`` is the network that they are for."""
-    path, notes = file_in(Path(weights)), tuple[str, ...]()
+    folder = transformers_folder(weights) if name == AUTO else None
+    if folder is not None:
+        return _published(check_name(f"hf:{folder}"), None, described)
+    path, notes = file_in(weights), tuple[str, ...]()
     if is_exported(path):
         return _recorded(_from_archive(name, weights), side_file_of(path))
     checkpoint = read_checkpoint(path)
-    stated = architecture_beside(path)
+    stated = timm_name(path.parent)
     if name == AUTO and stated is not None:
         name = check_name(f"timm:{stated}")
         notes = (f"{name}, as config.json says",)
     elif name == AUTO:
         found = identify(checkpoint, path, describe)
         name, notes = found.name, (found.note,)
-    architecture = describe(name, arguments)
+    architecture = described(name)
     fitted = fit(architecture, _likeliest_first(architecture.recipes, path), checkpoint.tensors, path)
     network = _network(architecture, fitted, Weights(printable(weights), path))
     class_names = checkpoint.metadata.class_names
@@ -192,7 +199,7 @@ def _from_checkpoint(name: str, weights: Path | str, arguments: Mapping[str, obj
     network.notes = (*notes, *network.notes)
     if network.num_classes != architecture.num_classes:  # it was trained anew, on pictures that only its owner knows
         network.assumed = frozenset(STATISTICS)
-    return _recorded(network, recorded_beside(path).or_else(checkpoint.metadata.record))
+    return _recorded(network, recorded_beside(path).or_else(checkpoint.metadata.record).or_else(architecture.record))
 
 
 def file_in(path: Path) -> Path:
@@ -219,23 +226,23 @@ def _recorded(network: Network, record: InputRecord) -> Network:
     if record.source:
         network.preset = for_channels(record.applied(network.preset), network.preset.channels)
         network.assumed -= record.known
-        network.layer, network.activation = record.layer, record.activation
+        network.layer, network.activation = record.layer, record.activation or network.activation
         labels = None if record.labels is None else labels_in(record.labels, network.sides)
         network.labels = labels or network.labels
         network.notes = (*network.notes, str(record))
     return network
 
 
-def _from_archive(name: str, weights: Path | str) -> Network:
+def _from_archive(name: str, weights: Path) -> Network:
     if name != AUTO:
         raise ModelError(
-            f"weights {quoted(str(weights))}: a torch.export archive is a whole network, not weights for {name}",
+            f"weights {quoted(weights)}: a torch.export archive is a whole network, not weights for {name}",
             "leave {model} out",
         )
-    exported = load_exported(Path(weights))
+    exported = load_exported(weights)
     return Network(
         exported.module, "exported network", exported.num_classes, exported.preset, None,
-        Weights(printable(weights), Path(weights)), assumed=frozenset({"mean", "std"}), one_by_one=exported.one_by_one,
+        Weights(printable(weights), weights), assumed=frozenset({"mean", "std"}), one_by_one=exported.one_by_one,
     )  # fmt: skip
 
 
@@ -245,16 +252,19 @@ def _likeliest_first(recipes: tuple[Recipe, ...], path: Path) -> list[Recipe]:
 
 
 def _network(architecture: Architecture, fitted: Fitted, weights: Weights) -> Network:
-    labels = fitted.recipe.labels
-    return Network(
+    recipe = fitted.recipe
+    network = Network(
         module=fitted.module,
         name=architecture.name,
         num_classes=fitted.num_classes,
-        preset=fitted.recipe.preset,
-        # Another number of classes means other classes.
-        labels=labels if labels is not None and len(labels) == fitted.num_classes else None,
+        preset=recipe.preset,
+        labels=None,
         weights=weights,
         notes=fitted.notes,
         plugin=plugin_of(architecture.name),
         assumed=frozenset(STATISTICS if architecture.presumes else ()),
+        activation=recipe.activation,
     )
+    if recipe.labels is not None and len(recipe.labels) == network.sides:  # another number means other classes
+        network.labels = recipe.labels
+    return network

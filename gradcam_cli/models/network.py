@@ -22,14 +22,19 @@ class Weights:
 
     Attributes:
         source: ``bundled``, ``torchvision IMAGENET1K_V1``, or the checkpoint's path as it was given.
-        path: the file; None where the user's own code has set them.
+        path: the file, or the list of several; None where the user's own code has set them.
+        parts: the several files.
     """
 
     source: str
     path: Path | None
+    parts: tuple[Path, ...] = ()
 
     def sha256(self) -> str | None:
-        """Return the file's SHA-256 in hexadecimal, computed once; None when there is no file, or no longer."""
+        """Return the SHA-256 in hexadecimal of the file, or of several one after another, computed once.
+
+        None where there is no file, or no longer.
+        """
         return self._digest
 
     @cached_property
@@ -38,9 +43,10 @@ class Weights:
             return None
         digest = hashlib.sha256()
         try:
-            with open(self.path, "rb") as file:
-                while chunk := file.read(1 << 20):
-                    digest.update(chunk)
+            for path in self.parts or (self.path,):
+                with open(path, "rb") as file:
+                    while chunk := file.read(1 << 20):
+                        digest.update(chunk)
         except OSError:
             return None
         return digest.hexdigest()
@@ -83,8 +89,8 @@ class Network:
 
     @property
     def sides(self) -> int:
-        """Number of named classes: one score has two sides, the negative one first."""
-        return max(2, self.num_classes)
+        """Number of named classes: one score has two sides, the negative one first, unless it is a plain number."""
+        return 1 if self.num_classes == 1 and self.activation == "none" else max(2, self.num_classes)
 
     @property
     def state(self) -> int:

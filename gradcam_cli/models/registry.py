@@ -18,7 +18,7 @@ from gradcam_cli.plugins import plugins
 from gradcam_cli.text import quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from gradcam_cli.models.architecture import Architecture, ModelEntry, ModelSource
     from gradcam_cli.plugins import Plugin
@@ -32,6 +32,7 @@ SOURCES = (
     "tiny",
     "torchvision",
     "timm",
+    "hugging_face",
 )
 """Modules of ``models.sources``; the first that a name matches describes it."""
 
@@ -50,6 +51,7 @@ class PluginSource:
 
     LIBRARY = ""
     TAKES_ARGUMENTS = True
+    TAKES_TEXTS = False
 
     def __init__(self, plugin: Plugin) -> None:
         self.plugin = plugin
@@ -145,17 +147,37 @@ def check_arguments(spec: str, arguments: Iterable[object]) -> None:
         )
 
 
-def describe(name: str, arguments: Mapping[str, object] | None = None) -> Architecture:
-    """Return the description of the model called ``name``, which `check_name` has accepted.
+def check_texts(spec: str, texts: Sequence[str]) -> None:
+    """Check that texts are given only to models that compare pictures with them.
 
     Raises:
-        UsageError: no such model, or arguments for a model that takes none.
+        UsageError: the model does not.
+    """
+    source = source_of(spec)
+    if texts and (source is None or not source.TAKES_TEXTS):
+        raise UsageError(
+            f"model {quoted(spec)} does not compare pictures with texts",
+            "leave {text} out, or give CLIP or SigLIP: {model} hf:FOLDER",
+        )
+
+
+def describe(name: str, arguments: Mapping[str, object] | None = None, texts: Sequence[str] = ()) -> Architecture:
+    """Return the description of the model called ``name``, which `check_name` has accepted.
+
+    Args:
+        name: of the model.
+        arguments: for the user's own code.
+        texts: the classes of a network that compares pictures with texts.
+
+    Raises:
+        UsageError: no such model, or arguments or texts for a model that takes none.
         ModelError: its code fails.
     """
     check_arguments(name, arguments or ())
+    check_texts(name, texts)
     source = source_of(name)
     assert source is not None
-    return source.architecture(name, **(arguments or {}))
+    return source.architecture(name, **(arguments or {}), **({"texts": texts} if texts else {}))
 
 
 def plugin_of(name: str) -> Plugin | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gradcam_cli.cam.layers.select import Candidate, NeedsValuesError, candidates, find_layer
 from gradcam_cli.cam.layers.trace import Trace, trace_network
@@ -55,11 +55,11 @@ def list_layers(settings: ModelSettings) -> Listing:
         ModelError: it cannot be built, or cannot be run on that size, or the checkpoint cannot be used.
     """
     network: Outline | Network
-    arguments = dict(settings.arguments)
+    given: Any = {"arguments": dict(settings.arguments), "texts": settings.texts}
     if settings.weights is None:
-        network = outline(settings.model, arguments=arguments)
+        network = outline(settings.model, **given)
     else:
-        network = load_model(settings.model, weights=settings.weights, arguments=arguments)
+        network = load_model(settings.model, weights=settings.weights, **given)
     found = _traced(network, settings)
     auto, problem = "", ""
     try:
@@ -67,7 +67,7 @@ def list_layers(settings: ModelSettings) -> Listing:
     except NeedsValuesError:
         if isinstance(network, Network):
             raise
-        network = outline(settings.model, filled=True, arguments=arguments)
+        network = outline(settings.model, filled=True, **given)
         found = _traced(network, settings)
         auto = find_layer(found.result).name
     except ModelError as error:

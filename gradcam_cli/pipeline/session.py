@@ -87,7 +87,7 @@ class Session:
         self.settings = settings
         self.network = network or load_model(
             settings.model, weights=settings.weights, device=settings.device, progress=progress,
-            arguments=dict(settings.arguments),
+            arguments=dict(settings.arguments), texts=settings.texts,
         )  # fmt: skip
         if network is None:
             lower_precision(self.network.module, settings.precision)

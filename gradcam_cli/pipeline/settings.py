@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from gradcam_cli.cam.methods.registry import check_method
 from gradcam_cli.cam.targets import TOP, TargetSpec
 from gradcam_cli.errors import UsageError
-from gradcam_cli.models.registry import check_arguments
+from gradcam_cli.models.registry import check_arguments, check_texts
 from gradcam_cli.records import (
     ACTIVATIONS,
     FITS,
@@ -58,6 +58,7 @@ class ModelSettings:
     Attributes:
         model: name of the network.
         arguments: (name, value) of each argument for the user's own code.
+        texts: the classes of a network that compares pictures with texts.
         weights: checkpoint file, or None for the network's own weights.
         labels: labels file, or None for the network's own.
         layers: dotted names, ``auto``, or only ``all``.
@@ -82,6 +83,7 @@ class ModelSettings:
 
     model: str = "auto"
     arguments: tuple[tuple[str, object], ...] = ()
+    texts: tuple[str, ...] = ()
     weights: Path | None = None
     labels: Path | None = None
     layers: tuple[str, ...] = ("auto",)
@@ -105,6 +107,8 @@ class ModelSettings:
 
     def __post_init__(self) -> None:
         check_arguments(self.model, self.arguments)
+        if self.weights is None:  # otherwise its network is to be found out
+            check_texts(self.model, self.texts)
         for method in self.methods:
             check_method(method)
         _require("fit", self.fit, FITS)

@@ -17,6 +17,7 @@ SPECS = {
     "tiny": "tiny",
     "torchvision": "squeezenet1_0",
     "timm": "timm:resnet18",
+    "hugging_face": "hf:mine",
     "user_code": "net.py:build",
 }
 """A model of each source."""
@@ -29,10 +30,17 @@ def build(num_classes=2):
 """
 
 
-@pytest.fixture(params=[*SOURCES, FALLBACK])
+@pytest.fixture(
+    params=[pytest.param(each, marks=[pytest.mark.peers] if each == "hugging_face" else []) for each in SPECS]
+)
 def name(request, tmp_path, monkeypatch):
     if request.param == "timm" and importlib.util.find_spec("timm") is None:
         pytest.skip("timm is not installed")
+    if request.param == "hugging_face":
+        pytest.importorskip("transformers", reason="pip install '.[test-all]' for transformers")
+        from tests.hugging_face import folder
+
+        folder(tmp_path / "mine", "ResNet")
     (tmp_path / "net.py").write_text(NET)
     monkeypatch.chdir(tmp_path)
     return request.param
@@ -54,7 +62,8 @@ def test_a_name_has_one_source(name):
 
 
 def test_a_source_is_light(name):
-    code = f"import gradcam_cli.models.sources.{name}, sys; print(*{{'torch', 'numpy', 'timm'}} & set(sys.modules))"
+    heavy = {"torch", "numpy", "timm", "transformers"}
+    code = f"import gradcam_cli.models.sources.{name}, sys; print(*{heavy} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not done.stdout.strip()
 
@@ -67,7 +76,8 @@ def test_an_architecture_is_built_for_any_number_of_classes(name):
     for classes in (described.num_classes, 3):
         net = described.build(num_classes=classes, **described.default.options).eval()
         side = described.default.preset.crop
-        assert net(torch.zeros(1, described.default.preset.channels, side, side)).shape == (1, classes)
+        scores = net(torch.zeros(1, described.default.preset.channels, side, side))
+        assert getattr(scores, "logits", scores).shape == (1, classes)
 
 
 def test_entries_are_those_that_are_wanted(name):
@@ -75,7 +85,7 @@ def test_entries_are_those_that_are_wanted(name):
     bare = SPECS[name].removeprefix(source.PREFIX)
     listed = source.entries(lambda each: each.partition(".")[0] == bare)
     assert all(isinstance(each, ModelEntry) for each in listed)
-    if name != FALLBACK:
+    if name not in (FALLBACK, "hugging_face"):  # whose names are those of files and folders
         assert {each.name.partition(".")[0] for each in listed} == {SPECS[name]}
         assert set(listed) <= set(find_models(SPECS[name]))
     assert source.entries(lambda each: False) == []

@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _MODEL_HELP = (
-    "A name that 'gradcam models' lists, timm:NAME, your own code (FILE.py:FUNCTION, package.module:CLASS), or "
-    "'auto': the network of the --weights; without them mobilenet_v2 if its weights are cached or can be downloaded, "
-    "otherwise 'tiny' (bundled, offline)."
+    "A name that 'gradcam models' lists, timm:NAME, hf:FOLDER, your own code (FILE.py:FUNCTION, package.module:CLASS), "
+    "or 'auto': the network of the --weights; without them mobilenet_v2 if its weights are cached or can be "
+    "downloaded, otherwise 'tiny' (bundled, offline)."
 )
 
 _one_model = option_group(
@@ -72,6 +72,14 @@ preprocessing_options = option_group(
 )  # fmt: skip
 """What also a side file says."""
 
+text_option = option_group(
+    "Network",
+    option(
+        "--text", "texts", metavar="TEXT", multiple=True,
+        help="A class of a network that compares pictures with texts (CLIP, SigLIP); repeat for several.",
+    ),
+)  # fmt: skip
+
 _how_to_explain = option_group(
     "Network",
     option(
@@ -80,7 +88,8 @@ _how_to_explain = option_group(
     ),
     option(
         "-w", "--weights", type=FILE, metavar="FILE",
-        help="Checkpoint (.pth, .pt, .ckpt, .safetensors) or exported network (.pt2); nothing in it is executed.",
+        help="Checkpoint (.pth, .pt, .ckpt, .safetensors), Keras file (.keras, .h5), exported network (.pt2), or a "
+        "hub's folder; nothing in it is executed.",
     ),
     option(
         "-l", "--layer", "layers", metavar="NAME", multiple=True, default=("auto",),
@@ -137,12 +146,12 @@ _how_to_explain = option_group(
 
 def model_options(function: Function) -> Function:
     """Add the options for one network and how it explains."""
-    return _one_model(_how_to_explain(preprocessing_options(function)))
+    return _one_model(_how_to_explain(text_option(preprocessing_options(function))))
 
 
 def models_options(function: Function) -> Function:
     """Add the options for several networks and how they explain."""
-    return _several_models(_how_to_explain(preprocessing_options(function)))
+    return _several_models(_how_to_explain(text_option(preprocessing_options(function))))
 
 
 def flat(several: Iterable[Iterable[TargetSpec]]) -> tuple[TargetSpec, ...]:

@@ -21,6 +21,7 @@ def model_settings(options: Mapping[str, Any]) -> ModelSettings:
     return ModelSettings(
         model=options["model"],
         arguments=tuple(options["arguments"]),
+        texts=tuple(options["texts"]),
         weights=options["weights"],
         labels=options["labels"],
         layers=(ALL_LAYERS,) if ALL_LAYERS in options["layers"] else tuple(dict.fromkeys(options["layers"])),

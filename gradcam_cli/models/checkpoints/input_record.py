@@ -1,4 +1,4 @@
-"""What files say of the pictures that a network was trained on: in a checkpoint, beside it, and in our own side file.
+"""What a file says of the pictures that a network was trained on: a checkpoint, or our own side file beside it.
 
 Everything read here is data: numbers, names of classes, a layer's name. Nothing in it is run, imported or opened.
 """
@@ -33,9 +33,7 @@ MEAN_KEYS = ("mean", "image_mean", "img_mean", "pixel_mean", "norm_mean")
 STD_KEYS = ("std", "image_std", "img_std", "pixel_std", "norm_std")
 """Keys by which training scripts and libraries call these, in order of preference."""
 
-_MAX_BYTES = 16 << 20
-_BICUBIC = 3
-"""Pillow's number of the filter."""
+MAX_BYTES = 16 << 20
 
 
 @dataclass(frozen=True)
@@ -49,10 +47,11 @@ class InputRecord:
         std: divisor of the channels.
         scale: value of white, 1 or 255.
         interpolation: ``bilinear`` or ``bicubic``.
+        multiple: what the sides of a whole picture are multiples of, as those of a patch.
         labels: names of the classes, in order or by index.
         layer: target layer for ``auto``.
         activation: what makes scores probabilities.
-        source: the file, for a note.
+        source: the file, for a note; several with commas between them.
     """
 
     size: int | Size | None = None
@@ -61,6 +60,7 @@ class InputRecord:
     std: Numbers | None = None
     scale: int | None = None
     interpolation: Any = None
+    multiple: int | None = None
     labels: list[Any] | dict[Any, Any] | None = None
     layer: str | None = None
     activation: Activation | None = None
@@ -69,7 +69,9 @@ class InputRecord:
     def __str__(self) -> str:
         """Return what it says, in one line."""
         said = [f"{name} {_shown(getattr(self, name))}" for name in _READERS if getattr(self, name) is not None]
-        return f"{self.source} says: {', '.join(said)}"
+        files = self.source.split(", ")
+        named = " and ".join([*([", ".join(files[:-1])] if files[1:] else []), files[-1]])
+        return f"{named} {'say' if files[1:] else 'says'}: {', '.join(said)}"
 
     @property
     def known(self) -> frozenset[str]:
@@ -79,8 +81,8 @@ class InputRecord:
     def or_else(self, other: InputRecord) -> InputRecord:
         """Return this record, completed by another that counts less."""
         lacking = {each.name: getattr(other, each.name) for each in fields(self) if getattr(self, each.name) is None}
-        sources = [each.source for each in (self, other) if each.source]
-        return replace(self, **lacking, source=" and ".join(dict.fromkeys(sources)))
+        sources = [file for each in (self, other) if each.source for file in each.source.split(", ")]
+        return replace(self, **lacking, source=", ".join(dict.fromkeys(sources)))
 
     def applied(self, preset: Preset) -> Preset:
         """Return the preset with what the record says."""
@@ -90,7 +92,7 @@ class InputRecord:
             side = self.size[0] if isinstance(self.size, tuple) else self.size
             resize = self.resize or side
             preset = replace(preset, resize=resize, crop=side, multiple=math.gcd(resize, preset.multiple), size=None)
-        given = {name: getattr(self, name) for name in ("mean", "std", "scale", "interpolation")}
+        given = {name: getattr(self, name) for name in ("mean", "std", "scale", "interpolation", "multiple")}
         return replace(preset, **{name: value for name, value in given.items() if value is not None})
 
 
@@ -100,9 +102,9 @@ def recorded_in(bags: Iterable[Mapping[Any, Any]], source: str = "") -> InputRec
     for bag in bags:
         if isinstance(bag.get("pretrained_cfg"), dict):  # timm's
             found = found.or_else(recorded_in([bag["pretrained_cfg"]]))
-        mean, std = _first(bag, MEAN_KEYS, _numbers), _first(bag, STD_KEYS, _numbers)
+        mean, std = _first(bag, MEAN_KEYS, numbers_in), _first(bag, STD_KEYS, numbers_in)
         mean, std = (mean, std) if mean and std else (None, None)  # one alone is something else
-        size = _first(bag, SIZE_KEYS, _size)
+        size = _first(bag, SIZE_KEYS, size_in)
         ratio, method = bag.get("crop_pct"), bag.get("interpolation")
         found = found.or_else(
             InputRecord(
@@ -117,55 +119,6 @@ def recorded_in(bags: Iterable[Mapping[Any, Any]], source: str = "") -> InputRec
             )
         )
     return replace(found, source=source) if found != InputRecord() else found
-
-
-def recorded_beside(path: Path) -> InputRecord:
-    """Return what the files beside a checkpoint say: our side file, ``preprocessor_config.json``, ``config.json``.
-
-    Raises:
-        ModelError: one of them cannot be read, or the side file has something that does not belong into it.
-    """
-    found = side_file_of(path)
-    processor, config = (_json(path.parent / name) for name in ("preprocessor_config.json", "config.json"))
-    if processor:
-        found = found.or_else(_processor(processor))
-    if config:
-        trained = config.get("pretrained_cfg")
-        labels = config.get("label_names") or config.get("id2label")
-        labels = labels or (trained.get("label_names") if isinstance(trained, dict) else None)
-        if isinstance(labels, dict) and all(str(name).startswith("LABEL_") for name in labels.values()):
-            labels = None  # placeholders
-        own = recorded_in([config], "config.json")
-        found = found.or_else(replace(own, labels=labels if isinstance(labels, (list, dict)) else None))
-    return found
-
-
-def architecture_beside(path: Path) -> str | None:
-    """Return the name of timm's architecture that a ``config.json`` beside a checkpoint states, or None."""
-    config = _json(path.parent / "config.json")
-    name = config.get("architecture")
-    return name if isinstance(name, str) and "pretrained_cfg" in config else None
-
-
-def _processor(content: Mapping[str, Any]) -> InputRecord:
-    """Return what Hugging Face's description of a processor says."""
-    size, crop = content.get("size"), content.get("crop_size")
-    window = _size(crop) if content.get("do_center_crop") else None
-    if isinstance(size, dict) and "shortest_edge" in size:
-        resize = _size(size["shortest_edge"])
-        side = window or resize
-    else:
-        resize, side = None, window or _size(size)
-    plain = content.get("do_normalize") is False
-    found = InputRecord(
-        size=side,
-        resize=resize if isinstance(resize, int) else None,
-        mean=(0.0,) if plain else _numbers(content.get("image_mean")),
-        std=(1.0,) if plain else _numbers(content.get("image_std")),
-        scale=255 if content.get("do_rescale") is False else 1,
-        interpolation="bicubic" if content.get("resample") == _BICUBIC else "bilinear",
-    )
-    return replace(found, source="preprocessor_config.json")
 
 
 def side_file(path: Path) -> Path:
@@ -185,7 +138,7 @@ def side_file_of(path: Path) -> InputRecord:
     require_regular(file, "settings")
     try:
         with open(file, "rb") as opened:
-            content = tomllib.loads(opened.read(_MAX_BYTES).decode())
+            content = tomllib.loads(opened.read(MAX_BYTES).decode())
     except OSError as error:
         raise unreadable(file, "settings", error) from error
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
@@ -233,7 +186,7 @@ def _first(bag: Mapping[Any, Any], keys: Iterable[str], read: Any) -> Any:  # no
     return next((found for key in keys if (found := read(bag.get(key))) is not None), None)
 
 
-def _size(value: object) -> int | Size | None:
+def size_in(value: object) -> int | Size | None:
     """Return a side, or a size, in any of the forms that files have: 224, [224, 224], [3, 224, 224], by names."""
     if isinstance(value, dict):
         value = [value.get("height"), value.get("width")]
@@ -245,7 +198,7 @@ def _size(value: object) -> int | Size | None:
     return sides[0] if len(set(sides)) == 1 else (sides[0], sides[1])
 
 
-def _numbers(value: object) -> Numbers | None:
+def numbers_in(value: object) -> Numbers | None:
     """Return one number, or one a channel, as statistics are."""
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         value = [value]
@@ -256,27 +209,15 @@ def _numbers(value: object) -> Numbers | None:
     return tuple(float(each) for each in value)
 
 
-def _json(path: Path) -> dict[str, Any]:
-    """Return a JSON object, or an empty dict where there is none that can be read."""
-    if not path.is_file():
-        return {}
-    try:
-        with open(path, "rb") as file:
-            content = json.loads(file.read(_MAX_BYTES))
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return content if isinstance(content, dict) else {}
-
-
 def _text(value: object) -> str | None:
     return value if isinstance(value, str) and value else None
 
 
 _READERS: dict[str, Callable[[Any], Any]] = {
-    "size": _size,
-    "resize": lambda value: found if isinstance(found := _size(value), int) else None,
-    "mean": _numbers,
-    "std": _numbers,
+    "size": size_in,
+    "resize": lambda value: found if isinstance(found := size_in(value), int) else None,
+    "mean": numbers_in,
+    "std": numbers_in,
     "scale": lambda value: value if value in (1, 255) else None,
     "labels": lambda value: value if _is_names(value) else None,
     "layer": _text,

@@ -13,44 +13,9 @@ from gradcam_cli.cam.layers.select import candidates
 from gradcam_cli.cam.layers.trace import trace_network
 
 pytestmark = pytest.mark.peers
-transformers = pytest.importorskip("transformers", reason="pip install '.[test-all]' for transformers")
+pytest.importorskip("transformers", reason="pip install '.[test-all]' for transformers")
 
-SIDE = 64
-COMMON: dict[str, Any] = {"hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 2, "image_size": SIDE}
-VISION = {**COMMON, "intermediate_size": 48, "patch_size": 16}
-TEXT = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32, "vocab_size": 99}
-
-NETWORKS: dict[str, tuple[str, dict[str, Any], int]] = {
-    "ViT": ("ViTForImageClassification", VISION, 1),
-    "DeiT": ("DeiTForImageClassificationWithTeacher", VISION, 2),
-    "Beit": ("BeitForImageClassification", {**VISION, "use_mean_pooling": True}, 1),
-    "Dinov2": ("Dinov2ForImageClassification", {**COMMON, "patch_size": 16}, 1),
-    "Dinov2WithRegisters": (
-        "Dinov2WithRegistersForImageClassification", {**COMMON, "patch_size": 16, "num_register_tokens": 4}, 5,
-    ),
-    "Siglip": ("SiglipForImageClassification", {"vision_config": VISION, "text_config": TEXT}, 0),
-    "CLIP": ("CLIPForImageClassification", {"vision_config": VISION, "text_config": TEXT}, 1),
-    "Swin": (
-        "SwinForImageClassification",
-        {"embed_dim": 12, "depths": [1, 1], "num_heads": [1, 2], "image_size": SIDE, "window_size": 4}, 0,
-    ),
-    "ResNet": (
-        "ResNetForImageClassification",
-        {"embedding_size": 8, "hidden_sizes": [8, 16], "depths": [1, 2], "layer_type": "basic"}, 0,
-    ),
-    "ConvNext": ("ConvNextForImageClassification", {"hidden_sizes": [8, 16, 16, 24], "depths": [1, 1, 2, 1]}, 0),
-    "ConvNextV2": ("ConvNextV2ForImageClassification", {"hidden_sizes": [8, 16, 16, 24], "depths": [1, 1, 2, 1]}, 0),
-}  # fmt: skip
-"""Name → class of the classifier, its configuration, and the number of tokens before the grid's."""
-
-
-def network(name: str) -> torch.nn.Module:
-    kind, options, _ = NETWORKS[name]
-    torch.manual_seed(0)
-    net = getattr(transformers, kind)(getattr(transformers, f"{name}Config")(**options, num_labels=4))
-    for parameter in net.parameters():
-        torch.nn.init.normal_(parameter, std=0.2)
-    return net.eval().requires_grad_(False)
+from tests.hugging_face import NETWORKS, SIDE, network  # noqa: E402
 
 
 @pytest.mark.parametrize("name", NETWORKS)

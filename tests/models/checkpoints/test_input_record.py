@@ -11,7 +11,8 @@ import torch
 from safetensors.torch import save_file
 
 from gradcam_cli.errors import ModelError
-from gradcam_cli.models.checkpoints.input_record import InputRecord, recorded_beside, recorded_in, side_file_of, written
+from gradcam_cli.models.checkpoints.hub_files import recorded_beside
+from gradcam_cli.models.checkpoints.input_record import InputRecord, recorded_in, side_file_of, written
 from gradcam_cli.models.load import load_model
 from gradcam_cli.models.sources.tiny import network as tiny
 from gradcam_cli.pipeline.session import Session

@@ -18,6 +18,7 @@ from gradcam_cli.pipeline.settings import ModelSettings
 
 timm = pytest.importorskip("timm")
 source = pytest.importorskip("gradcam_cli.models.sources.timm.networks")
+hub_client = pytest.importorskip("gradcam_cli.models.sources.hub")
 
 pytestmark = pytest.mark.slow
 
@@ -43,9 +44,11 @@ def hub(tmp_path, monkeypatch):
     def offline(*_: object, **__: object) -> None:
         raise ConnectionError("[Errno -2] Name or service not known\nmore of it")
 
-    monkeypatch.setattr(source, "get_hf_file_metadata", offline)
+    monkeypatch.setattr(hub_client, "get_hf_file_metadata", offline)
     monkeypatch.setattr(
-        source, "try_to_load_from_cache", lambda repository, file, revision: _cached(tmp_path / "hub", repository, file)
+        hub_client,
+        "try_to_load_from_cache",
+        lambda repository, file, revision: _cached(tmp_path / "hub", repository, file),
     )
     return tmp_path / "hub"
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 PREFIX = "timm:"
 LIBRARY = "timm"
 TAKES_ARGUMENTS = False
+TAKES_TEXTS = False
 
 
 def is_installed() -> bool:

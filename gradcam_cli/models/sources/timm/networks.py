@@ -11,19 +11,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import timm
-from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url, try_to_load_from_cache
-from huggingface_hub.utils import EntryNotFoundError
 from timm.data import ImageNetInfo, infer_imagenet_subset, resolve_data_config
 
 from gradcam_cli.errors import ModelError, UsageError
 from gradcam_cli.models.architecture import Architecture, Fitted, ModelEntry, Recipe
 from gradcam_cli.models.checkpoints.fit import on_meta
 from gradcam_cli.models.checkpoints.read import read_state_dict
-from gradcam_cli.models.download import TIMEOUT, Progress, cache_path, fetch
+from gradcam_cli.models.download import Progress, cache_path, fetch
+from gradcam_cli.models.sources import hub
 from gradcam_cli.models.sources.timm import PREFIX
 from gradcam_cli.models.spelling import close_to
 from gradcam_cli.records import Preset
-from gradcam_cli.text import first_line, printable, quoted
+from gradcam_cli.text import printable, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,9 +35,6 @@ USUAL_CLASSES = 1000
 """Number of classes of a network without a classifier, where weights with one are given."""
 MAX_COUNTED = 64
 """Longest listing whose parameters are counted: each network has to be built, which takes a tenth of a second."""
-
-GIVE_WEIGHTS = "give {weights} FILE with a checkpoint you have, or use {model} tiny (bundled)"
-_ERROR_NUMBER = re.compile(r"^\[Errno -?\d+\] ")
 
 logging.getLogger("timm").setLevel(logging.ERROR)
 
@@ -152,9 +148,9 @@ def _fetched(name: str, settings: dict[str, Any], progress: Progress | None) -> 
     if cached is not None:
         return cached
     if settings.get("hf_hub_id"):
-        return _from_hub(settings)
+        return hub.download(settings["hf_hub_id"], _names(settings))
     if not settings.get("url"):
-        raise ModelError(f"timm has no trained weights for {PREFIX}{name}", GIVE_WEIGHTS)
+        raise ModelError(f"timm has no trained weights for {PREFIX}{name}", hub.GIVE_WEIGHTS)
     digest = Path(settings["url"]).stem.rpartition("-")[2]
     return fetch(settings["url"], digest if re.fullmatch(r"[0-9a-f]{8,}", digest) else None, progress)
 
@@ -164,36 +160,8 @@ def _cached(settings: dict[str, Any]) -> Path | None:
     if not settings.get("hf_hub_id"):
         path = cache_path(settings.get("url") or "")
         return path if path.is_file() else None
-    repository, _, revision = settings["hf_hub_id"].partition("@")
-    for file in _names(settings):
-        found = try_to_load_from_cache(repository, file, revision=revision or None)
-        if isinstance(found, str):
-            return Path(found)
-    return None
+    return hub.cached(settings["hf_hub_id"], _names(settings))
 
 
 def _names(settings: dict[str, Any]) -> tuple[str, ...]:
     return (settings["hf_hub_filename"],) if settings.get("hf_hub_filename") else FILES
-
-
-def _from_hub(settings: dict[str, Any]) -> Path:
-    """Download weights into the Hugging Face hub's cache.
-
-    The hub's client retries for half a minute, so it is used for a file only after a short request for its metadata was
-    answered.
-    """
-    repository, _, revision = settings["hf_hub_id"].partition("@")
-    reason = "it has no weights file that is known"
-    try:
-        for file in _names(settings):
-            try:
-                get_hf_file_metadata(hf_hub_url(repository, file, revision=revision or None), timeout=TIMEOUT)
-            except EntryNotFoundError:
-                continue
-            return Path(hf_hub_download(repository, file, revision=revision or None))
-    except Exception as error:  # what the client raises depends on its version
-        reason = _ERROR_NUMBER.sub("", first_line(error))
-        raise ModelError(
-            f"cannot download {quoted(repository)} from the Hugging Face hub: {reason}", GIVE_WEIGHTS
-        ) from error
-    raise ModelError(f"cannot download {quoted(repository)} from the Hugging Face hub: {reason}", GIVE_WEIGHTS)

@@ -16,6 +16,7 @@ NAME = "tiny"
 PREFIX = ""
 LIBRARY = ""
 TAKES_ARGUMENTS = False
+TAKES_TEXTS = False
 
 WEIGHTS = Path(__file__).with_name("tiny.safetensors")
 """Filters and matrices as float16, the rest as float32, without the batch counters of training."""

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 PREFIX = ""
 LIBRARY = ""
 TAKES_ARGUMENTS = False
+TAKES_TEXTS = False
 
 
 def names() -> tuple[str, ...]:

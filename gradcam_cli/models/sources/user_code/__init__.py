@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 PREFIX = ""
 LIBRARY = ""
 TAKES_ARGUMENTS = True
+TAKES_TEXTS = False
 
 matches, check = is_code, check_code
 

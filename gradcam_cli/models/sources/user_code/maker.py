@@ -20,7 +20,8 @@ from torch.optim.swa_utils import AveragedModel
 
 from gradcam_cli.errors import GradcamError, ModelError, UsageError
 from gradcam_cli.models.architecture import Architecture, Fitted, Recipe
-from gradcam_cli.models.sources.user_code.spec import Code, first_on_path, locate, missing, no_module
+from gradcam_cli.models.checkpoints.input_record import InputRecord, side_file_of
+from gradcam_cli.models.sources.user_code.spec import Code, code_file, first_on_path, locate, missing, no_module
 from gradcam_cli.records import Preset
 from gradcam_cli.text import printable, typed_line
 
@@ -59,9 +60,11 @@ def architecture(spec: str, **arguments: object) -> Architecture:
         note = f"without a checkpoint the network is as {spec} returns it, trained or not"
         return Fitted(module, recipe, usual, (note,)), None
 
+    code = code_file(spec)
     return Architecture(
-        spec, usual, build, default=recipe, recipes=(recipe,), ready=ready, presumes=True, on_meta=False
-    )
+        spec, usual, build, default=recipe, recipes=(recipe,), ready=ready, presumes=True, on_meta=False,
+        record=InputRecord() if code is None else side_file_of(code),
+    )  # fmt: skip
 
 
 class _Maker:

@@ -1,0 +1,134 @@
+"""Folders as transformers' ``save_pretrained`` writes them: what is read of them, and what is refused."""
+
+from __future__ import annotations
+
+import importlib.util
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gradcam_cli.errors import ModelError, UsageError
+from gradcam_cli.models.checkpoints.hub_files import json_in, transformers_config
+from gradcam_cli.text import printable, quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PREFIX = "hf:"
+INSTALL = "pip install 'gradcam[transformers]'"
+INDEX = "model.safetensors.index.json"
+WEIGHTS = ("model.safetensors", INDEX)
+"""Names of the weights, or of the list of the files that they are split into."""
+EXAMPLE = "give the folder that save_pretrained has written, or a name such as hf:google/vit-base-patch16-224"
+_OWN_CODE = "it is not run; if you trust it, load the network in code of your own: {model} FILE.py:FUNCTION"
+_DROPPED = ("dtype", "torch_dtype", "use_kernels", "kernel_config")
+_CHOICE = "_implementation"
+"""Part of the keys that choose how attention is computed, for which transformers may fetch code and run it."""
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A folder that has passed the checks.
+
+    Attributes:
+        path: of the folder.
+        config: its ``config.json``, without what could load code.
+        weights: ``model.safetensors``, or the list of its parts.
+        parts: the files that the weights are split into.
+    """
+
+    path: Path
+    config: dict[str, Any]
+    weights: Path
+    parts: tuple[Path, ...]
+
+    @property
+    def kind(self) -> str:
+        """Name of the class that has written it, such as ``ViTForImageClassification``, or empty."""
+        kinds = self.config.get("architectures")
+        return str(kinds[0]) if isinstance(kinds, list) and kinds else ""
+
+
+def check_spec(spec: str) -> str:
+    """Return ``hf:FOLDER`` or ``hf:OWNER/NAME`` as it was given, its prefix in lower case.
+
+    Raises:
+        UsageError: transformers is not installed, or it is neither.
+    """
+    name = spec[len(PREFIX) :]
+    if not name:
+        raise UsageError(f"model {quoted(spec)} names no folder", EXAMPLE)
+    if importlib.util.find_spec("transformers") is None:
+        raise UsageError("transformers is not installed", INSTALL)
+    if not Path(name).is_dir() and not _is_hub_name(name):
+        what = "is a file" if Path(name).exists() else "does not exist"
+        raise UsageError(f"model {quoted(spec)}: {quoted(name)} {what}", EXAMPLE)
+    return PREFIX + name
+
+
+def _is_hub_name(name: str) -> bool:
+    owner, _, rest = name.partition("@")[0].rpartition("/")
+    return not Path(name).exists() and "/" not in owner and rest.strip(".") != "" and owner not in (".", "..", "~")
+
+
+def open_folder(path: Path) -> Folder:
+    """Check a folder.
+
+    Raises:
+        ModelError: it is not that of a whole network of transformers, needs code of its own, or has no safetensors.
+    """
+    config = transformers_config(path)
+    if (path / "adapter_config.json").exists():
+        hint = "merge it where it was trained: model.merge_and_unload().save_pretrained(FOLDER)"
+        raise _error(path, "has an adapter (LoRA) for another network, not a whole one", hint)
+    if not config:
+        raise _error(path, "has no config.json of transformers", EXAMPLE)
+    if any("auto_map" in part for part in _with_parts(config)):
+        raise _error(path, "needs code of its own (auto_map in config.json)", _OWN_CODE)
+    if any("quantization_config" in part for part in _with_parts(config)):
+        raise _error(path, "is quantised, and has no gradients", "give the network as it was before")
+    weights = next((path / name for name in WEIGHTS if (path / name).is_file()), None)
+    if weights is None:
+        others = sorted(each.name for each in path.glob("*") if each.suffix in (".bin", ".h5", ".msgpack", ".pt"))
+        found = f"only {printable(others[0])}" if others else "no weights"
+        hint = "save it again: model.save_pretrained(FOLDER) writes model.safetensors"
+        raise _error(path, f"has {found}, and weights are read from safetensors only", hint)
+    return Folder(path, _without_code(config), weights, tuple(split_files(weights)))
+
+
+def _error(path: Path, problem: str, hint: str) -> ModelError:
+    return ModelError(f"folder {quoted(path)}: {problem}", hint)
+
+
+def split_files(weights: Path) -> Iterator[Path]:
+    """Yield the files that weights are split into, which lie beside their list; nothing for weights in one file.
+
+    Raises:
+        ModelError: one of them is not there.
+    """
+    if weights.name != INDEX:
+        return
+    files = json_in(weights).get("weight_map")
+    for name in sorted({str(name) for name in files.values()}) if isinstance(files, dict) else [""]:
+        file = weights.parent / name
+        if Path(name).name != name or file.suffix != ".safetensors" or not file.is_file():
+            problem = f"has no weights file {quoted(name)}, which {INDEX} lists"
+            raise _error(weights.parent, problem, "copy the whole folder again")
+        yield file
+
+
+def _with_parts(config: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield a configuration and those within it, of a text and of a vision tower."""
+    yield config
+    for value in config.values():
+        if isinstance(value, dict):
+            yield from _with_parts(value)
+
+
+def _without_code(config: dict[str, Any]) -> dict[str, Any]:
+    """Return a configuration without what could fetch code, and without number formats: it runs in float32."""
+    return {
+        key: _without_code(value) if isinstance(value, dict) else value
+        for key, value in config.items()
+        if key not in _DROPPED and _CHOICE not in key
+    }

@@ -1,0 +1,48 @@
+"""Weights of transformers' networks: all of them from the folder's safetensors, or an error."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from gradcam_cli.errors import ModelError
+from gradcam_cli.text import first_line, printable, quoted
+
+if TYPE_CHECKING:
+    from gradcam_cli.models.sources.hugging_face.folder import Folder
+
+
+def loaded(kind: Any, folder: Folder, config: Any) -> tuple[Any, tuple[str, ...]]:  # noqa: ANN401
+    """Return a network with its weights, in float32, and notes; nothing is downloaded or executed.
+
+    Args:
+        kind: transformers' class for all networks of a task.
+        folder: the folder.
+        config: its configuration.
+
+    Raises:
+        ModelError: the weights cannot be read, or are not all there: transformers would make up the others.
+    """
+    try:
+        module, found = kind.from_pretrained(
+            folder.path, config=config, local_files_only=True, trust_remote_code=False, use_safetensors=True,
+            dtype=torch.float32, output_loading_info=True,
+        )  # fmt: skip
+    except Exception as error:  # transformers raises many kinds for files that are damaged or do not fit
+        raise ModelError(
+            f"weights {quoted(folder.weights)} cannot be used: {first_line(error)}", "copy or save the folder again"
+        ) from error
+    lacking = sorted(map(str, (*found["missing_keys"], *found["mismatched_keys"])))
+    if lacking:
+        raise ModelError(
+            f"weights {quoted(folder.weights)} lack {_few(lacking)}, which would be random",
+            "give a folder that a trained classifier was saved in",
+        )
+    unused = sorted(found["unexpected_keys"])
+    notes = (f"ignored in the weights, being no part of the network: {_few(unused)}",) if unused else ()
+    return module.eval().requires_grad_(False), notes
+
+
+def _few(keys: list[str]) -> str:
+    return printable(", ".join(keys[:3])) + (f" and {len(keys) - 3} more" if len(keys) > 3 else "")
