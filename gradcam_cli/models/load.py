@@ -23,6 +23,7 @@ from gradcam_cli.models.network import Network, Weights
 from gradcam_cli.models.preprocess import for_channels
 from gradcam_cli.models.registry import AUTO, TINY, check_name, describe, plugin_of
 from gradcam_cli.models.sources.exported import is_exported, load_exported
+from gradcam_cli.models.sources.keras import is_keras, load_keras
 from gradcam_cli.text import printable, quoted
 
 if TYPE_CHECKING:
@@ -177,8 +178,8 @@ def _from_checkpoint(name: str, weights: Path, described: Callable[[str], Archit
     if folder is not None:
         return _published(check_name(f"hf:{folder}"), None, described)
     path, notes = file_in(weights), tuple[str, ...]()
-    if is_exported(path):
-        return _recorded(_from_archive(name, weights), side_file_of(path))
+    if is_exported(path) or is_keras(path):
+        return _recorded(_whole(name, path), side_file_of(path))
     checkpoint = read_checkpoint(path)
     stated = timm_name(path.parent)
     if name == AUTO and stated is not None:
@@ -233,17 +234,17 @@ def _recorded(network: Network, record: InputRecord) -> Network:
     return network
 
 
-def _from_archive(name: str, weights: Path) -> Network:
+def _whole(name: str, path: Path) -> Network:
+    """Return the network of a file that holds it whole, not only its weights.
+
+    Raises:
+        ModelError: a network is named besides, or the file cannot be used.
+    """
     if name != AUTO:
         raise ModelError(
-            f"weights {quoted(weights)}: a torch.export archive is a whole network, not weights for {name}",
-            "leave {model} out",
+            f"weights {quoted(path)}: a file with a whole network, not weights for {name}", "leave {model} out"
         )
-    exported = load_exported(weights)
-    return Network(
-        exported.module, "exported network", exported.num_classes, exported.preset, None,
-        Weights(printable(weights), weights), assumed=frozenset({"mean", "std"}), one_by_one=exported.one_by_one,
-    )  # fmt: skip
+    return load_keras(path) if is_keras(path) else load_exported(path)
 
 
 def _likeliest_first(recipes: tuple[Recipe, ...], path: Path) -> list[Recipe]:

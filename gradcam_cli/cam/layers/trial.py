@@ -19,9 +19,8 @@ from gradcam_cli.cam.outputs.reading import ActivationCall
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-_POOLS = (
-    nn.MaxPool2d, nn.AvgPool2d, nn.LPPool2d, nn.FractionalMaxPool2d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d,
-)  # fmt: skip
+_POOLS = "pool2d"
+"""Part of the names of functions that pool."""
 
 _LEARNED = {
     "linear", "conv1d", "conv2d", "conv3d", "convolution", "matmul", "__matmul__", "__rmatmul__", "mm", "bmm", "addmm",
@@ -136,11 +135,13 @@ class Trial:
         leaf = not any(True for _ in module.children())
         plain = leaf and not any(True for _ in module.parameters(recurse=False))
         versions: list[int] = []
+        pools: list[int] = []
 
         def before(_: nn.Module, args: tuple[Any, ...]) -> None:
             with self.reads.resting():
                 given = first_tensor(args, (2, 3, 4))
                 versions.append(-1 if given is None else _version(given))
+                pools.append(self.reads.pools)
                 if type(module) is nn.BatchNorm2d and id(given) in self._made:
                     self.reads.reader = id(given)
                     self._norms.append((id(given), name))
@@ -150,16 +151,16 @@ class Trial:
         def after(_: nn.Module, args: tuple[Any, ...], output: Any) -> Any:  # noqa: ANN401
             with self.reads.resting():
                 self.reads.reader = None
-                return note(args, output, versions.pop())
+                return note(args, output, versions.pop(), self.reads.pools - pools.pop())
 
-        def note(args: tuple[Any, ...], output: Any, version: int) -> Any:  # noqa: ANN401
+        def note(args: tuple[Any, ...], output: Any, version: int, pooled: int) -> Any:  # noqa: ANN401
             tensor = first_tensor(output, (2, 3, 4))
             if tensor is None:
                 return None
             if type(module) is nn.Conv2d:
                 self._made[id(tensor)] = name
                 self.reads.count[id(tensor)] = 0  # an earlier tensor at this address may have been counted
-            if isinstance(module, _POOLS):
+            if plain and pooled:
                 self._pooled.add(id(tensor))
             given = first_tensor(args, (2, 3, 4))
             same = given is not None and (tensor is given or _is_view_of(tensor, given))
@@ -212,6 +213,7 @@ class Reads(Calls):
         rectifies: whether a ReLU ran, as a module or as a function.
         activations: the calls of ``FINAL_ACTIVATIONS``, in order.
         hooks: whether a gradient hook was registered on a tensor.
+        pools: number of poolings.
         ends_normalised: whether a normalisation ran after the last function that weighs features.
     """
 
@@ -222,6 +224,7 @@ class Reads(Calls):
         self.rectifies = False
         self.activations: list[ActivationCall] = []
         self.hooks = False
+        self.pools = 0
         self.ends_normalised = False
         self._resting = False
 
@@ -244,6 +247,7 @@ class Reads(Calls):
             given, dim = args[0] if args else kwargs["input"], args[1] if len(args) > 1 else kwargs.get("dim")
             self.activations.append(ActivationCall(FINAL_ACTIVATIONS[function], given, result, dim))
         name = getattr(function, "__name__", "").partition(".")[0]
+        self.pools += _POOLS in name
         if name in _LEARNED or name in _NORMALISING:
             self.ends_normalised = name in _NORMALISING
         if not isinstance(result, _METADATA):

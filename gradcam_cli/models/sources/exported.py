@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 import warnings
 import zipfile
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from gradcam_cli.errors import ModelError
 from gradcam_cli.models.checkpoints.read import is_plain, members_overlap
+from gradcam_cli.models.network import Network, Weights
 from gradcam_cli.models.untrusted.export_archive import RefusedError, is_archive, sanitized
 from gradcam_cli.records import Preset
 from gradcam_cli.text import printable, quoted
@@ -21,23 +22,6 @@ if TYPE_CHECKING:
     from torch import nn
 
 RESAVE = "where it was made, save the weights instead: torch.save(model.state_dict(), FILE)"
-
-
-@dataclass(frozen=True)
-class Exported:
-    """A network from an archive.
-
-    Attributes:
-        module: the network, in the exported tree of modules; float32, no parameter requires a gradient.
-        num_classes: length of its score vector.
-        preset: its size, as exported, with ImageNet's statistics, which the archive does not contain.
-        one_by_one: whether it takes one picture at a time only.
-    """
-
-    module: nn.Module
-    num_classes: int
-    preset: Preset
-    one_by_one: bool
 
 
 Shape = tuple["int | None", "int | None", "int | None", "int | None"]
@@ -68,8 +52,10 @@ def is_exported(path: Path) -> bool:
         return False
 
 
-def load_exported(path: Path) -> Exported:
-    """Return the network of an archive; of its content, only tensor operations on an allow-list are run.
+def load_exported(path: Path) -> Network:
+    """Return the network of an archive, in the exported tree of modules, its size as exported.
+
+    Of its content, only tensor operations on an allow-list are run.
 
     Raises:
         ModelError: it is damaged, needs other operations, or is not a classifier of square pictures.
@@ -82,10 +68,10 @@ def load_exported(path: Path) -> Exported:
         shape = _input(program)
         module, usual = _module(plain), Preset(channels=shape[1] or 3)
         module.register_forward_pre_hook(_ShapeCheck(shape))
-        return Exported(
-            module, _classes(program, shape[0]),
-            usual if shape[2] is None else replace(usual, resize=shape[2], crop=shape[2]),
-            shape[0] is not None,
+        preset = usual if shape[2] is None else replace(usual, resize=shape[2], crop=shape[2])
+        return Network(
+            module, "exported network", _classes(program, shape[0]), preset, None, Weights(printable(path), path),
+            assumed=frozenset({"mean", "std"}), one_by_one=shape[0] is not None,
         )  # fmt: skip
     except RefusedError as error:
         problem = f"a torch.export archive that is not accepted: {printable(str(error))}"

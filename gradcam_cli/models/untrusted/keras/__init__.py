@@ -1,0 +1,1 @@
+"""Keras files, copied without anything that could be executed."""
