@@ -130,6 +130,8 @@ def _classes(program: dict[str, Any], pictures: int | None) -> int:
     for spec in program["graph_module"]["signature"]["output_specs"]:
         name = spec.get("user_output", {}).get("arg", {}).get("as_tensor", {}).get("name")
         shape = [_side(size) for size in graph["tensor_values"][name]["sizes"]] if name else []
+        while len(shape) > 2 and 1 in shape[1:]:  # dimensions of one are too many
+            del shape[shape.index(1, 1)]
         if len(shape) in (1, 2):
             return (shape[-1] or 0) if len(shape) == 2 or pictures == 1 else 1
     raise RefusedError("its output has no class scores of shape (batch, classes)")

@@ -111,16 +111,18 @@ class Logits(nn.Module):
             "tuple": (scores,),
             "one": scores[:, 0],
             "squeezed": scores.squeeze(),
+            "spatial": scores[:, :, None, None],
+            "last": scores[:, None, None],
             "grid": x,
         }[self.how]
 
 
-@pytest.mark.parametrize(("how", "count"), [("dict", 4), ("tuple", 4), ("one", 1)])
+@pytest.mark.parametrize(("how", "count"), [("dict", 4), ("tuple", 4), ("one", 1), ("spatial", 4), ("last", 4)])
 def test_outputs_in_containers(how, count, tmp_path):
     assert load_model(weights=exported(Logits(how).eval(), tmp_path / "x.pt2")).num_classes == count
 
 
-@pytest.mark.parametrize(("how", "count"), [("one", 1), ("squeezed", 4)])
+@pytest.mark.parametrize(("how", "count"), [("one", 1), ("squeezed", 4), ("spatial", 4), ("last", 4)])
 def test_scores_of_one_picture(how, count, tmp_path):
     network = load_model(weights=exported(Logits(how).eval(), tmp_path / "x.pt2", batch=1))
     assert network.num_classes == trace_network(network.module, (SIDE, SIDE)).classes == count
