@@ -260,6 +260,9 @@ def _scaled_grid(lengths: Size, size: Size, other_size: Size, known: Known) -> t
     """Return the grid of tokens whose number differs between two inputs, and their prefix."""
     length, other_length = lengths
     for (h, w), (h2, w2) in reversed(known):
+        if lengths == (h * w, h2 * w2):
+            return (h, w), 0
+    for (h, w), (h2, w2) in reversed(known):
         # A sequence along one side, as recurrent layers read it.
         if (length, other_length) in ((w, w2), (h, h2)):
             return ((1, length) if length == w else (length, 1)), 0

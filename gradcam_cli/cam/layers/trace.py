@@ -18,7 +18,7 @@ from gradcam_cli.cam.execution.replica import throwaway
 from gradcam_cli.cam.function_modes import recording
 from gradcam_cli.cam.layers.causes import CannotRunError, cannot_run, quantised, unobserved
 from gradcam_cli.cam.layers.layout import Layout, Seen, layout_of
-from gradcam_cli.cam.layers.trial import Noted, Trial
+from gradcam_cli.cam.layers.trial import Noted, Trial, is_linear_map
 from gradcam_cli.cam.outputs.nested import tensors_in
 from gradcam_cli.cam.outputs.reading import read_output
 from gradcam_cli.cam.outputs.readout import Readout
@@ -83,7 +83,7 @@ class ModuleCall:
     @property
     def is_block(self) -> bool:
         """Whether it is a feature and no linear map of tokens, which may be a query, key or value of attention."""
-        return self.is_feature and not isinstance(self.module, nn.Linear)
+        return self.is_feature and not is_linear_map(self.module)
 
 
 @dataclass(frozen=True, slots=True)

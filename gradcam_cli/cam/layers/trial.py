@@ -257,6 +257,18 @@ class Reads(Calls):
                         self.count[id(each)] += 1
 
 
+_WITHOUT_WEIGHTS = (nn.Dropout, nn.Identity, nn.ModuleDict, nn.ModuleList, nn.ParameterDict, nn.ParameterList)
+
+
+def is_linear_map(module: nn.Module) -> bool:
+    """Return whether a module is a linear layer, or one with what adapts it, as LoRA does."""
+    leaves = [each for each in module.modules() if not any(True for _ in each.children())]
+    linear = [isinstance(each, nn.Linear) for each in leaves]
+    return any(linear) and all(
+        known or isinstance(each, _WITHOUT_WEIGHTS) for known, each in zip(linear, leaves, strict=True)
+    )
+
+
 def _version(tensor: torch.Tensor) -> int:
     """Return how often a tensor was changed in place; tensors of ``inference_mode`` do not count that."""
     return 0 if tensor.is_inference() else tensor._version

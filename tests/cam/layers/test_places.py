@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import math
+import os
 from typing import Any
 
 import numpy as np
@@ -69,31 +71,62 @@ def dims_of(shape: torch.Size, higher: torch.Size, wider: torch.Size) -> tuple[i
     return rows[0], columns[0], channels
 
 
+FREE = {"strict_img_size": False}
+RELATIVES = {
+    "swin_tiny_patch4_window7_224": FREE, "swinv2_cr_tiny_ns_224": FREE, "swinv2_tiny_window8_256": FREE,
+    "convnext_atto": {}, "convnextv2_atto": {}, "convnext_atto_ols": {"conv_mlp": True}, "mambaout_femto": {},
+    "davit_tiny": {}, "focalnet_tiny_srf": {}, "caformer_s18": {}, "twins_svt_small": {},
+}  # fmt: skip
+"""Networks of timm that have their channels last in places, and what lets them take pictures of other sizes."""
+
+everywhere = pytest.mark.skipif(
+    not os.environ.get("GRADCAM_TEST_FAMILIES"), reason="set GRADCAM_TEST_FAMILIES=1 to try every family of timm"
+)
+
+
+def built(name: str, size: tuple[int, int]) -> nn.Module:
+    torch.manual_seed(0)
+    if name not in RELATIVES:
+        return torchvision.models.get_model(name, weights=None, num_classes=5).eval().requires_grad_(False)
+    timm = pytest.importorskip("timm")
+    given = {"img_size": size, **RELATIVES[name]} if "strict_img_size" in RELATIVES[name] else RELATIVES[name]
+    return timm.create_model(name, num_classes=5, **given).eval().requires_grad_(False)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("size", [(192, 256), (64, 256)], ids=["4:3", "4:1"])
-@pytest.mark.parametrize("name", ["swin_t", "swin_v2_t", "convnext_tiny"])
+@pytest.mark.parametrize(
+    "name", ["swin_t", "swin_v2_t", "convnext_tiny", *(pytest.param(each, marks=everywhere) for each in RELATIVES)]
+)
 def test_all_layers_of_networks_with_channels_last(name, size):
-    torch.manual_seed(0)
-    net = torchvision.models.get_model(name, weights=None, num_classes=5).eval().requires_grad_(False)
+    net = built(name, size)
     picture = torch.randn(1, 3, *size, generator=torch.Generator().manual_seed(1))
     explainer = Explainer(net, "all", input_size=size)
     maps = {each.layer: each.values for each in explainer(picture, 3)[0].maps}
     own, higher, wider = (outputs_of(net, (size[0] + dh, size[1] + dw)) for dh, dw in ((0, 0), (64, 0), (0, 64)))
     known = {layer: dims_of(own[layer], higher[layer], wider[layer]) for layer in own}
     kept: dict[str, torch.Tensor] = {}
+    values_of: dict[str, torch.Tensor] = {}
 
-    def keep(name: str, module: nn.Module, args: Any, output: torch.Tensor) -> None:
-        output.retain_grad()
-        kept[name] = output
+    def keep(name: str, module: nn.Module, args: Any, output: Any) -> None:
+        kept[name] = output if isinstance(output, torch.Tensor) else output[0]
+        kept[name].retain_grad()
+        values_of[name] = kept[name].detach().clone()  # what follows may write into it
 
     for layer in maps:
         net.get_submodule(layer).register_forward_hook(functools.partial(keep, layer))
     net(picture.requires_grad_())[0, 3].backward()
     assert len(maps) > 50
     for layer, values in maps.items():
-        dims = known[layer]
+        dims, output = known[layer], values_of[layer]
+        output.grad = kept[layer].grad
+        if output.ndim == 3:  # tokens, row by row
+            side = math.sqrt(size[0] * size[1] / output.shape[1])
+            grid = (round(size[0] / side), round(size[1] / side))
+            output, gradient, dims = output.unflatten(1, grid), output.grad.unflatten(1, grid), (1, 2, 3)
+            output.grad = gradient
         assert dims is not None, layer
-        expected = weighed(kept[layer], dims)
+        expected = weighed(output, dims)
         np.testing.assert_allclose(values, expected, atol=1e-5 * max(expected.max(), 1e-3), err_msg=layer)
 
 

@@ -24,6 +24,40 @@ EXPECTED = {
 """By family; a star stands for the last block's number, which grows with depth."""
 
 
+class Adapted(nn.Module):
+    """A linear layer with what LoRA adds to it."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.base_layer = nn.Linear(size, size)
+        self.dropout = nn.ModuleDict({"default": nn.Identity()})
+        self.a, self.b = (nn.ModuleDict({"default": nn.Linear(size, size, bias=False)}) for _ in range(2))
+
+    def forward(self, x):
+        return self.base_layer(x) + self.b["default"](self.a["default"](self.dropout["default"](x)))
+
+
+class ClassToken(nn.Module):
+    """One block of attention, read by its class token alone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.patches, self.first = nn.Conv2d(3, 8, 8, 8), nn.Parameter(torch.zeros(1, 1, 8))
+        self.norm, self.q, self.k, self.v = nn.LayerNorm(8), Adapted(8), nn.Linear(8, 8), Adapted(8)
+        self.head = nn.Linear(8, 3)
+
+    def forward(self, x):
+        x = self.patches(x).flatten(2).transpose(1, 2)
+        x = self.norm(torch.cat([self.first.expand(len(x), -1, -1), x], 1))
+        weights = (self.q(x) @ self.k(x).transpose(1, 2)).softmax(-1)
+        return self.head((weights @ self.v(x))[:, 0])
+
+
+def test_a_value_with_lora_is_no_block():
+    torch.manual_seed(0)
+    assert found_in(ClassToken().eval(), (32, 48)).name == "norm"
+
+
 def found_in(net: nn.Module, input_size: tuple[int, int]) -> TargetLayer:
     return find_layer(trace_network(net, input_size, gradients=True))
 
@@ -226,6 +260,14 @@ def test_what_is_no_index_is_no_layer(small_net, index):
 )
 def test_token_grid(length, size, expected):
     assert token_grid(length, size) == expected
+
+
+def test_a_known_grid_counts_more_than_one_side_of_another():
+    """16 tokens are those of the latest convolution, 2 × 8, and not one for each row of an earlier one."""
+    known = [((16, 64), (24, 68)), ((2, 8), (3, 8))]
+    layout = layout_of(Seen((1, 16, 5), (64, 256)), Seen((1, 24, 5), (96, 272)), known=known)
+    assert layout is not None
+    assert layout.grid == (2, 8)
 
 
 @pytest.mark.parametrize(
