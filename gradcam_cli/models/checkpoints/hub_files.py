@@ -81,9 +81,11 @@ def recorded_by_processor(content: Mapping[str, Any]) -> InputRecord:
     mean, std = numbers_in(content.get("image_mean")), numbers_in(content.get("image_std"))
     if content.get("do_normalize") is False:
         mean, std = (0.0,), (1.0,)
-    if mean and std and min(std) > 0 and rescaled:
+    if not std or min(std) <= 0:
+        mean = std = None
+    if mean and std and rescaled:
         factor = content.get("rescale_factor")
-        white = 255 * factor if isinstance(factor, (int, float)) and factor > 0 else 1.0
+        white = 255 * factor if isinstance(factor, (int, float)) and 1e-6 < factor <= 1 else 1.0
         black = -1.0 if content.get("rescale_offset") else 0.0
         mean = tuple(round((each - black) / white, 9) for each in mean)
         std = tuple(round(each**2 / white if content.get("include_top") else each / white, 9) for each in std)
@@ -106,7 +108,7 @@ def _resized(content: Mapping[str, Any]) -> tuple[int | None, int | Size | None]
         whole = size_in(size)
         return whole if window and isinstance(whole, int) else None, window or whole
     edge, ratio = size_in(size["shortest_edge"]), content.get("crop_pct")
-    if isinstance(edge, int) and isinstance(ratio, float) and 0 < ratio <= 1 and (window or edge < _SQUASHED):
+    if isinstance(edge, int) and isinstance(ratio, float) and 0.1 <= ratio <= 1 and (window or edge < _SQUASHED):
         return int(edge / ratio), window or edge
     return edge if isinstance(edge, int) else None, window or edge
 

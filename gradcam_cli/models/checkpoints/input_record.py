@@ -110,7 +110,7 @@ def recorded_in(bags: Iterable[Mapping[Any, Any]], source: str = "") -> InputRec
             InputRecord(
                 size=size,
                 resize=math.floor(size / ratio)
-                if isinstance(size, int) and isinstance(ratio, float) and ratio > 0
+                if isinstance(size, int) and isinstance(ratio, float) and 0.1 <= ratio <= 1
                 else None,
                 mean=mean,
                 std=std,

@@ -125,6 +125,18 @@ def test_hugging_faces_processors(tmp_path, name):
     assert network.preset.mean == tuple(THREE)
 
 
+@pytest.mark.parametrize(
+    "odd", [{"crop_pct": 1e-320}, {"crop_pct": 1e-300}, {"rescale_factor": 1e-320}, {"image_std": [0, 0, 0]},
+            {"image_mean": [1e999] * 3}, {"size": {"shortest_edge": "x"}}, {"size": 10**30}, {"crop_size": [[]]}],
+)  # fmt: skip
+def test_values_that_cannot_be_are_passed_over(tmp_path, odd):
+    content = {"size": {"shortest_edge": 64}, "image_mean": THREE, "image_std": THREE, **odd}
+    folder = hub(tmp_path / "hub", preprocessor_config=content, config={"crop_pct": 1e-320, "input_size": 64})
+    preset = load_model("tiny", weights=folder).preset
+    assert 8 <= preset.crop <= preset.resize <= 4096
+    assert all(0 < each <= 255 for each in preset.std)
+
+
 def test_placeholders_are_no_labels(tmp_path):
     folder = hub(tmp_path / "hub", config={"id2label": {"0": "LABEL_0", "1": "LABEL_1", "2": "LABEL_2"}})
     assert load_model("tiny", weights=folder).labels is None

@@ -44,6 +44,9 @@ def test_what_is_read(mine):
 REFUSED = {
     "code": ({"auto_map": {"AutoModel": "evil.Evil"}}, "needs code of its own"),
     "code of a tower": ({"vision_config": {"auto_map": {}}}, "needs code of its own"),
+    "code in a list": ({"towers": [{"auto_map": {}}]}, "needs code of its own"),
+    "timm within": ({"use_timm_backbone": True, "backbone": "hf-hub:evil/repo"}, "a network of timm's within"),
+    "timm": ({"model_type": "timm_wrapper", "architecture": "hf-hub:evil/repo"}, "a network of timm's within"),
     "quantised": ({"quantization_config": {"load_in_4bit": True}}, "is quantised"),
     "not of transformers": ({"model_type": None}, "has no config.json of transformers"),
     "of timm": ({"pretrained_cfg": {}}, "has no config.json of transformers"),
@@ -64,8 +67,9 @@ def test_choices_of_kernels_are_dropped(mine):
         "attn_implementation": "evil/kernels",
         "vision_config": {"_attn_implementation_internal": "evil/kernels"},
     }
-    (mine / "config.json").write_text(json.dumps({**CONFIG, **choices, "dtype": "float16", "conv_kernel": 3}))
-    assert open_folder(mine).config == {**CONFIG, "vision_config": {}, "conv_kernel": 3}
+    others = {"dtype": "float16", "transformers_weights": "other.safetensors", "towers": [{"torch_dtype": "float16"}]}
+    (mine / "config.json").write_text(json.dumps({**CONFIG, **choices, **others, "conv_kernel": 3}))
+    assert open_folder(mine).config == {**CONFIG, "vision_config": {}, "conv_kernel": 3, "towers": [{}]}
 
 
 @pytest.mark.parametrize("name", ["pytorch_model.bin", "tf_model.h5", None])
@@ -104,7 +108,9 @@ def test_without_transformers(mine, monkeypatch):
 @pytest.mark.parametrize(
     ("name", "message"),
     [("hf:", "names no folder"), ("hf:no/such/folder", "does not exist"), ("hf:./no", "does not exist"),
-     ("hf:../no", "does not exist"), ("hf:FILE", "is a file")],
+     ("hf:../no", "does not exist"), ("hf:FILE", "is a file"), ("hf:bad name", "does not exist"),
+     ("hf:a/b.git", "does not exist"), ("hf:-x", "does not exist"), ("hf:a--b/c", "does not exist"),
+     ("hf:" + 300 * "x", "does not exist")],
 )  # fmt: skip
 def test_names_that_cannot_be(mine, installed, name, message):
     with pytest.raises(UsageError, match=message):

@@ -210,6 +210,53 @@ def test_several_outputs(tmp_path):
     assert Explainer(found.module, input_size=(SIDE, SIDE), output="kind").classes == 3
 
 
+SCALING = {
+    "nothing": (lambda x: x, None),
+    "to 1": (lambda x: L.Rescaling(1 / 255)(x), 255),
+    "to -1…1": (keras.applications.mobilenet_v2.preprocess_input, 255),
+    "a mean": (keras.applications.resnet50.preprocess_input, 255),
+    "statistics of bytes": (lambda x: L.Normalization(mean=[120.0] * 3, variance=[4000.0] * 3)(x), 255),
+    "from 0…1": (lambda x: x * 2.0 - 1.0, 1),
+    "statistics of 0…1": (lambda x: L.Normalization(mean=[0.45] * 3, variance=[0.05] * 3)(x), 1),
+    "an order": (lambda x: keras.ops.flip(x, -1), None),
+}
+"""What stands before the first weights, and the value of white that it shows."""
+
+
+@pytest.mark.parametrize("name", SCALING)
+def test_the_value_of_white_is_what_the_network_shows(tmp_path, name):
+    before, white = SCALING[name]
+    picture = L.Input((SIDE, SIDE, 3))
+    x = L.GlobalAveragePooling2D()(L.Conv2D(4, 3)(before(picture)))
+    keras.Model(picture, L.Dense(2)(x)).save(tmp_path / "mine.keras")
+    found = load_model(weights=tmp_path / "mine.keras")
+    assert (found.preset.scale, found.assumed) == ((white, set()) if white else (1, {"mean", "std"}))
+
+
+def test_networks_within_that_name_their_ends(tmp_path):
+    inner = {key: L.Input((SIDE, SIDE, 3)) for key in ("q", "p")}
+    outer = L.Input((SIDE, SIDE, 3))
+    mixed = {"z": L.GlobalAveragePooling2D()(inner["p"]), "a": L.GlobalMaxPooling2D()(inner["q"])}
+    found = keras.Model(inner, mixed, name="inner")({"p": L.Conv2D(4, 1)(outer)[..., :3], "q": outer})
+    network = keras.Model(outer, L.Dense(3)(found["z"]) + 3 * L.Dense(3)(found["a"]))
+    network.save(tmp_path / "mine.keras")
+    batch = torch.rand(2, SIDE, SIDE, 3)
+    ours = load_model(weights=tmp_path / "mine.keras").module(batch.permute(0, 3, 1, 2))
+    torch.testing.assert_close(ours, network(batch, training=False).detach(), rtol=1e-5, atol=1e-5)
+
+
+def test_arguments_of_training_are_not_heeded(tmp_path):
+    """As by predict, which is right for a network that was saved with them."""
+    picture = L.Input((SIDE, SIDE, 3))
+    x = L.BatchNormalization()(L.Conv2D(4, 3)(picture), training=True)
+    x = L.Dropout(0.5)(L.GlobalAveragePooling2D()(x), training=True)
+    network = keras.Model(picture, L.Dense(3)(x))
+    network.save(tmp_path / "mine.keras")
+    batch = torch.rand(2, SIDE, SIDE, 3)
+    ours = load_model(weights=tmp_path / "mine.keras").module(batch.permute(0, 3, 1, 2)).numpy()
+    np.testing.assert_allclose(ours, network.predict(batch.numpy(), verbose=0), atol=1e-5)
+
+
 def changed(path: Path, change: Any) -> Path:
     """Write a ``.keras`` file anew with another configuration."""
     with zipfile.ZipFile(path) as archive:

@@ -41,12 +41,13 @@ def entries(wanted: Callable[[str], bool]) -> list[ModelEntry]:
 def _entry(name: str, revision: CachedRevisionInfo) -> Iterator[ModelEntry]:
     """Yield the entry of a revision, if it is that of a network that can be explained."""
     config: dict[str, Any] = transformers_config(revision.snapshot_path)
-    kinds = config.get("architectures") or [""]
+    kinds, vision = config.get("architectures"), config.get("vision_config")
+    kind = str(kinds[0]) if isinstance(kinds, list) and kinds else ""
     stored = [file for file in revision.files if file.file_name.endswith(".safetensors")]
-    if not stored or not (_CLASSIFIER in str(kinds[0]) or str(kinds[0]) in _COMPARES):
+    if not stored or not (_CLASSIFIER in kind or kind in _COMPARES):
         return
     if not any((revision.snapshot_path / file).exists() for file in WEIGHTS):
         return
-    side = config.get("image_size") or (config.get("vision_config") or {}).get("image_size")
+    side = config.get("image_size") or (vision.get("image_size") if isinstance(vision, dict) else None)
     size = sum(file.size_on_disk for file in stored) / (1 << 20)
     yield ModelEntry(PREFIX + name, size, None, None, side if isinstance(side, int) else 224, cached=True)

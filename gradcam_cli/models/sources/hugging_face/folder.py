@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +23,12 @@ WEIGHTS = ("model.safetensors", INDEX)
 """Names of the weights, or of the list of the files that they are split into."""
 EXAMPLE = "give the folder that save_pretrained has written, or a name such as hf:google/vit-base-patch16-224"
 _OWN_CODE = "it is not run; if you trust it, load the network in code of your own: {model} FILE.py:FUNCTION"
-_DROPPED = ("dtype", "torch_dtype", "use_kernels", "kernel_config")
+_DROPPED = ("dtype", "torch_dtype", "use_kernels", "kernel_config", "transformers_weights")
+_REPOSITORY = re.compile(
+    r"(?=.{1,96}$)(?!.*(--|\.\.))[A-Za-z0-9_][\w.-]*(/[A-Za-z0-9_][\w.-]*)?(?<![.-])(?<!\.git)", re.ASCII
+)
+_TIMMS = ("use_timm_backbone", "backbone", "use_pretrained_backbone")
+"""Keys by which transformers has timm build a part, which may fetch weights for it."""
 _CHOICE = "_implementation"
 """Part of the keys that choose how attention is computed, for which transformers may fetch code and run it."""
 
@@ -60,15 +67,10 @@ def check_spec(spec: str) -> str:
         raise UsageError(f"model {quoted(spec)} names no folder", EXAMPLE)
     if importlib.util.find_spec("transformers") is None:
         raise UsageError("transformers is not installed", INSTALL)
-    if not Path(name).is_dir() and not _is_hub_name(name):
-        what = "is a file" if Path(name).exists() else "does not exist"
+    if not os.path.isdir(name) and (os.path.lexists(name) or not _REPOSITORY.fullmatch(name.partition("@")[0])):
+        what = "is a file" if os.path.lexists(name) else "does not exist"
         raise UsageError(f"model {quoted(spec)}: {quoted(name)} {what}", EXAMPLE)
     return PREFIX + name
-
-
-def _is_hub_name(name: str) -> bool:
-    owner, _, rest = name.partition("@")[0].rpartition("/")
-    return not Path(name).exists() and "/" not in owner and rest.strip(".") != "" and owner not in (".", "..", "~")
 
 
 def open_folder(path: Path) -> Folder:
@@ -85,6 +87,8 @@ def open_folder(path: Path) -> Folder:
         raise _error(path, "has no config.json of transformers", EXAMPLE)
     if any("auto_map" in part for part in _with_parts(config)):
         raise _error(path, "needs code of its own (auto_map in config.json)", _OWN_CODE)
+    if any(part.get(key) for part in _with_parts(config) for key in _TIMMS) or config["model_type"] == "timm_wrapper":
+        raise _error(path, "has a network of timm's within", "give it by its name: {model} timm:NAME")
     if any("quantization_config" in part for part in _with_parts(config)):
         raise _error(path, "is quantised, and has no gradients", "give the network as it was before")
     weights = next((path / name for name in WEIGHTS if (path / name).is_file()), None)
@@ -121,14 +125,17 @@ def _with_parts(config: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Yield a configuration and those within it, of a text and of a vision tower."""
     yield config
     for value in config.values():
-        if isinstance(value, dict):
-            yield from _with_parts(value)
+        for part in value if isinstance(value, list) else [value]:
+            if isinstance(part, dict):
+                yield from _with_parts(part)
 
 
 def _without_code(config: dict[str, Any]) -> dict[str, Any]:
     """Return a configuration without what could fetch code, and without number formats: it runs in float32."""
-    return {
-        key: _without_code(value) if isinstance(value, dict) else value
-        for key, value in config.items()
-        if key not in _DROPPED and _CHOICE not in key
-    }
+
+    def cleaned(value: Any) -> Any:  # noqa: ANN401
+        if isinstance(value, list):
+            return [cleaned(each) for each in value]
+        return _without_code(value) if isinstance(value, dict) else value
+
+    return {key: cleaned(value) for key, value in config.items() if key not in _DROPPED and _CHOICE not in key}

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-import contextlib
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import transformers
-from transformers import AutoConfig, AutoImageProcessor, AutoModelForImageClassification
+from transformers import AutoConfig, AutoModelForImageClassification
 from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING
 
 from gradcam_cli.errors import ModelError, UsageError
 from gradcam_cli.models.architecture import Architecture, Fitted, Recipe
-from gradcam_cli.models.checkpoints.hub_files import processor_in, recorded_by_config, recorded_by_processor
-from gradcam_cli.models.checkpoints.input_record import InputRecord, side_file_of
+from gradcam_cli.models.checkpoints.hub_files import processor_in, recorded_by_config
+from gradcam_cli.models.checkpoints.input_record import side_file_of
 from gradcam_cli.models.sources import hub
 from gradcam_cli.models.sources.hugging_face.folder import INDEX, PREFIX, WEIGHTS, Folder, open_folder, split_files
-from gradcam_cli.models.sources.hugging_face.weights import loaded
+from gradcam_cli.models.sources.hugging_face.processor import Processing, processing
+from gradcam_cli.models.sources.hugging_face.weights import loaded, offline, two_lines
 from gradcam_cli.models.sources.hugging_face.zero_shot import described, is_zero_shot, zero_shot
 from gradcam_cli.records import Preset
-from gradcam_cli.text import first_line, quoted
+from gradcam_cli.text import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from gradcam_cli.models.download import Progress
 
+PROCESSORS = ("preprocessor_config.json", "processor_config.json")
 _PATTERNS = ["config.json", "*processor*.json", "*token*", "vocab*", "merges.txt", "*.model", "*.safetensors*"]
 """What is downloaded of a repository: configurations, a tokenizer's files, weights."""
 
@@ -47,7 +49,9 @@ def architecture(spec: str, texts: Sequence[str] = ()) -> Architecture:
     """
     name = spec.removeprefix(PREFIX)
     folder = open_folder(Path(name) if Path(name).is_dir() else _from_hub(name))
-    config, record = _config(folder), _record(folder)
+    config = _config(folder)
+    pictures = _processing(folder, config.model_type)
+    record = pictures.record
     compares = is_zero_shot(folder.kind, config.model_type)
     if texts and not compares:
         raise UsageError(
@@ -56,6 +60,8 @@ def architecture(spec: str, texts: Sequence[str] = ()) -> Architecture:
     if not compares:
         _require_classifier(folder, config)
     labels, activation = described(tuple(texts), config.model_type) if texts else (None, None)
+    if texts:
+        record = replace(record, labels=None, activation=None)
     recipe = Recipe(f"transformers {folder.kind}", None, Preset(), labels, activation=activation)
     classes = len(texts) if compares else config.num_labels
 
@@ -67,6 +73,9 @@ def architecture(spec: str, texts: Sequence[str] = ()) -> Architecture:
     def ready(_: Progress | None) -> tuple[Fitted, Path]:
         kind = AutoModelForImageClassification
         module, notes = zero_shot(folder, config, tuple(texts)) if compares else loaded(kind, folder, config)
+        if pictures.bgr:
+            module.register_forward_pre_hook(_reversed)
+            notes = (*notes, "its processor swaps red and blue, and so is done here")
         return Fitted(module, recipe, classes, notes), folder.weights
 
     return Architecture(
@@ -78,8 +87,14 @@ def architecture(spec: str, texts: Sequence[str] = ()) -> Architecture:
 def _from_hub(name: str) -> Path:
     """Return a repository's folder in the hub's cache, downloaded first where its weights are not there."""
     found = hub.cached(name, WEIGHTS)
-    if found is None or (found.name == INDEX and not _is_whole(found)):
-        found = hub.download(name, WEIGHTS, _PATTERNS)
+    if found is not None and found.name == INDEX and not _is_whole(found):
+        found = None
+    if found is None or hub.cached(name, PROCESSORS) is None:  # another program may have wanted the weights alone
+        try:
+            return hub.download(name, WEIGHTS, _PATTERNS).parent
+        except ModelError:
+            if found is None:
+                raise
     return found.parent
 
 
@@ -95,10 +110,11 @@ def _config(folder: Folder) -> Any:  # noqa: ANN401
     """Return transformers' configuration of a kind of its own, made of the checked values."""
     try:
         values = {key: value for key, value in folder.config.items() if key != "model_type"}
-        return AutoConfig.for_model(folder.config["model_type"], **values)
+        with offline():
+            return AutoConfig.for_model(folder.config["model_type"], **values)
     except Exception as error:  # of values that do not suit, in any way
         raise ModelError(
-            f"folder {quoted(folder.path)}: config.json cannot be used: {first_line(error)}",
+            f"folder {quoted(folder.path)}: config.json cannot be used: {two_lines(error)}",
             f"correct it, or update transformers ({transformers.__version__} is installed)",
         ) from error
 
@@ -112,19 +128,19 @@ def _require_classifier(folder: Folder, config: Any) -> None:  # noqa: ANN401
         raise ModelError(f"folder {quoted(folder.path)}: {what} gives no class scores", hint)
 
 
-def _record(folder: Folder) -> InputRecord:
-    """Return what the files in a folder say of its pictures; what a processor leaves out is its class's default."""
-    content = processor_in(folder.path)
-    if content:
-        with contextlib.suppress(Exception):  # of a class that transformers does not know: then its file alone counts
-            content = AutoImageProcessor.from_pretrained(
-                folder.path, local_files_only=True, trust_remote_code=False
-            ).to_dict()
-    towers = [each for each in (folder.config, folder.config.get("vision_config")) if isinstance(each, dict)]
-    found = side_file_of(folder.weights).or_else(recorded_by_processor(content))
-    for each in towers:
-        found = found.or_else(recorded_by_config(each))
-    return found
+def _processing(folder: Folder, model_type: str) -> Processing:
+    """Return what the files in a folder say of its pictures."""
+    with offline():
+        found = processing(processor_in(folder.path), model_type)
+    record = side_file_of(folder.weights).or_else(found.record)
+    for each in (folder.config, folder.config.get("vision_config")):
+        record = record.or_else(recorded_by_config(each)) if isinstance(each, dict) else record
+    return replace(found, record=record)
+
+
+def _reversed(_: nn.Module, given: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Turn red, green and blue into blue, green and red, which the network was trained on."""
+    return (given[0].flip(1), *given[1:])
 
 
 def _untrained(config: Any, num_classes: int) -> nn.Module:  # noqa: ANN401

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 import torch
+from huggingface_hub import constants
 
 from gradcam_cli.errors import ModelError
-from gradcam_cli.text import first_line, printable, quoted
+from gradcam_cli.text import printable, quoted
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from gradcam_cli.models.sources.hugging_face.folder import Folder
 
 
@@ -25,15 +29,23 @@ def loaded(kind: Any, folder: Folder, config: Any) -> tuple[Any, tuple[str, ...]
         ModelError: the weights cannot be read, or are not all there: transformers would make up the others.
     """
     try:
-        module, found = kind.from_pretrained(
-            folder.path, config=config, local_files_only=True, trust_remote_code=False, use_safetensors=True,
-            dtype=torch.float32, output_loading_info=True,
-        )  # fmt: skip
+        with offline():
+            module, found = kind.from_pretrained(
+                folder.path, config=config, local_files_only=True, trust_remote_code=False, use_safetensors=True,
+                dtype=torch.float32, output_loading_info=True, ignore_mismatched_sizes=True,
+            )  # fmt: skip
     except Exception as error:  # transformers raises many kinds for files that are damaged or do not fit
         raise ModelError(
-            f"weights {quoted(folder.weights)} cannot be used: {first_line(error)}", "copy or save the folder again"
+            f"weights {quoted(folder.weights)} cannot be used: {two_lines(error)}", "copy or save the folder again"
         ) from error
-    lacking = sorted(map(str, (*found["missing_keys"], *found["mismatched_keys"])))
+    if found["mismatched_keys"]:
+        key, theirs, own = sorted(map(tuple, found["mismatched_keys"]))[0]
+        raise ModelError(
+            f"weights {quoted(folder.weights)} do not fit config.json: {printable(str(key))} is {tuple(theirs)} where "
+            f"the network has {tuple(own)}",
+            "copy or save the folder again",
+        )
+    lacking = sorted(map(str, found["missing_keys"]))
     if lacking:
         raise ModelError(
             f"weights {quoted(folder.weights)} lack {_few(lacking)}, which would be random",
@@ -42,6 +54,23 @@ def loaded(kind: Any, folder: Folder, config: Any) -> tuple[Any, tuple[str, ...]
     unused = sorted(found["unexpected_keys"])
     notes = (f"ignored in the weights, being no part of the network: {_few(unused)}",) if unused else ()
     return module.eval().requires_grad_(False), notes
+
+
+@contextlib.contextmanager
+def offline() -> Iterator[None]:
+    """Let the hub's client fetch nothing, whatever a configuration asks for."""
+    before = constants.HF_HUB_OFFLINE
+    constants.HF_HUB_OFFLINE = True
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE = before
+
+
+def two_lines(error: BaseException) -> str:
+    """Return the first two lines of an error, as its first may only announce it."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return printable(" ".join(lines[:2])[:300]) or type(error).__name__
 
 
 def _few(keys: list[str]) -> str:

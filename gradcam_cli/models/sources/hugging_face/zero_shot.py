@@ -15,13 +15,15 @@ from transformers import AutoModelForZeroShotImageClassification, AutoTokenizer
 from transformers.models.auto.modeling_auto import MODEL_FOR_ZERO_SHOT_IMAGE_CLASSIFICATION_MAPPING_NAMES
 
 from gradcam_cli.errors import ModelError, UsageError
-from gradcam_cli.models.sources.hugging_face.weights import loaded
+from gradcam_cli.models.sources.hugging_face.weights import loaded, offline, two_lines
 from gradcam_cli.text import first_line, quoted
 
 if TYPE_CHECKING:
     from gradcam_cli.models.sources.hugging_face.folder import Folder
     from gradcam_cli.records import Activation
 
+_VOCABULARIES = ("tokenizer.json", "vocab.json")
+"""Files without which a tokenizer knows no words, and yet makes numbers of all; others are of kinds of their own."""
 _CLOSE = 1e-3
 """Largest difference, by their size, between the scores from stored texts and those of the whole network."""
 
@@ -98,21 +100,34 @@ def _other_way(folder: Folder, problem: str) -> ModelError:
     )
 
 
+def _no_tokenizer(folder: Folder, problem: str) -> ModelError:
+    return ModelError(
+        f"folder {quoted(folder.path)}: its tokenizer cannot be used: {problem}",
+        "copy the tokenizer's files into the folder: tokenizer.json and tokenizer_config.json",
+    )
+
+
 def _tokens(folder: Folder, config: Any, texts: tuple[str, ...]) -> dict[str, Tensor]:  # noqa: ANN401
     """Return the texts as the network's tokenizer makes numbers of them, all of the length it was trained on."""
+    if not any(file.suffix in (".model", ".txt") or file.name in _VOCABULARIES for file in folder.path.glob("*")):
+        raise _no_tokenizer(folder, "there is none")
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder.path, local_files_only=True, trust_remote_code=False)
+        with offline():
+            tokenizer = AutoTokenizer.from_pretrained(folder.path, local_files_only=True, trust_remote_code=False)
         longest = config.text_config.max_position_embeddings
-        counts = [len(each) for each in tokenizer(list(texts))["input_ids"]]
+        numbers = [tuple(each) for each in tokenizer(list(texts))["input_ids"]]
+        special = {*tokenizer.all_special_ids, tokenizer.unk_token_id}
         made = dict(
             tokenizer(list(texts), padding="max_length", max_length=longest, truncation=True, return_tensors="pt")
         )
     except Exception as error:  # of files that are missing, damaged, or of another version
-        raise ModelError(
-            f"folder {quoted(folder.path)}: its tokenizer cannot be used: {first_line(error)}",
-            "copy the tokenizer's files into the folder: tokenizer.json and tokenizer_config.json",
-        ) from error
-    over = next((text for text, count in zip(texts, counts, strict=True) if count > longest), None)
+        raise _no_tokenizer(folder, two_lines(error)) from error
+    unread = next((text for text, each in zip(texts, numbers, strict=True) if not set(each) - special), None)
+    if unread is not None:
+        raise _no_tokenizer(folder, f"it knows nothing in {quoted(unread, 40)}")
+    if len(set(numbers)) < len(set(texts)):
+        raise _no_tokenizer(folder, "it does not tell the texts apart")
+    over = next((text for text, each in zip(texts, numbers, strict=True) if len(each) > longest), None)
     if over is not None:
         raise UsageError(
             f"text {quoted(over, 40)} is longer than the {longest} tokens that the network reads", "shorten it"

@@ -14,14 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from gradcam_cli.errors import ModelError
-from gradcam_cli.models.checkpoints.read import members_overlap
 from gradcam_cli.models.labels import labels_in
 from gradcam_cli.models.network import Network, Weights
 from gradcam_cli.models.sources.keras import MEMBERS
 from gradcam_cli.models.sources.keras.backend import imported
-from gradcam_cli.models.untrusted.keras.config import KerasConfig, accepted
-from gradcam_cli.models.untrusted.keras.hdf5 import copy_plain
-from gradcam_cli.models.untrusted.keras.values import DamagedKerasError, KerasConfigError
+from gradcam_cli.models.untrusted.keras.config import accepted
+from gradcam_cli.models.untrusted.keras.hdf5 import UNFOLDS, copy_plain
+from gradcam_cli.models.untrusted.keras.values import Config, DamagedKerasError, KerasConfigError
 from gradcam_cli.records import MAX_INPUT, MIN_INPUT, Preset
 from gradcam_cli.text import first_line, printable, quoted
 
@@ -37,11 +36,13 @@ class _Content:
     Attributes:
         config: the configuration, as it was written.
         labels: names of the classes, where the file has them.
+        version: of the Keras that has written it, where the file says it.
         weights: a plain HDF5 file, of the temporary folder.
     """
 
     config: object
     labels: object
+    version: object
     weights: Path
 
 
@@ -51,11 +52,11 @@ def load(path: Path) -> Network:
         with tempfile.TemporaryDirectory() as folder:
             content = _read(path, Path(folder))
             keras = imported()
-            accepts = accepted(content.config, _arguments)
+            config = accepted(content.config, _arguments, older=not str(content.version).startswith("3"))
             with keras.device("cpu"):
-                network = keras.saving.deserialize_keras_object(copy.deepcopy(accepts.config), safe_mode=True)
+                network = keras.saving.deserialize_keras_object(copy.deepcopy(config), safe_mode=True)
                 network.load_weights(content.weights)
-            return _network(path, network, accepts, content.labels)
+            return _network(path, network, config, content.labels)
     except DamagedKerasError as error:
         raise ModelError(f"weights {quoted(path)}: a damaged Keras file: {error}", AGAIN) from error
     except KerasConfigError as error:
@@ -75,19 +76,20 @@ def _read(path: Path, folder: Path) -> _Content:
     if found.config is None:
         hint = "save the whole network: model.save('network.keras')"
         raise ModelError(f"weights {quoted(path)}: an HDF5 file without a network of Keras, or its weights alone", hint)
-    return _Content(_json(found.config), found.labels, weights)
+    return _Content(_json(found.config), found.labels, found.version, weights)
 
 
 def _read_archive(path: Path, folder: Path) -> _Content:
     stored, weights = folder / "stored.h5", folder / "network.weights.h5"
     with zipfile.ZipFile(path) as archive:
-        if members_overlap(archive.infolist(), path):
-            raise KerasConfigError("its members overlap, so that it unfolds to more than it holds")
+        if sum(entry.file_size for entry in archive.infolist()) > UNFOLDS * path.stat().st_size:
+            raise KerasConfigError("it unfolds to far more than it holds")
         config, data = (archive.read(name) for name in MEMBERS)
-        metadata = _json(archive.read("metadata.json")) if "metadata.json" in archive.namelist() else {}
+        found = _json(archive.read("metadata.json")) if "metadata.json" in archive.namelist() else {}
     stored.write_bytes(data)
     copy_plain(stored, weights)
-    return _Content(_json(config), metadata.get("class_names") if isinstance(metadata, dict) else None, weights)
+    metadata = found if isinstance(found, dict) else {}
+    return _Content(_json(config), metadata.get("class_names"), metadata.get("keras_version", "3"), weights)
 
 
 def _json(text: str | bytes) -> object:
@@ -114,23 +116,26 @@ def _arguments(module: str, kind: str) -> frozenset[str]:
     return frozenset(names - {"self"})
 
 
-def _network(path: Path, network: Any, accepts: KerasConfig, names: object) -> Network:  # noqa: ANN401
+def _network(path: Path, network: Any, config: Config, names: object) -> Network:  # noqa: ANN401
     from gradcam_cli.models.sources.keras.graph import FromPicture
+    from gradcam_cli.models.sources.keras.trial import require_same, white_of
 
     shape, channels_last = _input(network.input_shape)
     pictures, height, width, channels = shape
-    module = FromPicture(network, accepts.config, channels_last=channels_last).eval()
-    preset = Preset(mean=(0.0,) * channels, std=(1.0,) * channels, channels=channels)
-    preset = replace(preset, scale=255 if accepts.scales else 1)
-    assumed, notes = set() if accepts.scales else {"mean", "std"}, tuple[str, ...]()
+    module = FromPicture(network, config, channels_last=channels_last).eval().requires_grad_(False)
+    require_same(module, network, shape)
+    white = white_of(module, shape)
+    preset = Preset(mean=(0.0,) * channels, std=(1.0,) * channels, channels=channels, scale=white or 1)
+    assumed, notes = set() if white else {"mean", "std"}, tuple[str, ...]()
+    name = printable(path.name)
     if height is None or width is None:
         assumed.add("size")
     else:
         preset = replace(preset, resize=min(height, width), crop=min(height, width), size=(height, width))
-        notes = (f"{path.name} takes pictures of {width}×{height}: a whole picture is stretched to that",)
+        notes = (f"{name} takes pictures of {width}×{height}: a whole picture is stretched to that",)
     made = Network(
-        module, printable(path.name), _classes(network.output_shape), preset, None, Weights(printable(path), path),
-        notes, frozenset(assumed), one_by_one=pictures == 1,
+        module, name, _classes(network.output_shape), preset, None, Weights(printable(path), path), notes,
+        frozenset(assumed), one_by_one=pictures == 1,
     )  # fmt: skip
     if isinstance(names, (list, dict)):
         made.labels = labels_in(names, made.sides)

@@ -54,7 +54,7 @@ class KerasLayer(nn.Module):
             self.register_buffer(f"state_{index}", variable.value.detach())
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
-        """Call the layer, not in training unless the arguments say so."""
+        """Call the layer as in a prediction."""
         trained = [getattr(self, f"weight_{index}") for index in range(self._trained)]
         kept = [getattr(self, f"state_{index}") for index in range(self._kept)]
         return self._layer.value.stateless_call(trained, kept, *args, **kwargs)[0]
@@ -95,8 +95,8 @@ class KerasNetwork(nn.Module):
     def forward(self, *inputs: Any, **_: Any) -> Any:  # noqa: ANN401
         """Return the outputs, a tensor or several as the network names them."""
         given, outputs = self._ends.value
-        flat = list(_flat(inputs))
-        values = {(name, 0): flat[index] for index, (name, _, _) in enumerate(given)}
+        given_tensors = list(flat(inputs))
+        values = {(name, 0): given_tensors[index] for index, (name, _, _) in enumerate(given)}
         for name, index, args, kwargs in self._calls.value:
             called = self._operations[name].value if name in self._operations else self.get_submodule(self._names[name])
             values[name, index] = called(*_found(args, values), **_found(kwargs, values))
@@ -114,13 +114,13 @@ class FromPicture(KerasNetwork):
 
     def __init__(self, network: Any, config: Config, *, channels_last: bool) -> None:  # noqa: ANN401
         super().__init__(network, config)
-        self._channels_last = channels_last
+        self.channels_last = channels_last
 
     def forward(self, *inputs: Any, **_: Any) -> Any:  # noqa: ANN401
         """Return the network's outputs for one batch of pictures."""
         (pictures,) = inputs
         with keras.device(str(pictures.device)):  # or Keras would choose
-            return super().forward(pictures.permute(0, 2, 3, 1) if self._channels_last else pictures)
+            return super().forward(pictures.permute(0, 2, 3, 1) if self.channels_last else pictures)
 
 
 def _attribute(name: str) -> str:
@@ -182,7 +182,7 @@ def _tensors(value: Any) -> Iterator[Config]:  # noqa: ANN401
     if isinstance(value, dict) and value.get("class_name") == "__keras_tensor__":
         yield value
     elif isinstance(value, (dict, list, tuple)):
-        for each in value.values() if isinstance(value, dict) else value:
+        for each in (value[key] for key in sorted(value)) if isinstance(value, dict) else value:
             yield from _tensors(each)
 
 
@@ -196,7 +196,7 @@ def _found(value: Any, values: dict[tuple[str, int], Any]) -> Any:  # noqa: ANN4
     """Return a structure with tensors in their places, and values as Keras reads them."""
     if isinstance(value, dict) and value.get("class_name") == "__keras_tensor__":
         name, call, output = value["config"]["keras_history"]
-        return list(_flat(values[name, call]))[output]
+        return list(flat(values[name, call]))[output]
     if isinstance(value, dict) and "class_name" in value:
         return keras.saving.deserialize_keras_object(value)
     if isinstance(value, dict):
@@ -204,9 +204,10 @@ def _found(value: Any, values: dict[tuple[str, int], Any]) -> Any:  # noqa: ANN4
     return [_found(each, values) for each in value] if isinstance(value, list) else value
 
 
-def _flat(value: Any) -> Iterator[Tensor]:  # noqa: ANN401
+def flat(value: Any) -> Iterator[Tensor]:  # noqa: ANN401
+    """Yield the tensors of a structure in Keras's order, which is that of a dict's keys."""
     if isinstance(value, torch.Tensor):
         yield value
     elif isinstance(value, (dict, list, tuple)):
-        for each in value.values() if isinstance(value, dict) else value:
-            yield from _flat(each)
+        for each in (value[key] for key in sorted(value)) if isinstance(value, dict) else value:
+            yield from flat(each)

@@ -8,7 +8,6 @@ left out. Files of Keras 2 become those of Keras 3 on the way: their words for t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gradcam_cli.models.untrusted.keras.connections import Nodes, without_tensorflow
@@ -21,6 +20,7 @@ from gradcam_cli.models.untrusted.keras.known import (
     NETWORKS,
     NEUTRAL,
     OPERATIONS,
+    OTHER_IN_KERAS_2,
     SCALING,
     WITH_WEIGHTS,
     WITHOUT_WEIGHTS,
@@ -41,34 +41,21 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
 
-@dataclass(frozen=True)
-class KerasConfig:
-    """An accepted configuration.
-
-    Attributes:
-        config: for Keras 3's ``deserialize_keras_object``.
-        scales: whether the network itself scales pixel values, before its first layer with weights.
-    """
-
-    config: Config
-    scales: bool
-
-
-def accepted(content: object, accepts: Callable[[str, str], Collection[str]]) -> KerasConfig:
-    """Return a configuration that holds the same network.
+def accepted(content: object, accepts: Callable[[str, str], Collection[str]], *, older: bool = False) -> Config:
+    """Return a configuration that holds the same network, for Keras 3's ``deserialize_keras_object``.
 
     Args:
         content: of ``config.json`` in a ``.keras`` file, or of ``model_config`` in an HDF5 file.
         accepts: returns the names of the arguments that a class takes, by its module and name.
+        older: whether Keras 2 has written it.
 
     Raises:
         KerasConfigError: it has layers, functions or values that are not known.
     """
     try:
-        config = _Writer(accepts).network(mapping(content, "the configuration"))
+        return _Writer(accepts, older=older).network(mapping(content, "the configuration"))
     except RecursionError as error:
         raise KerasConfigError("its configuration is nested too deeply") from error
-    return KerasConfig(config, _scales(config) is True)
 
 
 class _Writer:
@@ -76,10 +63,12 @@ class _Writer:
 
     Args:
         accepts: see `accepted`.
+        older: see there.
     """
 
-    def __init__(self, accepts: Callable[[str, str], Collection[str]]) -> None:
+    def __init__(self, accepts: Callable[[str, str], Collection[str]], *, older: bool) -> None:
         self._accepts = accepts
+        self._older = older
 
     def network(self, spec: Config) -> Config:
         """Return a network, or one within another, with all its layers."""
@@ -139,6 +128,8 @@ class _Writer:
         for key, value in config.items():
             if key == "name" or key.endswith(LEFT_OUT):
                 continue
+            if key == "quantization_config" and value is not None:
+                raise KerasConfigError("it is quantised, and has no gradients")
             if key == "alpha" and kind == "LeakyReLU":
                 values["negative_slope"] = plain(value)
             elif key == "dtype":
@@ -152,6 +143,10 @@ class _Writer:
                 values[key] = self._layer(value)
             else:
                 values[key] = plain(value)
+        if kind == "AveragePooling2D" and _pads_unevenly(values):
+            raise KerasConfigError(
+                f"its layer of the kind {kind} pads as PyTorch does not: padding 'same' with strides"
+            )
         axis = values.get("axis")
         if kind.endswith("Normalization") and isinstance(axis, list) and len(axis) == 1:
             values["axis"] = axis[0]
@@ -163,6 +158,8 @@ class _Writer:
         if isinstance(value, dict):
             return self._layer(value)
         value = ALIASES.get(str(value), value)
+        if self._older and value in OTHER_IN_KERAS_2:
+            raise KerasConfigError(f"it has the activation {shown(value)} of Keras 2, which is another in Keras 3")
         if value is not None and value not in ACTIVATIONS:
             raise KerasConfigError(f"it has an activation of its own, {shown(value)}")
         return value
@@ -196,16 +193,13 @@ def _with_input(layers: list[Config], config: Config) -> list[Config]:
     return [{"class_name": "InputLayer", "config": given}, *layers]
 
 
-def _scales(spec: Config) -> bool | None:
-    """Whether a network scales pixel values itself; None where it has no layer with weights, and more may follow."""
-    for each in spec["config"]["layers"]:
-        kind = each["class_name"]
-        inner = _scales(each) if kind in NETWORKS else None
-        if kind in SCALING or each["module"] == "keras.src.ops.numpy":
-            return True
-        if inner is not None or kind in WITH_WEIGHTS:
-            return bool(inner)
-    return None
+def _pads_unevenly(values: Config) -> bool:
+    """Whether a pooling layer averages padded values at one border only, which Keras 2 and 3 do in different ways."""
+    sizes, steps = (values.get(key) for key in ("pool_size", "strides"))
+    sizes, steps = ([each, each] if isinstance(each, int) else each for each in (sizes, steps or sizes))
+    if values.get("padding") != "same" or not isinstance(sizes, list) or not isinstance(steps, list):
+        return False
+    return any(size > 2 and step > 1 for size, step in zip(sizes, steps, strict=False))
 
 
 def _unknown(kind: str, name: str) -> str:

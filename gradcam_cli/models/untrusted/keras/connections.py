@@ -39,7 +39,7 @@ class Nodes:
     def call(self, node: object) -> Config:
         """Return the arguments of one call."""
         if isinstance(node, dict):
-            return {"args": self._given(node.get("args", [])), "kwargs": self._given(node.get("kwargs", {}))}
+            return {"args": self._given(node.get("args", [])), "kwargs": self._named(node.get("kwargs", {}))}
         several = sequence(node, "the connections")
         sources = (
             [several]
@@ -50,8 +50,7 @@ class Nodes:
             raise KerasConfigError("it has a connection that is not known")
         tensors = [self._tensor(*each[:3]) for each in sources]
         kwargs = sources[-1][3] if sources and len(sources[-1]) == 4 else {}
-        known = {key: value for key, value in mapping(kwargs, "the arguments").items() if key != "name"}
-        return {"args": [tensors[0] if len(tensors) == 1 else tensors], "kwargs": self._given(known)}
+        return {"args": [tensors[0] if len(tensors) == 1 else tensors], "kwargs": self._named(kwargs)}
 
     def ends(self, value: object) -> object:
         """Return the places of inputs or outputs; a single one stands alone."""
@@ -62,6 +61,11 @@ class Nodes:
             return {word(key): self.ends(each) for key, each in value.items()}
         found = [self.ends(each) for each in sequence(value, "inputs and outputs")]
         return found[0] if len(found) == 1 else found
+
+    def _named(self, kwargs: object) -> Config:
+        """Return arguments that have names, without those of training, which a prediction does not heed."""
+        given = mapping(kwargs, "the arguments").items()
+        return {word(key): self._given(value) for key, value in given if key not in ("name", "training")}
 
     def _given(self, value: Any) -> Any:  # noqa: ANN401
         if isinstance(value, dict) and value.get("class_name") == "__keras_tensor__":

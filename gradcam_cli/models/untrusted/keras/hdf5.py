@@ -24,7 +24,7 @@ from gradcam_cli.text import first_line, printable
 
 _MOST_ENTRIES = 200_000
 _DEEPEST = 60
-_UNFOLDS = 8
+UNFOLDS = 8
 """How many times larger than the file its arrays may be: weights can hardly be compressed."""
 _SECONDS, _BYTES_A_SECOND = 20, 20 << 20
 """Time for a file of a few bytes, and how much more of a file is read in a second at least."""
@@ -37,10 +37,12 @@ class Described:
     Attributes:
         config: of the network, as JSON; None in a file of weights alone.
         labels: names of the classes, or None.
+        version: of the Keras that has written it, or None.
     """
 
     config: str | None
     labels: list[str] | None
+    version: str | None
 
 
 def copy_plain(source: Path, target: Path) -> Described:
@@ -72,11 +74,13 @@ def main() -> None:
     source, target = map(Path, sys.argv[1:3])
     try:
         with h5py.File(source, "r") as file, h5py.File(target, "w") as written:
-            _Copy(_UNFOLDS * source.stat().st_size + (1 << 20)).group(file, written, 0)
-            config, labels = file.attrs.get("model_config"), file.attrs.get("class_names")
-            found = {
-                "config": None if config is None else _texts(config)[0],
-                "labels": None if labels is None else _texts(labels),
+            _Copy(UNFOLDS * source.stat().st_size + (1 << 20)).group(file, written, 0)
+            said = {
+                key: _texts(file.attrs[name]) if name in file.attrs else None
+                for key, name in (("config", "model_config"), ("labels", "class_names"), ("version", "keras_version"))
+            }
+            found: dict[str, Any] = {
+                key: text if text is None or key == "labels" else "".join(text) for key, text in said.items()
             }
     except KerasConfigError as error:
         found = {"refused": str(error)}

@@ -204,24 +204,26 @@ AUGMENTATION: Final = frozenset(
         "RandomSharpness",
         "RandomShear",
         "AugMix",
-        "AutoContrast",
         "CutMix",
         "MixUp",
         "RandAugment",
-        "Solarization",
     ]
-) - {"AutoContrast", "Solarization"}
+)
 """Layers that pass pictures on as they are, except in training."""
 
 LEFT_OUT: Final = ("_initializer", "_regularizer", "_constraint")
 NEUTRAL: Final[dict[str, tuple[Any, ...]]] = {
-    "batch_input_shape": (), "batch_shape": (), "dtype": (), "seed": (), "trainable": (), "quantization_config": (),
+    "batch_input_shape": (), "batch_shape": (), "dtype": (), "seed": (), "trainable": (),
     "renorm_momentum": (), "renorm_clipping": (), "fused": (), "virtual_batch_size": (None,), "renorm": (False,),
     "adjustment": (None,), "implementation": (), "time_major": (False,), "unroll": (), "stateful": (False,),
     "groups": (1,), "sparse": (False, None), "ragged": (False, None), "optional": (False, None), "lora_rank": (None,),
-    "kernel_quantizer": (None,), "synchronized": (), "data_format": (None,),
+    "kernel_quantizer": (None,), "synchronized": (), "data_format": (None,), "query_shape": (), "key_shape": (),
+    "value_shape": (),
 }  # fmt: skip
 """Keys without which a layer is the same, with the values for which this holds; none listed: any value."""
+
+OTHER_IN_KERAS_2: Final = frozenset({"hard_sigmoid"})
+"""Functions that were computed in another way by Keras 2."""
 
 ALIASES: Final = {"softmax_v2": "softmax", "swish": "silu", "hard_swish": "hard_silu"}
 """Names of functions in older files → their names today."""

@@ -24,9 +24,9 @@ def plain(value: Any) -> Any:  # noqa: ANN401
     if isinstance(value, list):
         return [plain(each) for each in value]
     if isinstance(value, dict):
-        kind = value.get("class_name")
-        if kind is None:
+        if "class_name" not in value:
             return {word(key): plain(each) for key, each in value.items()}
+        kind = value["class_name"]
         if kind == "__tuple__":
             return [plain(each) for each in sequence(value.get("items"), "a value")]
         if kind == "__ellipsis__":
