@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from gradcam_cli.cli.console import option_hint
 from gradcam_cli.cli.tuning import collect_from_now, hold_memory
 from gradcam_cli.errors import ExitCode, GradcamError
+from gradcam_cli.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -48,6 +49,10 @@ class CommandRunner:
             fail_fast: whether an input that failed in the plan ends the run before it begins.
             bar: whether a bar counts the inputs.
         """
+        left = self._plan.search.left
+        if left:
+            many = f"{len(left)} animations are" if len(left) > 1 else f"{left[0]} is"
+            self._console.info(f"note: {printable(many)} left to 'gradcam gif', beside other pictures of a directory")
         for given, error in self._plan.failed:
             self._fail(given, error)
         if self._failed and fail_fast:

@@ -39,3 +39,6 @@ PICTURE_SUFFIXES: frozenset[str] = frozenset(
     }
 )
 """Lower-case, with the dot. Only a scan uses them: a file that is named by hand is judged by its content."""
+
+ANIMATION_SUFFIXES: frozenset[str] = frozenset({".gif", ".apng"})
+"""Those of them that usually move: in a directory with other pictures they are left to ``gradcam gif``."""

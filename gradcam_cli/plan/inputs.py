@@ -52,16 +52,26 @@ class Search:
         suffixes: suffixes of files taken from directories and patterns, lower-case, with their dot.
         recursive: whether directories' subfolders are searched too.
         output: `identity` of the output directory, which searches skip.
+        second: those of the suffixes whose files are taken from a directory only if it has no others.
 
     Attributes:
         found: the inputs in their order, by `key`.
         failed: inputs that cannot be used, as (what was given, why).
+        left: files of a second suffix that were not taken.
     """
 
-    def __init__(self, suffixes: frozenset[str], recursive: bool, output: tuple[int, int] | None) -> None:
+    def __init__(
+        self,
+        suffixes: frozenset[str],
+        recursive: bool,
+        output: tuple[int, int] | None,
+        second: frozenset[str] = frozenset(),
+    ) -> None:
         self.found: dict[Key, Found] = {}
         self.failed: list[tuple[str, InputError]] = []
+        self.left: list[str] = []
         self._suffixes = suffixes
+        self._second = second
         self._kinds = f"give files of the kinds {' '.join(sorted(suffixes))}"
         self._recursive = recursive
         self._output = output
@@ -116,6 +126,7 @@ class Search:
         seen = {identity(str(path)) for path in (Path(root).resolve(), *Path(root).resolve().parents)}
         stack, answered, deeper = [""], False, False
         links: list[str] = []
+        seconds: list[Found] = []
         while stack or links:
             folder = stack.pop() if stack else links.pop(0)
             path = os.path.join(root, folder) if folder else root
@@ -138,13 +149,21 @@ class Search:
                 if _is_folder(entry):
                     (links if entry.is_symlink() else below).append(os.path.join(folder, entry.name))
                 elif self._wanted(entry.name) and _is_file(entry):
+                    if os.path.splitext(entry.name)[1].lower() in self._second:
+                        seconds.append(Found(entry.path, folder, _inode(entry)))
+                        continue
                     self._add_file(entry.path, folder, _inode(entry))
                     answered = True
             deeper = deeper or bool(below or links)
             if not self._recursive:
                 break
             stack.extend(reversed(below))
-        if not answered:
+        if seconds and answered:
+            self.left += [str(each.path) for each in seconds]
+        elif seconds:
+            for each in seconds:
+                self.found.setdefault(self.key(str(each.path)), each)
+        elif not answered:
             more = "; search its subfolders with {recursive}" if deeper and not self._recursive else ""
             self._fail(root, "holds nothing to work on", self._kinds + more)
 

@@ -63,6 +63,7 @@ def make_plan(
     inputs: Sequence[str],
     *,
     suffixes: frozenset[str],
+    second: frozenset[str] = frozenset(),
     options: OutputOptions,
     from_file: str | None = None,
     recursive: bool = False,
@@ -73,6 +74,7 @@ def make_plan(
         inputs: files, directories, patterns (``*.jpg``, ``**/cat.*``) and ``-`` for standard input.
         suffixes: suffixes of files taken from directories and patterns, lower-case, with their dot. A file that is
             named is taken whatever its suffix.
+        second: those of the suffixes whose files are taken from a directory only if it has no others.
         options: options for the outputs.
         from_file: file that lists inputs, one a line or ended by NUL; ``-`` for standard input.
         recursive: whether directories' subfolders are searched too.
@@ -86,7 +88,7 @@ def make_plan(
         raise UsageError("no input was given", f"name a file or a directory, as in: cat{example} holiday/")
     if from_file == "-" and "-" in inputs:
         raise UsageError("standard input cannot be both the list of inputs and an input", "save one of them in a file")
-    search = Search(suffixes, recursive, identity(str(options.directory)))
+    search = Search(suffixes, recursive, identity(str(options.directory)), second)
     for argument in inputs:
         search.add(argument, literal=False)
     for line in read_list(from_file) if from_file is not None else ():

@@ -50,9 +50,12 @@ def touch(*names):
         path.touch()
 
 
-def plan(*inputs, from_file=None, recursive=False, out="out", **options):
+def plan(*inputs, from_file=None, recursive=False, second=(), out="out", **options):
     options = OutputOptions(Path(out), **{"kinds": ("overlay",), "containers": {"map": "npy"}, **options})
-    return make_plan(inputs, from_file=from_file, recursive=recursive, suffixes=SUFFIXES, options=options)
+    second = frozenset(second)
+    return make_plan(
+        inputs, from_file=from_file, recursive=recursive, suffixes=SUFFIXES, second=second, options=options
+    )
 
 
 def outputs(result):
@@ -529,3 +532,17 @@ def test_what_killed_runs_have_left_is_removed():
     assert plan("d", recursive=True, policy="skip").skipped == 2
     assert not list(Path("out").rglob("*.part"))
     assert Path("d", name).exists(), "not in a folder of inputs"
+
+
+def test_animations_are_left_out_beside_pictures():
+    """A directory's, not those that are named or matched: 'gradcam gif' takes them."""
+    touch("all/cat.jpg", "all/cat.gif", "all/dog.GIF", "all/below/x.gif", "moving/b.gif", "moving/a.gif")
+    found = plan("all", second={".gif"})
+    assert [job.name for job in found.jobs] == ["all/cat.jpg"]
+    assert found.search.left == ["all/cat.gif", "all/dog.GIF"]
+    assert plan("all", second={".gif"}, recursive=True).search.left[2:] == ["all/below/x.gif"]
+    assert [job.name for job in plan("moving", second={".gif"}).jobs] == ["moving/a.gif", "moving/b.gif"]
+    named = plan("all", "all/dog.GIF", second={".gif"})
+    assert [job.name for job in named.jobs] == ["all/cat.jpg", "all/dog.GIF"]
+    with pytest.raises(UsageError, match="the same name"):
+        plan("all/*", second={".gif"})

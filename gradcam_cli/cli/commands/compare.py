@@ -20,7 +20,7 @@ from gradcam_cli.cli.options.shared import (
 from gradcam_cli.cli.options.types import SectionCommand
 from gradcam_cli.cli.runner import CommandRunner
 from gradcam_cli.errors import UsageError
-from gradcam_cli.media.suffixes import PICTURE_SUFFIXES
+from gradcam_cli.media.suffixes import ANIMATION_SUFFIXES, PICTURE_SUFFIXES
 from gradcam_cli.pipeline.settings import CompareSettings, axes_for
 
 if TYPE_CHECKING:
@@ -68,7 +68,10 @@ def compare(inputs: tuple[str, ...], **options: Any) -> int:  # noqa: ANN401
     )
     axes_for(models[0].counts(len(models)), settings.rows, settings.columns)  # before a network is loaded
     kinds = tuple(f"compare.{suffix}" for suffix in options["formats"])
-    plan = plan_for(inputs, options, models[0], kinds=kinds, suffixes=PICTURE_SUFFIXES, picture_format="png", parts=())
+    plan = plan_for(
+        inputs, options, models[0], kinds=kinds, suffixes=PICTURE_SUFFIXES, second=ANIMATION_SUFFIXES,
+        picture_format="png", parts=(),
+    )  # fmt: skip
     console = Console(quiet=options["quiet"], verbose=options["verbose"])
     runner = CommandRunner(console, plan, as_json=options["as_json"])
 

@@ -19,7 +19,7 @@ from gradcam_cli.cli.options.shared import (
 )
 from gradcam_cli.cli.options.types import SectionCommand
 from gradcam_cli.cli.runner import CommandRunner
-from gradcam_cli.media.suffixes import PICTURE_SUFFIXES
+from gradcam_cli.media.suffixes import ANIMATION_SUFFIXES, PICTURE_SUFFIXES
 from gradcam_cli.pipeline.settings import RunSettings
 
 if TYPE_CHECKING:
@@ -56,7 +56,10 @@ def image(inputs: tuple[str, ...], **options: Any) -> int:  # noqa: ANN401
     """
     model = model_settings(options)
     render = render_settings(options)
-    plan = plan_for(inputs, options, model, kinds=render.kinds, suffixes=PICTURE_SUFFIXES, picture_format=render.format)
+    plan = plan_for(
+        inputs, options, model, kinds=render.kinds, suffixes=PICTURE_SUFFIXES, second=ANIMATION_SUFFIXES,
+        picture_format=render.format,
+    )  # fmt: skip
     console = Console(quiet=options["quiet"], verbose=options["verbose"])
     settings = RunSettings(
         batch_size=options["batch_size"],

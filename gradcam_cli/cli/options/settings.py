@@ -66,6 +66,7 @@ def plan_for(
     *,
     kinds: tuple[str, ...],
     suffixes: frozenset[str],
+    second: frozenset[str] = frozenset(),
     picture_format: str,
     parts: tuple[str, ...] | None = None,
 ) -> Plan:
@@ -77,6 +78,7 @@ def plan_for(
         model: determines the parts of the results' names.
         kinds: kinds of result.
         suffixes: suffixes of the files that directories are searched for.
+        second: those of them whose files are taken only from a directory without others.
         picture_format: suffix of the results.
         parts: parts of the results' names, instead of the model's targets and layers.
 
@@ -95,5 +97,6 @@ def plan_for(
         name_from=options["name_from"],
     )
     return make_plan(
-        inputs, suffixes=suffixes, options=outputs, from_file=options["from_file"], recursive=options["recursive"]
-    )
+        inputs, suffixes=suffixes, second=second, options=outputs, from_file=options["from_file"],
+        recursive=options["recursive"],
+    )  # fmt: skip

@@ -508,3 +508,12 @@ def test_broken_pipe_is_silent(tmp_path):
     )
     assert done.stderr == b""
     assert done.stdout.count(b"\n") == 1
+
+
+def test_the_first_thing_that_one_types(gradcam):
+    """A directory with a picture and an animation of one name, as the bundled samples are."""
+    frames = [Image.open(name) for name in ("a.png", "b.png")]
+    frames[0].save("a.gif", save_all=True, append_images=frames[1:])
+    code, out, err = gradcam(".", "--save", "overlay")
+    assert (code, sorted(out)) == (0, [f"gradcam_output/{name}_overlay.png" for name in "abc"])
+    assert "note: ./a.gif is left to 'gradcam gif'" in err
