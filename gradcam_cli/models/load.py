@@ -13,7 +13,7 @@ from gradcam_cli.errors import ModelError
 from gradcam_cli.models.checkpoints.fit import fit, on_meta
 from gradcam_cli.models.checkpoints.hub_files import recorded_beside, timm_name, transformers_folder
 from gradcam_cli.models.checkpoints.identify import identify
-from gradcam_cli.models.checkpoints.input_record import InputRecord, side_file_of
+from gradcam_cli.models.checkpoints.input_record import InputRecord, side_file, side_file_of
 from gradcam_cli.models.checkpoints.read import read_checkpoint, read_state_dict
 from gradcam_cli.models.device import find_device
 from gradcam_cli.models.download import Progress, fetch
@@ -24,6 +24,7 @@ from gradcam_cli.models.preprocess import for_channels
 from gradcam_cli.models.registry import AUTO, TINY, check_name, describe, plugin_of
 from gradcam_cli.models.sources.exported import is_exported, load_exported
 from gradcam_cli.models.sources.keras import is_keras, load_keras
+from gradcam_cli.models.sources.user_code.spec import code_file
 from gradcam_cli.text import printable, quoted
 
 if TYPE_CHECKING:
@@ -220,6 +221,21 @@ def file_in(path: Path) -> Path:
             f"give the path of a weights file, such as {_HUB_FILES[0]}",
         )
     return found[0]
+
+
+def side_file_for(model: str, weights: Path | None) -> Path | None:
+    """Return the name of the side file of a checkpoint, of code or of a folder, or None where a network has no place.
+
+    Raises:
+        ModelError: a directory of weights has no checkpoint, or several.
+    """
+    folder = model.removeprefix("hf:")
+    if weights is None and folder != model and Path(folder).is_dir():
+        weights = Path(folder)
+    if weights is None:
+        code = code_file(model)
+        return None if code is None else side_file(code)
+    return side_file(weights / _HUB_FILES[0] if transformers_folder(weights) == weights else file_in(weights))
 
 
 def _recorded(network: Network, record: InputRecord) -> Network:

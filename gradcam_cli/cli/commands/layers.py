@@ -14,7 +14,7 @@ from gradcam_cli.cli.options.network import preprocessing_options, text_option
 from gradcam_cli.cli.options.types import FILE, Checked
 from gradcam_cli.errors import UsageError
 from gradcam_cli.models.registry import check_name
-from gradcam_cli.models.sources.user_code.spec import code_file, parse_argument
+from gradcam_cli.models.sources.user_code.spec import parse_argument
 from gradcam_cli.pipeline.settings import ModelSettings
 from gradcam_cli.text import printable
 
@@ -100,17 +100,18 @@ def layers(
 
 
 def _side_file(model: str, weights: Path | None) -> Path:
-    """Return the side file of the checkpoint, or of the code.
+    """Return the side file of the checkpoint, of the folder, or of the code.
 
     Raises:
-        UsageError: the network has neither.
+        UsageError: the network has none of them.
     """
-    from gradcam_cli.models.checkpoints.input_record import side_file
+    from gradcam_cli.models.load import side_file_for
 
-    own = weights or code_file(model)
-    if own is None:
-        raise UsageError("--write-config has nothing to write beside", "add --weights FILE, or name a FILE.py:FUNCTION")
-    return side_file(own)
+    found = side_file_for(model, weights)
+    if found is None:
+        hint = "add --weights FILE, or name a FILE.py:FUNCTION or hf:FOLDER"
+        raise UsageError("--write-config has nothing to write beside", hint)
+    return found
 
 
 def _heading(listing: Listing) -> str:

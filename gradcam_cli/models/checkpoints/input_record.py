@@ -122,8 +122,8 @@ def recorded_in(bags: Iterable[Mapping[Any, Any]], source: str = "") -> InputRec
 
 
 def side_file(path: Path) -> Path:
-    """Return the name of the side file of a checkpoint, a directory with one, or code."""
-    return path.with_name(path.name + SUFFIX) if path.is_dir() else path.with_suffix(SUFFIX)
+    """Return the name of the side file of a checkpoint or of code."""
+    return path.with_suffix(SUFFIX)
 
 
 def side_file_of(path: Path) -> InputRecord:

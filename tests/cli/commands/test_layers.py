@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
 import torchvision
+from safetensors.torch import save_file
 
 from gradcam_cli.cli.main import run
+from gradcam_cli.models.load import load_model
 from gradcam_cli.pipeline.layer_listing import list_layers
 from gradcam_cli.pipeline.session import Session
 from gradcam_cli.pipeline.settings import ModelSettings
@@ -159,3 +162,16 @@ def test_a_side_file_is_written_and_read(tmp_path, capfd, monkeypatch):
     assert list_layers(ModelSettings(model="net.py:Shared")).input == (48, 64)
     assert run(["layers", "resnet18", "--write-config"]) == 2
     assert "nothing to write beside" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("given", ["hub", "hub/model.safetensors"])
+def test_the_side_file_of_a_folder_lies_in_it(tmp_path, capfd, monkeypatch, given):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "hub").mkdir()
+    net = torchvision.models.squeezenet1_0(num_classes=3)
+    save_file(net.state_dict(), tmp_path / "hub/model.safetensors")
+    arguments = ["layers", "squeezenet1_0", "--weights", given, "--input-size", "96", "--write-config"]
+    assert run(arguments) == 0
+    assert "hub/model.gradcam.toml written" in capfd.readouterr().err
+    for weights in (Path("hub"), Path("hub/model.safetensors")):
+        assert load_model("squeezenet1_0", weights=weights).preset.crop == 96

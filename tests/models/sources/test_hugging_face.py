@@ -12,6 +12,7 @@ from huggingface_hub import scan_cache_dir
 from safetensors.torch import load_file, save_file
 
 from gradcam_cli import api
+from gradcam_cli.cli.main import run
 from gradcam_cli.errors import ModelError, UsageError
 from gradcam_cli.models.load import load_model, outline
 from gradcam_cli.models.preprocess import prepare
@@ -323,6 +324,13 @@ def test_texts_that_cannot_be(tmp_path):
         load_model(f"hf:{path}", texts=TEXTS)
     with pytest.raises(UsageError, match="does not compare pictures with texts"):
         load_model(f"hf:{folder(tmp_path / 'vit', 'ViT')}", texts=TEXTS)
+
+
+def test_its_side_file_lies_in_the_folder(tmp_path, capfd):
+    path = folder(tmp_path / "mine", "ResNet")
+    assert run(["layers", f"hf:{path}", "--mean", "0.3", "--write-config"]) == 0
+    assert (path / "model.gradcam.toml").is_file()
+    assert load_model(f"hf:{path}").preset.mean == (0.3,) * 3
 
 
 def test_the_list_is_of_what_the_cache_has(tmp_path, monkeypatch):

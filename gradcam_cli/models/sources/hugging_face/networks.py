@@ -132,7 +132,7 @@ def _processing(folder: Folder, model_type: str) -> Processing:
     """Return what the files in a folder say of its pictures."""
     with offline():
         found = processing(processor_in(folder.path), model_type)
-    record = side_file_of(folder.weights).or_else(found.record)
+    record = side_file_of(folder.path / WEIGHTS[0]).or_else(found.record)
     for each in (folder.config, folder.config.get("vision_config")):
         record = record.or_else(recorded_by_config(each)) if isinstance(each, dict) else record
     return replace(found, record=record)

@@ -71,10 +71,10 @@ def zero_shot(folder: Folder, config: Any, texts: tuple[str, ...]) -> tuple[nn.M
         raise UsageError(f"{folder.kind} compares pictures with texts, and none is given", hint)
     tokens = _tokens(folder, config, texts)
     module, notes = loaded(AutoModelForZeroShotImageClassification, folder, config)
-    side = config.vision_config.image_size
-    height, width = side if isinstance(side, (list, tuple)) else (side, side)
-    picture = torch.zeros(1, getattr(config.vision_config, "num_channels", 3), height, width)
     try:
+        side = config.vision_config.image_size
+        height, width = side if isinstance(side, (list, tuple)) else (side, side)
+        picture = torch.zeros(1, getattr(config.vision_config, "num_channels", 3), height, width)
         with torch.no_grad():
             whole = module(pixel_values=picture, **tokens)
             module.register_buffer("texts", F.normalize(whole.text_embeds, dim=-1))

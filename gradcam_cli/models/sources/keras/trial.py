@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     Shape = tuple[int | None, int | None, int | None, int]
 
-_FREE_SIDE = 96
+_FREE_SIDE = 224
 """Side of a trial picture where the network takes any."""
 _CLOSE = 1e-3
 """Largest difference to Keras, of the largest value."""
