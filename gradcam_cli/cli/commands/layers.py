@@ -69,7 +69,7 @@ def layers(
 ) -> None:
     """List the layers of a network that have a grid, for --layer: feature maps, grid, parameters.
 
-    MODEL is a name that 'gradcam models' lists, timm:NAME, FILE.py:FUNCTION or package.module:CLASS.
+    MODEL is a name that 'gradcam models' lists, timm:NAME, hf:FOLDER, FILE.py:FUNCTION or package.module:CLASS.
 
     The layer that --layer auto takes is marked, and shown however deep it is. No weights are needed; your own
     checkpoint can be given. The network's preprocessing is shown too. On a pipe, the columns are separated by tabs.

@@ -32,7 +32,8 @@ def models(pattern: str, *, as_json: bool) -> None:
 
     The columns are the size of the weights, the number of parameters, the top-1 accuracy on ImageNet, the side of the
     input, and whether the weights are on this machine. timm's networks, if timm is installed, are listed when PATTERN
-    begins with timm:. On a pipe, the columns are separated by tabs.
+    begins with timm:, and those of transformers that are in the Hugging Face cache when it begins with hf:. On a pipe,
+    the columns are separated by tabs.
     """
     from gradcam_cli.models.registry import find_models, prefixes
 
