@@ -51,8 +51,8 @@ class CommandRunner:
         """
         left = self._plan.search.left
         if left:
-            many = f"{len(left)} animations are" if len(left) > 1 else f"{left[0]} is"
-            self._console.info(f"note: {printable(many)} left to 'gradcam gif', beside other pictures of a directory")
+            many = f"{len(left)} animations are" if len(left) > 1 else f"{left[0]}, an animation, is"
+            self._console.info(f"note: {printable(many)} passed over: 'gradcam gif' explains animations")
         for given, error in self._plan.failed:
             self._fail(given, error)
         if self._failed and fail_fast:

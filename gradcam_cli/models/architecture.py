@@ -14,7 +14,7 @@ from gradcam_cli.models.checkpoints.input_record import InputRecord
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from torch import nn
+    from torch import Tensor, nn
 
     from gradcam_cli.models.download import Progress
     from gradcam_cli.records import Activation, Preset
@@ -86,6 +86,7 @@ class Architecture:
         default: the weights that are used when none are given.
         recipes: every published set; a checkpoint of unknown origin is taken for the first.
         own_key: maps a checkpoint's key to the network's own, or to None when the network does not use it.
+        translated: gives a checkpoint's tensors the network's own names, where that takes more than one key.
         ready: for weights that are not in a file of the recipe: called with a download's progress callback, returns the
             network with its weights, and their file if there is one.
         presumes: whether its presets are only usual ones, as for code that says nothing of its pictures.
@@ -100,6 +101,7 @@ class Architecture:
     default: Recipe
     recipes: tuple[Recipe, ...]
     own_key: Callable[[str], str | None] = same_key
+    translated: Callable[[dict[str, Tensor]], dict[str, Tensor]] = dict
     ready: Callable[[Progress | None], tuple[Fitted, Path | None]] | None = None
     presumes: bool = False
     on_meta: bool = True

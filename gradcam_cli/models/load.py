@@ -94,11 +94,16 @@ def load_model(
 
 @dataclass(frozen=True)
 class Outline:
-    """A network without trained weights, in evaluation mode, its preprocessing, and the layer that a file names."""
+    """A network without trained weights, in evaluation mode, its preprocessing, and the layer that a file names.
+
+    Attributes:
+        assumed: as of `network.Network`.
+    """
 
     module: nn.Module
     preset: Preset
     layer: str | None = None
+    assumed: frozenset[str] = frozenset()
 
 
 def outline(
@@ -130,7 +135,9 @@ def outline(
 
     module = build() if filled or not architecture.on_meta else on_meta(build).to("meta")
     record = architecture.record
-    return Outline(module.eval(), _for_network(record.applied(recipe.preset), module), record.layer)
+    preset = _for_network(record.applied(recipe.preset), module)
+    assumed = frozenset(STATISTICS if architecture.presumes else ()) - record.known
+    return Outline(module.eval(), preset, record.layer, assumed)
 
 
 def _for_network(preset: Preset, module: nn.Module) -> Preset:
@@ -190,7 +197,8 @@ def _from_checkpoint(name: str, weights: Path, described: Callable[[str], Archit
         found = identify(checkpoint, path, describe)
         name, notes = found.name, (found.note,)
     architecture = described(name)
-    fitted = fit(architecture, _likeliest_first(architecture.recipes, path), checkpoint.tensors, path)
+    tensors = architecture.translated(checkpoint.tensors)
+    fitted = fit(architecture, _likeliest_first(architecture.recipes, path), tensors, path)
     network = _network(architecture, fitted, Weights(printable(weights), path))
     class_names = checkpoint.metadata.class_names
     if class_names is not None:

@@ -7,6 +7,7 @@ serves the names ``zoo:NAME``.
 
 from __future__ import annotations
 
+import os
 from fnmatch import fnmatchcase
 from importlib import import_module
 from importlib.util import find_spec
@@ -127,6 +128,12 @@ def check_name(spec: str) -> str:
     source = source_of(name)
     if source is not None:
         return source.check(name)
+    if os.path.isfile(name):
+        raise UsageError(
+            f"model {quoted(spec)} is a file", "give it with {weights}, unless it is code: FILE.py:FUNCTION"
+        )
+    if os.path.isdir(name):
+        raise UsageError(f"model {quoted(spec)} is a directory", "give it with {weights}")
     known = [AUTO, *(each for source in sources() for each in source.names())]
     hint = close_to(name, known) or "give auto, tiny or one that 'gradcam models' lists, such as resnet50"
     raise UsageError(f"unknown model {quoted(spec)}", hint)
@@ -211,6 +218,9 @@ def find_models(pattern: str = "") -> list[ModelEntry]:
         return fnmatchcase(name.lower(), glob)
 
     found = [entry for source in searched for entry in source.entries(wanted)]
+    if not found and prefixed is not None and not seen:
+        hint = f"give the name of one, as in {{model}} {prefix}NAME"
+        raise UsageError(f"none of the networks {quoted(prefix)} is on this machine", getattr(prefixed, "HINT", hint))
     if not found:
         bases = list(dict.fromkeys(name.partition(".")[0] for name in seen))  # timm's end in the weights' tag
         close = close_to(rest.strip("*?"), bases, prefix)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from gradcam_cli.cam.layers.select import Candidate, NeedsValuesError, candidates, find_layer
@@ -31,7 +31,7 @@ class Listing:
         layers: parents before children.
         auto: name of the layer that ``--layer auto`` takes; empty where there is none.
         problem: why there is none, or empty.
-        record: what a side file would say of the network.
+        record: what a side file would say of the network: what is known, not what is assumed.
     """
 
     model: str
@@ -85,9 +85,20 @@ def _record(settings: ModelSettings, network: Outline | Network, found: InputFit
     sides = trace.classes if plain else max(2, trace.classes)
     labels = own if settings.labels is None else read_labels(settings.labels, sides)
     activation = settings.activation if settings.activation != "auto" else trace.readout.probabilities
-    return InputRecord(
+    said = {
+        "size": settings.input_size or found.derived,
+        "mean": settings.mean or settings.scale_255,
+        "std": settings.std or settings.scale_255,
+        "scale": settings.scale_255 or (settings.mean and settings.std),
+    }
+    guessed = {name for name in network.assumed if not said[name]}
+    if guessed & {"mean", "std"}:
+        guessed.add("scale")
+    exact = InputRecord(
         size=preset.size or preset.crop,
-        resize=preset.resize if preset.size is None and preset.resize != preset.crop else None,
+        resize=preset.resize
+        if preset.size is None and preset.resize != preset.crop and "size" not in guessed
+        else None,
         mean=preset.mean,
         std=preset.std,
         scale=preset.scale,
@@ -95,6 +106,8 @@ def _record(settings: ModelSettings, network: Outline | Network, found: InputFit
         layer=layer or None,
         activation=activation,
     )
+    nothing: dict[str, Any] = dict.fromkeys(guessed)
+    return replace(exact, **nothing)
 
 
 def _traced(network: Outline | Network, settings: ModelSettings) -> InputFit[Trace]:

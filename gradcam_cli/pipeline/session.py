@@ -141,6 +141,7 @@ class Session:
             "size": None if wanted.input_size or found.derived else f"a side of {side} pixels",
             "mean": None if wanted.mean or wanted.scale_255 else f"mean {_listed(preset.mean)}",
             "std": None if wanted.std or wanted.scale_255 else f"std {_listed(preset.std)}",
+            "scale": None if wanted.scale_255 or (wanted.mean and wanted.std) else f"values of 0…{preset.scale}",
         }
         assumed = [text for what, text in open_questions.items() if text and what in self.network.assumed]
         if not assumed:

@@ -48,3 +48,13 @@ def test_names_are_checked_without_torch():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_paths_are_no_names(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.keras").touch()
+    (tmp_path / "hub").mkdir()
+    for name, what in (("mine.keras", "is a file"), ("hub", "is a directory")):
+        with pytest.raises(UsageError, match=what) as raised:
+            registry.check_name(name)
+        assert "weights" in raised.value.hint

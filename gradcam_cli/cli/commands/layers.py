@@ -82,7 +82,9 @@ def layers(
     listing = list_layers(ModelSettings(model=model, weights=weights, arguments=arguments, **options))
     if file is not None:
         write_all({file: written(listing.record).encode()})
-        click.echo(f"{printable(file)} written", err=True)
+        lacking = [name for name in ("size", "mean", "std", "scale") if getattr(listing.record, name) is None]
+        more = f", without what is only assumed: {', '.join(lacking)}" if lacking else ""
+        click.echo(f"{printable(file)} written{more}", err=True)
     if listing.problem:
         click.echo(f"warning: no layer is taken by itself: {listing.problem}", err=True)
     shown = [each for each in listing.layers if each.name.count(".") < depth or each.name == listing.auto]

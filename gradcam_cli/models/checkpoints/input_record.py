@@ -75,8 +75,8 @@ class InputRecord:
 
     @property
     def known(self) -> frozenset[str]:
-        """What it says of ``size``, ``mean`` and ``std``."""
-        return frozenset(name for name in ("size", "mean", "std") if getattr(self, name) is not None)
+        """What it says of ``size``, ``mean``, ``std`` and ``scale``."""
+        return frozenset(name for name in ("size", "mean", "std", "scale") if getattr(self, name) is not None)
 
     def or_else(self, other: InputRecord) -> InputRecord:
         """Return this record, completed by another that counts less."""
@@ -91,7 +91,8 @@ class InputRecord:
         elif self.size is not None:
             side = self.size[0] if isinstance(self.size, tuple) else self.size
             resize = self.resize or side
-            preset = replace(preset, resize=resize, crop=side, multiple=math.gcd(resize, preset.multiple), size=None)
+            exact = preset.size if preset.size == (side, side) else None
+            preset = replace(preset, resize=resize, crop=side, multiple=math.gcd(resize, preset.multiple), size=exact)
         given = {name: getattr(self, name) for name in ("mean", "std", "scale", "interpolation", "multiple")}
         return replace(preset, **{name: value for name, value in given.items() if value is not None})
 

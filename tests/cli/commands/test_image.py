@@ -516,4 +516,4 @@ def test_the_first_thing_that_one_types(gradcam):
     frames[0].save("a.gif", save_all=True, append_images=frames[1:])
     code, out, err = gradcam(".", "--save", "overlay")
     assert (code, sorted(out)) == (0, [f"gradcam_output/{name}_overlay.png" for name in "abc"])
-    assert "note: ./a.gif is left to 'gradcam gif'" in err
+    assert "note: ./a.gif, an animation, is passed over: 'gradcam gif'" in err

@@ -175,3 +175,19 @@ def test_the_side_file_of_a_folder_lies_in_it(tmp_path, capfd, monkeypatch, give
     assert "hub/model.gradcam.toml written" in capfd.readouterr().err
     for weights in (Path("hub"), Path("hub/model.safetensors")):
         assert load_model("squeezenet1_0", weights=weights).preset.crop == 96
+
+
+def test_what_is_only_assumed_is_not_written(tmp_path, capfd, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    torch.save(torchvision.models.squeezenet1_0(num_classes=3).state_dict(), "mine.pth")
+    Path("names.txt").write_text("ant\nbee\ncat\n")
+    arguments = ["layers", "--weights", "mine.pth", "--labels", "names.txt", "--write-config"]
+    assert run(arguments) == 0
+    assert "mine.gradcam.toml written, without what is only assumed: size, mean, std, scale" in capfd.readouterr().err
+    assert Path("mine.gradcam.toml").read_text().startswith("labels = ")
+    session = Session(ModelSettings(weights=Path("mine.pth")))
+    assert session.network.labels == ("ant", "bee", "cat")
+    assert any("a side of 256 pixels, mean 0.485,0.456,0.406, std" in note for note in session.notes)
+    assert run([*arguments, "--input-size", "150", "--scale-255"]) == 0
+    assert "only assumed" not in capfd.readouterr().err
+    assert not any("assumed" in note for note in Session(ModelSettings(weights=Path("mine.pth"))).notes)

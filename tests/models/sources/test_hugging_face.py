@@ -177,6 +177,27 @@ def test_a_state_dict_of_ones_own(tmp_path):
     assert found.preset.crop == SIDE
 
 
+def test_a_checkpoint_beside_the_folder(tmp_path):
+    """As save_pretrained writes it, with names of earlier versions; wrapped, or with another number of classes."""
+    path = folder(tmp_path / "mine", "ViT")
+    written = load_file(path / "model.safetensors")
+    assert any(".encoder.layer." in key for key in written), "not the names that the network has"
+    picture, expected = torch.randn(1, 3, SIDE, SIDE), network("ViT")
+    torch.save({f"module.{key}": tensor for key, tensor in written.items()}, tmp_path / "best.pth")
+    for weights in (path / "model.safetensors", tmp_path / "best.pth"):
+        found = load_model(f"hf:{path}", weights=weights)
+        torch.testing.assert_close(found.module(picture).logits, expected(picture).logits, rtol=1e-6, atol=1e-6)
+        assert found.labels == ("cat", "dog", "bird", "fish")
+    for key in ("classifier.weight", "classifier.bias"):
+        written[key] = written[key].repeat(2, *[1] * (written[key].ndim - 1))
+    save_file(written, tmp_path / "eight.safetensors", {"format": "pt"})
+    assert load_model(f"hf:{path}", weights=tmp_path / "eight.safetensors").num_classes == 8
+    del written["classifier.bias"]
+    save_file(written, tmp_path / "lacking.safetensors", {"format": "pt"})
+    with pytest.raises(ModelError, match="do not fit"):
+        load_model(f"hf:{path}", weights=tmp_path / "lacking.safetensors")
+
+
 def test_without_weights_the_layers_are_the_same(tmp_path):
     path = folder(tmp_path / "mine", "Swin")
     bare, whole = outline(f"hf:{path}"), load_model(f"hf:{path}")
@@ -352,6 +373,15 @@ def test_the_list_is_of_what_the_cache_has(tmp_path, monkeypatch):
     assert (entry.name, entry.cached, entry.input) == ("hf:owner/net", True, SIDE)
     assert load_model("hf:owner/net").labels == ("cat", "dog", "bird", "fish")
     assert find_models_or_none("hf:other*") == []
+
+
+def test_an_empty_cache_says_so(tmp_path, monkeypatch):
+    from gradcam_cli.models.sources.hugging_face import cache
+
+    monkeypatch.setattr(cache, "scan_cache_dir", lambda: scan_cache_dir(tmp_path))
+    with pytest.raises(UsageError, match="none of the networks 'hf:' is on this machine") as raised:
+        find_models("hf:*")
+    assert "save_pretrained" in raised.value.hint
 
 
 def find_models_or_none(pattern: str) -> list[ModelEntry]:

@@ -86,11 +86,11 @@ def any_size() -> Any:
 
 
 NETWORKS = {
-    "cat or dog": (cat_or_dog, "conv2d_1", 1, {"mean", "std"}),
+    "cat or dog": (cat_or_dog, "conv2d_1", 1, {"scale"}),
     "six scenes": (six_scenes, "separable_conv2d", 255, set()),
     "branches": (branches, "shared#2", 255, set()),
     "transfer": (transfer, "base_1_00.last", 255, set()),
-    "any size": (any_size, "conv2d_1", 1, {"mean", "std", "size"}),
+    "any size": (any_size, "conv2d_1", 1, {"scale", "size"}),
 }
 """Name → network, a layer in it, the value of white, and what is not known of its pictures."""
 
@@ -230,7 +230,7 @@ def test_the_value_of_white_is_what_the_network_shows(tmp_path, name):
     x = L.GlobalAveragePooling2D()(L.Conv2D(4, 3)(before(picture)))
     keras.Model(picture, L.Dense(2)(x)).save(tmp_path / "mine.keras")
     found = load_model(weights=tmp_path / "mine.keras")
-    assert (found.preset.scale, found.assumed) == ((white, set()) if white else (1, {"mean", "std"}))
+    assert (found.preset.scale, found.assumed) == ((white, set()) if white else (1, {"scale"}))
 
 
 def test_networks_within_that_name_their_ends(tmp_path):

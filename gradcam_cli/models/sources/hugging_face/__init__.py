@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gradcam_cli.models.sources.hugging_face.folder import PREFIX, check_spec
+from gradcam_cli.models.sources.hugging_face.folder import EXAMPLE, PREFIX, check_spec, open_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -16,6 +17,8 @@ __all__ = ["PREFIX"]
 LIBRARY = "transformers"
 TAKES_ARGUMENTS = False
 TAKES_TEXTS = True
+HINT = EXAMPLE
+"""What to do where the cache has no network."""
 
 check = check_spec
 
@@ -32,6 +35,9 @@ def matches(spec: str) -> bool:
 
 def architecture(spec: str, texts: Sequence[str] = ()) -> Architecture:
     """Describe a network, see `networks.architecture`."""
+    path = Path(spec.removeprefix(PREFIX))
+    if path.is_dir():
+        open_folder(path)  # its errors need no heavy import
     from gradcam_cli.models.sources.hugging_face import networks
 
     return networks.architecture(spec, texts)

@@ -93,6 +93,10 @@ def open_folder(path: Path) -> Folder:
         raise _error(path, "is quantised, and has no gradients", "give the network as it was before")
     weights = next((path / name for name in WEIGHTS if (path / name).is_file()), None)
     if weights is None:
+        named = sorted(each.name for each in path.glob("*.safetensors"))
+        if named:
+            problem = f"has {printable(named[0])}, and its weights are called {WEIGHTS[0]}"
+            raise _error(path, problem, "rename it, if these are the weights")
         others = sorted(each.name for each in path.glob("*") if each.suffix in (".bin", ".h5", ".msgpack", ".pt"))
         found = f"only {printable(others[0])}" if others else "no weights"
         hint = "save it again: model.save_pretrained(FOLDER) writes model.safetensors"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,9 +16,17 @@ from gradcam_cli.models.architecture import Architecture, Fitted, Recipe
 from gradcam_cli.models.checkpoints.hub_files import processor_in, recorded_by_config
 from gradcam_cli.models.checkpoints.input_record import side_file_of
 from gradcam_cli.models.sources import hub
-from gradcam_cli.models.sources.hugging_face.folder import INDEX, PREFIX, WEIGHTS, Folder, open_folder, split_files
+from gradcam_cli.models.sources.hugging_face.folder import (
+    EXAMPLE,
+    INDEX,
+    PREFIX,
+    WEIGHTS,
+    Folder,
+    open_folder,
+    split_files,
+)
 from gradcam_cli.models.sources.hugging_face.processor import Processing, processing
-from gradcam_cli.models.sources.hugging_face.weights import loaded, offline, two_lines
+from gradcam_cli.models.sources.hugging_face.weights import loaded, offline, translated, two_lines
 from gradcam_cli.models.sources.hugging_face.zero_shot import described, is_zero_shot, zero_shot
 from gradcam_cli.records import Preset
 from gradcam_cli.text import quoted
@@ -57,8 +66,7 @@ def architecture(spec: str, texts: Sequence[str] = ()) -> Architecture:
         raise UsageError(
             f"{folder.kind or spec} does not compare pictures with texts", "leave {text} out: it has classes of its own"
         )
-    if not compares:
-        _require_classifier(folder, config)
+    own = None if compares else _classifier(folder, config)
     labels, activation = described(tuple(texts), config.model_type) if texts else (None, None)
     if texts:
         record = replace(record, labels=None, activation=None)
@@ -73,6 +81,8 @@ def architecture(spec: str, texts: Sequence[str] = ()) -> Architecture:
     def ready(_: Progress | None) -> tuple[Fitted, Path]:
         kind = AutoModelForImageClassification
         module, notes = zero_shot(folder, config, tuple(texts)) if compares else loaded(kind, folder, config)
+        if not pictures.record.known & {"mean", "std"}:
+            notes = (*notes, "the folder has no preprocessor_config.json, which says how its pictures are prepared")
         if pictures.bgr:
             module.register_forward_pre_hook(_reversed)
             notes = (*notes, "its processor swaps red and blue, and so is done here")
@@ -80,7 +90,7 @@ def architecture(spec: str, texts: Sequence[str] = ()) -> Architecture:
 
     return Architecture(
         spec, classes, build, default=recipe, recipes=(recipe,), ready=ready, presumes=True, on_meta=False,
-        record=record, parts=folder.parts,
+        record=record, parts=folder.parts, translated=dict if own is None else partial(translated, own, config),
     )  # fmt: skip
 
 
@@ -92,9 +102,9 @@ def _from_hub(name: str) -> Path:
     if found is None or hub.cached(name, PROCESSORS) is None:  # another program may have wanted the weights alone
         try:
             return hub.download(name, WEIGHTS, _PATTERNS).parent
-        except ModelError:
+        except ModelError as error:
             if found is None:
-                raise
+                raise ModelError(f"there is no folder {quoted(name)}, and {error.message}", EXAMPLE) from error
     return found.parent
 
 
@@ -119,13 +129,20 @@ def _config(folder: Folder) -> Any:  # noqa: ANN401
         ) from error
 
 
-def _require_classifier(folder: Folder, config: Any) -> None:  # noqa: ANN401
+def _classifier(folder: Folder, config: Any) -> Any:  # noqa: ANN401
+    """Return the class of a folder's classifier.
+
+    Raises:
+        ModelError: it has none.
+    """
     known = MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING.get(type(config), ())
-    names = [each.__name__ for each in (known if isinstance(known, tuple) else (known,))]
+    kinds = known if isinstance(known, tuple) else (known,)
+    names = [each.__name__ for each in kinds]
     if not names or (folder.kind and folder.kind not in names):
         what = folder.kind or folder.config["model_type"]
         hint = f"give one that was saved as {' or '.join(names)}" if names else "give a classifier of pictures"
         raise ModelError(f"folder {quoted(folder.path)}: {what} gives no class scores", hint)
+    return kinds[names.index(folder.kind) if folder.kind else 0]
 
 
 def _processing(folder: Folder, model_type: str) -> Processing:

@@ -14,7 +14,13 @@ from gradcam_cli.text import printable, quoted
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from torch import Tensor
+
     from gradcam_cli.models.sources.hugging_face.folder import Folder
+
+
+_WRAPPERS = ("module.", "_orig_mod.")
+"""What DataParallel and torch.compile put before all names."""
 
 
 def loaded(kind: Any, folder: Folder, config: Any) -> tuple[Any, tuple[str, ...]]:  # noqa: ANN401
@@ -54,6 +60,35 @@ def loaded(kind: Any, folder: Folder, config: Any) -> tuple[Any, tuple[str, ...]
     unused = sorted(found["unexpected_keys"])
     notes = (f"ignored in the weights, being no part of the network: {_few(unused)}",) if unused else ()
     return module.eval().requires_grad_(False), notes
+
+
+def translated(kind: Any, config: Any, tensors: dict[str, Tensor]) -> dict[str, Tensor]:  # noqa: ANN401
+    """Return a checkpoint's tensors by the names that its network has in this version of transformers.
+
+    Files have the names of earlier versions. Tensors that transformers cannot place are returned as they are.
+
+    Args:
+        kind: the network's class.
+        config: its configuration; the number of classes may be another.
+        tensors: the checkpoint.
+    """
+    plain = dict(tensors)
+    while plain and all(key.startswith(_WRAPPERS) for key in plain):
+        plain = {key.partition(".")[2]: tensor for key, tensor in plain.items()}
+    try:
+        with offline():
+            module, found = kind.from_pretrained(
+                None, config=config, state_dict=dict(plain), output_loading_info=True, ignore_mismatched_sizes=True
+            )
+    except Exception:  # of tensors of any kind
+        return tensors
+    if found["missing_keys"]:
+        return tensors
+    other = {str(key) for key, *_ in found["mismatched_keys"]}
+    state: dict[str, Tensor] = module.state_dict()
+    if not other <= plain.keys():
+        return tensors
+    return {key: plain[key] if key in other else tensor for key, tensor in state.items()}
 
 
 @contextlib.contextmanager

@@ -126,7 +126,7 @@ def _network(path: Path, network: Any, config: Config, names: object) -> Network
     require_same(module, network, shape)
     white = white_of(module, shape)
     preset = Preset(mean=(0.0,) * channels, std=(1.0,) * channels, channels=channels, scale=white or 1)
-    assumed, notes = set() if white else {"mean", "std"}, tuple[str, ...]()
+    assumed, notes = set() if white else {"scale"}, tuple[str, ...]()
     name = printable(path.name)
     if height is None or width is None:
         assumed.add("size")
