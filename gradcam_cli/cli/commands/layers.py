@@ -53,8 +53,8 @@ Examples:
 @preprocessing_options
 @click.option(
     "--write-config", is_flag=True,
-    help="Write input size, mean, std, labels, layer and activation into NAME.gradcam.toml beside the checkpoint or "
-    "the code, where every command finds them.",
+    help="Write input size, mean, std, labels, layer and activation, as far as they are known, into NAME.gradcam.toml "
+    "beside the checkpoint or the code, where every command finds them.",
 )  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 def layers(
