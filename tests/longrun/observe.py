@@ -18,6 +18,7 @@ MEMORY_SHARE, MEMORY_BYTES = 0.03, 8 << 20
 MORE_FILES = 1
 """By how many open files, of which those being read and written differ from moment to moment: the fewest tell."""
 MORE_THREADS = 1
+"""By how many threads, in the median: those that end a clip are there for a moment, which a look may catch or not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +98,7 @@ def growth(observed: Observed) -> list[str]:
     files = [min(each.files for each in quarter) for quarter in (second, last)]
     if files[1] > files[0] + MORE_FILES:
         grown.append(f"open files grew from {files[0]} to {files[1]}")
-    threads = [max(each.threads for each in quarter) for quarter in (second, last)]
+    threads = [median(each.threads for each in quarter) for quarter in (second, last)]
     if threads[1] > threads[0] + MORE_THREADS:
-        grown.append(f"threads grew from {threads[0]} to {threads[1]}")
+        grown.append(f"threads grew from {threads[0]:.0f} to {threads[1]:.0f}")
     return grown

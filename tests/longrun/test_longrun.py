@@ -42,6 +42,12 @@ def test_what_grows_is_told(slopes, told):
     assert told in found
 
 
+def test_threads_that_end_a_clip_are_no_growth():
+    steady = observed()
+    ending = [Sample(each.seconds, each.memory, each.files, 12) for each in steady.samples[-10:]]
+    assert growth(Observed(0, 103, [*steady.samples[:-10], *ending], 1000)) == []
+
+
 def test_a_run_that_is_too_short_to_tell_is_no_success():
     assert growth(Observed(0, 1, [Sample(1, 1, 1, 1)], 1)) != []
     assert growth(Observed(1, 1, [], 0)) != []
