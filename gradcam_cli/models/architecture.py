@@ -91,7 +91,7 @@ class Architecture:
             network with its weights, and their file if there is one.
         presumes: whether its presets are only usual ones, as for code that says nothing of its pictures.
         on_meta: whether ``build`` may be called on the meta device, where parameters get no memory.
-        record: what files say of the pictures that it was trained on.
+        record: what files state of the pictures that it was trained on.
         parts: the files that the weights are split into, where the one that ``ready`` returns only lists them.
     """
 

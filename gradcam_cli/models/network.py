@@ -65,7 +65,7 @@ class Network:
         labels: names of its classes, or None when they are not known.
         weights: where its weights came from.
         notes: notes for the user about how it was loaded, one line each.
-        assumed: what no file says of its pictures, of ``size``, ``mean``, ``std`` and ``scale``: the preset has usual
+        assumed: what no file states of its pictures, of ``size``, ``mean``, ``std`` and ``scale``: the preset has usual
             values.
         layer: target layer that a file names for ``auto``, or None.
         activation: what makes its scores probabilities, as a file says, or None.

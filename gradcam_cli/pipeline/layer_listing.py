@@ -31,7 +31,7 @@ class Listing:
         layers: parents before children.
         auto: name of the layer that ``--layer auto`` takes; empty where there is none.
         problem: why there is none, or empty.
-        record: what a side file would say of the network: what is known, not what is assumed.
+        record: what a side file would state of the network: what is known, not what is assumed.
     """
 
     model: str
@@ -85,13 +85,7 @@ def _record(settings: ModelSettings, network: Outline | Network, found: InputFit
     sides = trace.classes if plain else max(2, trace.classes)
     labels = own if settings.labels is None else read_labels(settings.labels, sides)
     activation = settings.activation if settings.activation != "auto" else trace.readout.probabilities
-    said = {
-        "size": settings.input_size or found.derived,
-        "mean": settings.mean or settings.scale_255,
-        "std": settings.std or settings.scale_255,
-        "scale": settings.scale_255 or (settings.mean and settings.std),
-    }
-    guessed = {name for name in network.assumed if not said[name]}
+    guessed = set(network.assumed - settings.given - ({"size"} if found.derived else set()))
     if guessed & {"mean", "std"}:
         guessed.add("scale")
     exact = InputRecord(

@@ -135,15 +135,16 @@ class Session:
 
     def _assumed(self, found: InputFit[Explainer]) -> list[str]:
         """Return the note on what neither a file nor the user has said of the network's pictures."""
-        wanted, preset = self.settings, self.preset
+        preset = self.preset
         side = preset.resize if self.fit == "whole" else preset.crop
-        open_questions = {
-            "size": None if wanted.input_size or found.derived else f"a side of {side} pixels",
-            "mean": None if wanted.mean or wanted.scale_255 else f"mean {_listed(preset.mean)}",
-            "std": None if wanted.std or wanted.scale_255 else f"std {_listed(preset.std)}",
-            "scale": None if wanted.scale_255 or (wanted.mean and wanted.std) else f"values of 0…{preset.scale}",
+        usual = {
+            "size": f"a side of {side} pixels",
+            "mean": f"mean {_listed(preset.mean)}",
+            "std": f"std {_listed(preset.std)}",
+            "scale": f"values of 0…{preset.scale}",
         }
-        assumed = [text for what, text in open_questions.items() if text and what in self.network.assumed]
+        stated = self.settings.given | ({"size"} if found.derived else set())
+        assumed = [text for what, text in usual.items() if what in self.network.assumed - stated]
         if not assumed:
             return []
         return [

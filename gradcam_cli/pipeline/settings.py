@@ -143,6 +143,17 @@ class ModelSettings:
         parts = tuple("_".join(filter(None, each)) for each in product(layers, targets, methods))
         return parts if len(parts) > 1 else ()
 
+    @property
+    def given(self) -> frozenset[str]:
+        """What the options state of the pictures that a network was trained on: size, mean, std and scale."""
+        stated = {
+            "size": self.input_size,
+            "mean": self.mean or self.scale_255,
+            "std": self.std or self.scale_255,
+            "scale": self.scale_255 or (self.mean and self.std),
+        }
+        return frozenset(name for name, value in stated.items() if value)
+
     def counts(self, models: int = 1) -> dict[Axis, int]:
         """Return the number of entries on each axis of a comparison; ``all`` layers count as two while not known."""
         layers = 1 if self.fusion else 2 if self.layers == (ALL_LAYERS,) else len(self.layers)

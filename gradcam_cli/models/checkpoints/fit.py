@@ -263,27 +263,27 @@ def _filled(plan: _FitPlan, path: Path) -> Fitted:
 def _notes(foreign: Sequence[str]) -> tuple[str, ...]:
     if not foreign:
         return ()
-    return (f"ignored in the checkpoint, being no part of the network: {_few(foreign)}",)
+    return (f"ignored in the checkpoint, being no part of the network: {few(foreign)}",)
 
 
 def _mismatch(architecture: Architecture, plan: _FitPlan, path: Path) -> ModelError:
     own = plan.module.state_dict()
     if not plan.tensors:
-        problem = f"it has {_few(plan.unexpected + plan.foreign)}; the network has {_few(list(own))}"
+        problem = f"it has {few(plan.unexpected + plan.foreign)}; the network has {few(list(own))}"
     else:
         shapes = [
             f"{key} {tuple(plan.tensors[key].shape)} where the network has {tuple(own[key].shape)}"
             for key in plan.misshapen
         ]
         kinds = (("missing", plan.missing), ("unexpected", plan.unexpected), ("other shape:", shapes))
-        problem = "; ".join(f"{kind} {_few(keys)}" for kind, keys in kinds if keys)
+        problem = "; ".join(f"{kind} {few(keys)}" for kind, keys in kinds if keys)
     return ModelError(
         f"weights {quoted(path)} do not fit {architecture.name}: {problem}",
         "name the model they were made for with {model}",
     )
 
 
-def _few(keys: Sequence[str]) -> str:
+def few(keys: Sequence[str]) -> str:
     """Return the first keys, printable, and the number of further ones."""
     text = ", ".join(printable(key if len(key) <= 120 else f"{key[:120]}…") for key in keys[:SHOWN_KEYS])
     return f"{text} and {len(keys) - SHOWN_KEYS} more" if len(keys) > SHOWN_KEYS else text

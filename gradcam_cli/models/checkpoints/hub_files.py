@@ -1,4 +1,4 @@
-"""What the files beside a checkpoint say of it, as model hubs write them: timm's and Hugging Face's."""
+"""What the files beside a checkpoint state of it, as model hubs write them: timm's and Hugging Face's."""
 
 from __future__ import annotations
 
@@ -20,6 +20,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+INDEX = "model.safetensors.index.json"
+WEIGHTS = ("model.safetensors", INDEX)
+"""Names of transformers' weights, or of the list of the files that they are split into."""
+PROCESSORS = ("preprocessor_config.json", "processor_config.json")
+"""Names of the description of a processor; the second has it among others."""
 _SHARP = (1, 3)
 """Pillow's numbers of the Lanczos and the bicubic filter."""
 _SQUASHED = 384
@@ -29,7 +34,7 @@ _PROBLEMS: dict[str, Activation] = {"multi_label_classification": "sigmoid", "re
 
 
 def recorded_beside(path: Path) -> InputRecord:
-    """Return what the files beside a checkpoint say: our side file, ``preprocessor_config.json``, ``config.json``.
+    """Return what the files beside a checkpoint state: our side file, ``preprocessor_config.json``, ``config.json``.
 
     Raises:
         ModelError: one of them cannot be read, or the side file has something that does not belong into it.
@@ -43,12 +48,13 @@ def recorded_beside(path: Path) -> InputRecord:
 
 def processor_in(folder: Path) -> dict[str, Any]:
     """Return Hugging Face's description of a processor of pictures, or an empty dict."""
-    whole = json_in(folder / "processor_config.json").get("image_processor")
-    return json_in(folder / "preprocessor_config.json") or (whole if isinstance(whole, dict) else {})
+    alone, among = (json_in(folder / name) for name in PROCESSORS)
+    whole = among.get("image_processor")
+    return alone or (whole if isinstance(whole, dict) else {})
 
 
 def recorded_by_config(config: Mapping[str, Any]) -> InputRecord:
-    """Return what a ``config.json`` of timm or Hugging Face says."""
+    """Return what a ``config.json`` of timm or Hugging Face states."""
     trained = config.get("pretrained_cfg")
     labels = config.get("label_names") or config.get("id2label")
     labels = labels or (trained.get("label_names") if isinstance(trained, dict) else None)
@@ -69,7 +75,7 @@ def _patch(side: object) -> int | None:
 
 
 def recorded_by_processor(content: Mapping[str, Any]) -> InputRecord:
-    """Return what Hugging Face's ``preprocessor_config.json`` says; keys that it leaves out are not known.
+    """Return what Hugging Face's ``preprocessor_config.json`` states; keys that it leaves out are not known.
 
     The steps are: resize, crop, rescale, with an offset for some, normalise, twice for some. Their product is one
     mean and one standard deviation.
@@ -122,7 +128,7 @@ def transformers_config(folder: Path) -> dict[str, Any]:
 def transformers_folder(weights: Path) -> Path | None:
     """Return the folder of a network of transformers whose folder or weights file is given, or None."""
     folder = weights if weights.is_dir() else weights.parent
-    if folder != weights and weights.name not in ("model.safetensors", "model.safetensors.index.json"):
+    if folder != weights and weights.name not in WEIGHTS:
         return None
     return folder if transformers_config(folder) or (folder / "adapter_config.json").is_file() else None
 

@@ -1,4 +1,4 @@
-"""What a file says of the pictures that a network was trained on: a checkpoint, or our own side file beside it.
+"""What a file states of the pictures that a network was trained on: a checkpoint, or our own side file beside it.
 
 Everything read here is data: numbers, names of classes, a layer's name. Nothing in it is run, imported or opened.
 """
@@ -75,7 +75,7 @@ class InputRecord:
 
     @property
     def known(self) -> frozenset[str]:
-        """What it says of ``size``, ``mean``, ``std`` and ``scale``."""
+        """What it states of ``size``, ``mean``, ``std`` and ``scale``."""
         return frozenset(name for name in ("size", "mean", "std", "scale") if getattr(self, name) is not None)
 
     def or_else(self, other: InputRecord) -> InputRecord:

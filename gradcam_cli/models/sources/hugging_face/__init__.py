@@ -36,11 +36,10 @@ def matches(spec: str) -> bool:
 def architecture(spec: str, texts: Sequence[str] = ()) -> Architecture:
     """Describe a network, see `networks.architecture`."""
     path = Path(spec.removeprefix(PREFIX))
-    if path.is_dir():
-        open_folder(path)  # its errors need no heavy import
+    folder = open_folder(path) if path.is_dir() else None  # its errors need no heavy import
     from gradcam_cli.models.sources.hugging_face import networks
 
-    return networks.architecture(spec, texts)
+    return networks.architecture(spec, folder, texts)
 
 
 def entries(wanted: Callable[[str], bool]) -> list[ModelEntry]:

@@ -8,8 +8,8 @@ from huggingface_hub import scan_cache_dir
 from huggingface_hub.errors import CacheNotFound
 
 from gradcam_cli.models.architecture import ModelEntry
-from gradcam_cli.models.checkpoints.hub_files import transformers_config
-from gradcam_cli.models.sources.hugging_face.folder import PREFIX, WEIGHTS
+from gradcam_cli.models.checkpoints.hub_files import WEIGHTS, transformers_config
+from gradcam_cli.models.sources.hugging_face.folder import PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gradcam_cli.errors import ModelError, UsageError
-from gradcam_cli.models.checkpoints.hub_files import json_in, transformers_config
+from gradcam_cli.models.checkpoints.hub_files import INDEX, WEIGHTS, json_in, transformers_config
 from gradcam_cli.text import printable, quoted
 
 if TYPE_CHECKING:
@@ -18,9 +18,6 @@ if TYPE_CHECKING:
 
 PREFIX = "hf:"
 INSTALL = "pip install 'gradcam[transformers]'"
-INDEX = "model.safetensors.index.json"
-WEIGHTS = ("model.safetensors", INDEX)
-"""Names of the weights, or of the list of the files that they are split into."""
 EXAMPLE = "give the folder that save_pretrained has written, or a name such as hf:google/vit-base-patch16-224"
 _OWN_CODE = "it is not run; if you trust it, load the network in code of your own: {model} FILE.py:FUNCTION"
 _DROPPED = ("dtype", "torch_dtype", "use_kernels", "kernel_config", "transformers_weights")

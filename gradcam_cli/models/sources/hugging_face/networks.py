@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import transformers
@@ -13,14 +12,12 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_CLASSIFICATIO
 
 from gradcam_cli.errors import ModelError, UsageError
 from gradcam_cli.models.architecture import Architecture, Fitted, Recipe
-from gradcam_cli.models.checkpoints.hub_files import processor_in, recorded_by_config
+from gradcam_cli.models.checkpoints.hub_files import INDEX, PROCESSORS, WEIGHTS, processor_in, recorded_by_config
 from gradcam_cli.models.checkpoints.input_record import side_file_of
 from gradcam_cli.models.sources import hub
 from gradcam_cli.models.sources.hugging_face.folder import (
     EXAMPLE,
-    INDEX,
     PREFIX,
-    WEIGHTS,
     Folder,
     open_folder,
     split_files,
@@ -33,12 +30,12 @@ from gradcam_cli.text import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from torch import nn
 
     from gradcam_cli.models.download import Progress
 
-PROCESSORS = ("preprocessor_config.json", "processor_config.json")
 _PATTERNS = ["config.json", "*processor*.json", "*token*", "vocab*", "merges.txt", "*.model", "*.safetensors*"]
 """What is downloaded of a repository: configurations, a tokenizer's files, weights."""
 
@@ -46,18 +43,18 @@ transformers.utils.logging.set_verbosity_error()
 transformers.utils.logging.disable_progress_bar()
 
 
-def architecture(spec: str, texts: Sequence[str] = ()) -> Architecture:
+def architecture(spec: str, folder: Folder | None, texts: Sequence[str] = ()) -> Architecture:
     """Describe the network in a folder, or in a repository of the Hugging Face hub, which is downloaded if need be.
 
     Args:
         spec: as ``folder.check_spec`` returns it.
+        folder: its folder, or None for one of the hub's.
         texts: the classes of a network that compares pictures with texts.
 
     Raises:
         ModelError: the folder cannot be used or downloaded, has no classifier, or texts are lacking or too many.
     """
-    name = spec.removeprefix(PREFIX)
-    folder = open_folder(Path(name) if Path(name).is_dir() else _from_hub(name))
+    folder = folder or open_folder(_from_hub(spec.removeprefix(PREFIX)))
     config = _config(folder)
     pictures = _processing(folder, config.model_type)
     record = pictures.record
@@ -146,7 +143,7 @@ def _classifier(folder: Folder, config: Any) -> Any:  # noqa: ANN401
 
 
 def _processing(folder: Folder, model_type: str) -> Processing:
-    """Return what the files in a folder say of its pictures."""
+    """Return what the files in a folder state of its pictures."""
     with offline():
         found = processing(processor_in(folder.path), model_type)
     record = side_file_of(folder.path / WEIGHTS[0]).or_else(found.record)

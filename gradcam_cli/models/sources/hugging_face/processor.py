@@ -1,7 +1,7 @@
 """What a processor of transformers does to a picture: measured on pictures of which every pixel is known.
 
-Its file leaves keys out that are its class's defaults, and classes do more than their keys say: some normalise twice,
-swap red and blue, or enlarge before the crop. The processor itself tells all of it.
+Its file leaves keys out that are its class's defaults, and classes do more than their keys name: some normalise twice,
+swap red and blue, or enlarge before the crop. The processor itself shows all of it.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _KEYS: Final = frozenset(
 
 @dataclass(frozen=True)
 class Processing:
-    """What a folder says of its pictures.
+    """What a folder states of its pictures.
 
     Attributes:
         record: sizes and statistics.
@@ -84,7 +84,7 @@ def _made(content: Mapping[str, Any], model_type: str) -> Any:  # noqa: ANN401
 
 
 def _measured(processor: Any, read: InputRecord) -> Processing:  # noqa: ANN401
-    """Return what a processor does; ``read`` has what its file says of the filter."""
+    """Return what a processor does; ``read`` has the filter that its file names."""
     black, white, ramp = np.zeros((3, SIDE, SIDE, 3), np.uint8)
     white += 255
     ramp[..., 0] = np.round(np.linspace(0, 255, SIDE))  # red grows from left to right

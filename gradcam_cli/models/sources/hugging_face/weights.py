@@ -9,6 +9,7 @@ import torch
 from huggingface_hub import constants
 
 from gradcam_cli.errors import ModelError
+from gradcam_cli.models.checkpoints.fit import few
 from gradcam_cli.text import printable, quoted
 
 if TYPE_CHECKING:
@@ -54,11 +55,11 @@ def loaded(kind: Any, folder: Folder, config: Any) -> tuple[Any, tuple[str, ...]
     lacking = sorted(map(str, found["missing_keys"]))
     if lacking:
         raise ModelError(
-            f"weights {quoted(folder.weights)} lack {_few(lacking)}, which would be random",
+            f"weights {quoted(folder.weights)} lack {few(lacking)}, which would be random",
             "give a folder that a trained classifier was saved in",
         )
     unused = sorted(found["unexpected_keys"])
-    notes = (f"ignored in the weights, being no part of the network: {_few(unused)}",) if unused else ()
+    notes = (f"ignored in the weights, being no part of the network: {few(unused)}",) if unused else ()
     return module.eval().requires_grad_(False), notes
 
 
@@ -93,7 +94,7 @@ def translated(kind: Any, config: Any, tensors: dict[str, Tensor]) -> dict[str, 
 
 @contextlib.contextmanager
 def offline() -> Iterator[None]:
-    """Let the hub's client fetch nothing, whatever a configuration asks for."""
+    """Let the hub's client fetch nothing, whatever a configuration names."""
     before = constants.HF_HUB_OFFLINE
     constants.HF_HUB_OFFLINE = True
     try:
@@ -106,7 +107,3 @@ def two_lines(error: BaseException) -> str:
     """Return the first two lines of an error, as its first may only announce it."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return printable(" ".join(lines[:2])[:300]) or type(error).__name__
-
-
-def _few(keys: list[str]) -> str:
-    return printable(", ".join(keys[:3])) + (f" and {len(keys) - 3} more" if len(keys) > 3 else "")

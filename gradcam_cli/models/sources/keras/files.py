@@ -36,7 +36,7 @@ class _Content:
     Attributes:
         config: the configuration, as it was written.
         labels: names of the classes, where the file has them.
-        version: of the Keras that has written it, where the file says it.
+        version: of the Keras that has written it, where the file names it.
         weights: a plain HDF5 file, of the temporary folder.
     """
 
@@ -160,6 +160,6 @@ def _input(shape: Any) -> tuple[tuple[int | None, int | None, int | None, int], 
 
 
 def _classes(shape: Any) -> int:  # noqa: ANN401
-    """Return the number of scores; 0 where the network has several outputs, which a trial run tells apart."""
+    """Return the number of scores; 0 where the network has several outputs, which a trial run distinguishes."""
     single = isinstance(shape, (list, tuple)) and shape and not isinstance(shape[-1], (list, tuple))
     return int(shape[-1] or 0) if single else 0

@@ -12,12 +12,13 @@ import keras
 import torch
 from torch import Tensor, nn
 
+from gradcam_cli.models.untrusted.keras.known import NETWORKS
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from gradcam_cli.models.untrusted.keras.values import Config
 
-_NETWORKS = ("Sequential", "Functional")
 _GIVEN = "InputLayer"
 
 
@@ -90,7 +91,7 @@ class KerasNetwork(nn.Module):
                 self._operations[name] = _Shared(layer)
                 continue
             self._names[name] = _attribute(name)
-            self.add_module(self._names[name], KerasNetwork(layer, spec) if kind in _NETWORKS else _module(layer))
+            self.add_module(self._names[name], KerasNetwork(layer, spec) if kind in NETWORKS else _module(layer))
 
     def forward(self, *inputs: Any, **_: Any) -> Any:  # noqa: ANN401
         """Return the outputs, a tensor or several as the network names them."""

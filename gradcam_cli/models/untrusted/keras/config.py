@@ -1,9 +1,9 @@
 """The configuration of a Keras network, written anew: built-in layers with plain values, and nothing else.
 
 A configuration names classes and functions that Keras would import and call. So what Keras is given is not the file's
-own: each layer is looked up in a list here, which says where its class is; its values are copied if they are plain, and
-what inference does not need (initial values, regularisers, losses, number formats, layers that only training uses) is
-left out. Files of Keras 2 become those of Keras 3 on the way: their words for the same things are known here.
+own: each layer is looked up in a list here, which has the place of its class; its values are copied if they are plain,
+and what inference does not need (initial values, regularisers, losses, number formats, layers that only training uses)
+is left out. Files of Keras 2 become those of Keras 3 on the way: their words for the same things are known here.
 """
 
 from __future__ import annotations
@@ -16,14 +16,12 @@ from gradcam_cli.models.untrusted.keras.known import (
     ALIASES,
     AUGMENTATION,
     ELSEWHERE,
+    LAYERS,
     LEFT_OUT,
     NETWORKS,
     NEUTRAL,
     OPERATIONS,
     OTHER_IN_KERAS_2,
-    SCALING,
-    WITH_WEIGHTS,
-    WITHOUT_WEIGHTS,
 )
 from gradcam_cli.models.untrusted.keras.values import (
     Config,
@@ -113,7 +111,7 @@ class _Writer:
             kind, config = "Identity", {}
         elif _is_operation(spec):
             module = OPERATIONS[kind]
-        elif kind not in WITH_WEIGHTS | WITHOUT_WEIGHTS | SCALING:
+        elif kind not in LAYERS:
             raise KerasConfigError(_unknown(kind, name))
         values = {**self._values(kind, module, config), "name": name}
         return {"module": module, "class_name": kind, "config": values, "registered_name": None}
@@ -179,7 +177,7 @@ def _is_operation(spec: Config) -> bool:
     calls = spec.get("inbound_nodes")
     call = calls[0] if isinstance(calls, list) and calls else None
     given = call.get("args") if isinstance(call, dict) else None
-    return kind not in WITHOUT_WEIGHTS or (isinstance(given, list) and len(given) == 2)
+    return kind not in LAYERS or (isinstance(given, list) and len(given) == 2)
 
 
 def _with_input(layers: list[Config], config: Config) -> list[Config]:

@@ -1,7 +1,7 @@
 """Copies of HDF5 files that hold nothing but numbers and names.
 
-An HDF5 file can take its content from other files (external links and storage, virtual datasets), and can say much more
-than it holds. Such files are refused; of all others, groups, arrays of numbers and short attributes are copied.
+An HDF5 file can take its content from other files (external links and storage, virtual datasets), and can claim much
+more than it holds. Such files are refused; of all others, groups, arrays of numbers and short attributes are copied.
 
 The library that reads HDF5 goes round in circles on some damaged files, and crashes on others. So it reads them in a
 process of its own, which may take its time and no more.
@@ -32,7 +32,7 @@ _SECONDS, _BYTES_A_SECOND = 20, 20 << 20
 
 @dataclass(frozen=True)
 class Described:
-    """What an HDF5 file says besides its arrays.
+    """What an HDF5 file has besides its arrays.
 
     Attributes:
         config: of the network, as JSON; None in a file of weights alone.
@@ -70,7 +70,7 @@ def copy_plain(source: Path, target: Path) -> Described:
 
 
 def main() -> None:
-    """Copy a file, as the arguments say, and print what it says besides, or why it is refused, as JSON."""
+    """Copy a file, as the arguments name it, and print what it has besides, or why it is refused, as JSON."""
     source, target = map(Path, sys.argv[1:3])
     try:
         with h5py.File(source, "r") as file, h5py.File(target, "w") as written:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-WITH_WEIGHTS: Final = frozenset(
+LAYERS: Final = frozenset(
     [
         "Conv1D",
         "Conv1DTranspose",
@@ -35,11 +35,8 @@ WITH_WEIGHTS: Final = frozenset(
         "ConvLSTM2D",
         "Bidirectional",
         "TimeDistributed",
-    ]
-)
-SCALING: Final = frozenset({"Rescaling", "Normalization"})
-WITHOUT_WEIGHTS: Final = frozenset(
-    [
+        "Rescaling",
+        "Normalization",
         "InputLayer",
         "Activation",
         "ELU",
