@@ -1,12 +1,15 @@
-"""Checks of a file before it is opened, and messages for files that cannot be read."""
+"""Checks of a file before it is opened, its digest, and messages for files that cannot be read."""
 
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import stat
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from gradcam_cli.records import FileState
 from gradcam_cli.text import explain_os_error
 
 if TYPE_CHECKING:
@@ -47,6 +50,25 @@ def read_at_most(stream: BinaryIO, most: int) -> bytes | None:
     """Return the rest of ``stream``, or None when that is more than ``most`` bytes: a device may never end."""
     data = stream.read(most + 1)
     return data if len(data) <= most else None
+
+
+def file_state(path: Path) -> FileState:
+    """Read a file through; one that has not changed since is not read again.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    status = os.stat(path)
+    return FileState(status.st_size, _sha256(str(path), status.st_size, status.st_mtime_ns), status.st_mtime_ns)
+
+
+@lru_cache(maxsize=256)
+def _sha256(path: str, size: int, changed: int) -> str:  # a changed file is another
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
 
 
 def explain_read_error(error: OSError) -> tuple[str, str]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     import numpy as np
@@ -34,6 +35,11 @@ CODECS: tuple[Codec, ...] = ("h264", "vp9", "av1")
 FITS: tuple[Fit, ...] = ("whole", "crop", "stretch", "pad")
 NORMALIZATIONS: tuple[Normalization, ...] = ("minmax", "max", "none")
 ACTIVATIONS: tuple[Activation, ...] = ("auto", "softmax", "sigmoid", "none")
+
+NO_RESULT: Mapping[str, str] = {"hash": "never"}
+"""Metadata of a setting that changes no result: limits, batches, which kinds are written, when a run stops."""
+BY_CONTENT: Mapping[str, str] = {"hash": "by content"}
+"""Metadata of a setting that names files, whose content counts instead."""
 
 MIN_INPUT, MAX_INPUT = 8, 4096
 """Sides of a network's input, in pixels."""
@@ -139,6 +145,39 @@ class Prediction:
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """One of an input's results, by what was asked for; nothing is looked up, so that names need no network.
+
+    Attributes:
+        layer: dotted name, ``auto``, or how several are fused (``mean``).
+        target: the class, as `TargetSpec.name` spells it.
+        method: name of the method, with its parameters.
+        name: what tells it from the others, in the results' names: the layer, target and method, of those that vary;
+            empty where it is the only one.
+    """
+
+    layer: str = "auto"
+    target: str = "top1"
+    method: str = "gradcam"
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FileState:
+    """A written file: what tells it from any other under its name.
+
+    Attributes:
+        size: in bytes.
+        sha256: of the content, in hexadecimal.
+        changed: time of the last change to the content, in nanoseconds since 1970, as the file system has it.
+    """
+
+    size: int
+    sha256: str
+    changed: int
+
+
+@dataclass(frozen=True, slots=True)
 class Output:
     """One file that a job writes.
 
@@ -147,15 +186,14 @@ class Output:
             (``overlay.gif``).
         kind: of result: ``overlay``.
         container: the file's suffix without its dot: ``png``, ``gif``.
-        part: the layer, target or method, as file names spell it, that tells it from others of its kind; empty where
-            it is the only one.
+        part: position of its `Part`, which is that of its explanation too.
         path: of the file.
     """
 
     key: str
     kind: str
     container: str
-    part: str
+    part: int
     path: Path
 
 
@@ -182,7 +220,7 @@ class Job:
 
     def by_part(self) -> list[list[Output]]:
         """Return the outputs of each part, the parts in their order: one list for each explanation."""
-        parts: dict[str, list[Output]] = {}
+        parts: dict[int, list[Output]] = {}
         for output in self.outputs:
             parts.setdefault(output.part, []).append(output)
         return list(parts.values())

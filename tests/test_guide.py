@@ -78,6 +78,17 @@ def test_each_json_key_is_described_once(tmp_path, monkeypatch, capfd):
     assert {key for key in first_cells(tables) if not key.startswith("-")} == known
 
 
+def test_each_key_of_a_record_is_described_once(tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    assert run(["image", str(SAMPLES / "cat.jpg"), "-m", "tiny", "--json", "-q", "--colormap", "turbo"]) == 0
+    printed = json.loads(capfd.readouterr().out)
+    (line,) = (path.read_text() for path in tmp_path.glob("gradcam_output/.gradcam/*.jsonl"))
+    kept = {**json.loads(line), "settings": "some"}
+    keys = {re.sub(r"^files\.\w+\.", "files.KIND.", key) for key in keys_of(kept)} - keys_of(printed) | {"input"}
+    text = TOPICS["records"][TOPICS["records"].index("## Keys") :]
+    assert sorted(first_cells(text)) == sorted(keys)
+
+
 @pytest.mark.parametrize("path", ["README.md", *(f"gradcam_cli/guide/{name}.md" for name in ORDER)])
 def test_links_lead_somewhere(path):
     place = ROOT / path

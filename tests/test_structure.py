@@ -17,16 +17,18 @@ import pytest
 import gradcam_cli
 from gradcam_cli.cli.console import option_hint
 from gradcam_cli.errors import SETTINGS, ModelError
+from gradcam_cli.plan.name_template import FIELDS
 from tests.conftest import commands
 
 PACKAGE = Path(__file__).resolve().parents[1] / "gradcam_cli"
 BOTTOM = {"errors", "records", "text", "files", "machine", "plugins", "_version"}
 TOP = {"__init__", "__main__", "api"}
 ALLOWED = {
-    "cli": {"plan", "pipeline", "media", "models", "cam", "render"},
+    "cli": {"plan", "pipeline", "store", "media", "models", "cam", "render"},
     "api": {"pipeline", "models", "cam", "render"},
-    "pipeline": {"media", "models", "cam", "render"},
-    "plan": {"media"},
+    "pipeline": {"store", "media", "models", "cam", "render"},
+    "plan": {"store", "media"},
+    "store": set(),
     "media": set(),
     "guide": set(),
     "models": set(),
@@ -278,7 +280,8 @@ def test_only_the_command_line_knows_options():
             found = [text for text in strings(path) if re.search(r"(?<![\w-])--[a-z]|with -o\b", text)]
             assert not found, f"{relative}: {found}"
             named = {name for text in strings(path) for name in re.findall(r"(?<!\{)\{([a-z_]+)\}(?!\})", text)}
-            assert named <= SETTINGS, f"{relative}: {named - SETTINGS} are no settings of hints"
+            known = SETTINGS | set(FIELDS)
+            assert named <= known, f"{relative}: {named - known} are no settings of hints, nor fields of names"
     assert {f"--{name.replace('_', '-')}" for name in SETTINGS} <= options
 
 

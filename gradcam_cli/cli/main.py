@@ -23,6 +23,7 @@ COMMANDS = {
     "video": "gradcam_cli.cli.commands.clips:video",
     "gif": "gradcam_cli.cli.commands.clips:gif",
     "compare": "gradcam_cli.cli.commands.compare:compare",
+    "records": "gradcam_cli.cli.commands.records:records",
     "models": "gradcam_cli.cli.commands.models:models",
     "layers": "gradcam_cli.cli.commands.layers:layers",
     "methods": "gradcam_cli.cli.commands.methods:methods",

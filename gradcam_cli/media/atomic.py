@@ -14,17 +14,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gradcam_cli.errors import OutputError
+from gradcam_cli.records import FileState
 from gradcam_cli.text import explain_os_error, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from io import FileIO
 
 _LONGEST_NAME = 255  # bytes, on nearly every file system
 _PART = re.compile(r"\..*\.(?P<process>[1-9][0-9]*)-(?P<system>[0-9a-f]{8})[0-9a-f]{6}\.part", re.DOTALL)
 
 
-def write_all(files: Mapping[Path, bytes]) -> None:
-    """Write several files; they are renamed into place only after all of them are written.
+def write_all(files: Mapping[Path, bytes]) -> dict[Path, FileState]:
+    """Write several files, and return their states; they are renamed into place only after all of them are written.
 
     Missing directories are made, existing files replaced, permissions are the user's usual ones (umask).
     After any failure, Ctrl-C included, no part file is left behind.
@@ -32,11 +34,22 @@ def write_all(files: Mapping[Path, bytes]) -> None:
     Raises:
         OutputError: a file cannot be written: the disk is full, permission is denied, …
     """
+    written = {}
     with ExitStack() as stack:
         for path, content in files.items():
             part = stack.enter_context(atomic_path(path))
-            with explained(path), part.open("xb") as stream:
-                stream.write(content)
+            with explained(path), part.open("xb", buffering=0) as stream:
+                _write(stream, content)
+                changed = os.fstat(stream.fileno()).st_mtime_ns
+            written[path] = FileState(len(content), hashlib.sha256(content).hexdigest(), changed)
+    return written
+
+
+def _write(stream: FileIO, content: bytes) -> None:
+    """Write all of ``content``: a system call may write a part of it."""
+    rest = memoryview(content)
+    while rest:
+        rest = rest[stream.write(rest) :]
 
 
 @contextmanager

@@ -21,7 +21,16 @@ from gradcam_cli.models.input_channels import input_channels
 from gradcam_cli.models.labels import labels_in, read_labels
 from gradcam_cli.models.network import Network, Weights
 from gradcam_cli.models.preprocess import for_channels
-from gradcam_cli.models.registry import AUTO, TINY, check_name, describe, plugin_of
+from gradcam_cli.models.registry import (
+    AUTO,
+    AUTO_DIGEST,
+    AUTO_MODEL,
+    AUTO_WEIGHTS,
+    TINY,
+    check_name,
+    describe,
+    plugin_of,
+)
 from gradcam_cli.models.sources.exported import is_exported, load_exported
 from gradcam_cli.models.sources.keras import is_keras, load_keras
 from gradcam_cli.models.sources.user_code.spec import code_file
@@ -40,11 +49,6 @@ STATISTICS = ("size", "mean", "std")
 
 _HUB_FILES = ("model.safetensors", "pytorch_model.bin")
 """Names of a checkpoint in a directory of a model hub."""
-
-AUTO_MODEL = "mobilenet_v2"
-AUTO_WEIGHTS = "https://download.pytorch.org/models/mobilenet_v2-7ebf99e0.pth"
-AUTO_DIGEST = "7ebf99e0"
-"""torchvision's default weights of ``AUTO_MODEL``, written out so that offline use need not import torchvision."""
 
 
 def load_model(

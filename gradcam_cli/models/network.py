@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from gradcam_cli.files import file_state
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -41,9 +43,11 @@ class Weights:
     def _digest(self) -> str | None:
         if self.path is None:
             return None
-        digest = hashlib.sha256()
         try:
-            for path in self.parts or (self.path,):
+            if not self.parts:
+                return file_state(self.path).sha256
+            digest = hashlib.sha256()
+            for path in self.parts:
                 with open(path, "rb") as file:
                     while chunk := file.read(1 << 20):
                         digest.update(chunk)

@@ -29,6 +29,11 @@ GROUP: Final = "gradcam.models"
 AUTO = "auto"
 TINY = "tiny"
 
+AUTO_MODEL = "mobilenet_v2"
+AUTO_WEIGHTS = "https://download.pytorch.org/models/mobilenet_v2-7ebf99e0.pth"
+AUTO_DIGEST = "7ebf99e0"
+"""torchvision's default weights of ``AUTO_MODEL``, written out so that offline use need not import torchvision."""
+
 SOURCES = (
     "tiny",
     "torchvision",

@@ -75,6 +75,14 @@ class AnyExplanation(Protocol):
     def seconds(self) -> dict[str, float]:
         """Time spent on this input by stage."""
 
+    @property
+    def complete(self) -> bool:
+        """Whether the whole input was explained: nothing was cut off or damaged."""
+
+    @property
+    def class_map(self) -> ClassMap | None:
+        """The map at the layer's size; None where there are many."""
+
     def record(self) -> dict[str, Any]:
         """Return the explanation as plain values, ready for JSON."""
 
@@ -171,6 +179,11 @@ class Explanation:
     def method(self) -> str:
         """Name of the method, with its parameters."""
         return self.class_map.method
+
+    @property
+    def complete(self) -> bool:
+        """Always: a picture that is cut off is not read."""
+        return True
 
     @cached_property
     def saliency(self) -> SaliencyMap:

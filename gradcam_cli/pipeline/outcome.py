@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 from gradcam_cli.errors import GradcamError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from gradcam_cli.pipeline.explanation import AnyExplanation
-    from gradcam_cli.records import Job
+    from gradcam_cli.records import FileState, Job
 
 
 @dataclass(slots=True)
@@ -23,12 +24,14 @@ class Outcome:
         explanations: in the order of the job's parts; empty after an error.
         error: why there is no result, or None.
         notes: notes for the user, one line each.
+        written: states of the written files, where they are known without reading these again.
     """
 
     job: Job
     explanations: Sequence[AnyExplanation] = field(default_factory=list)
     error: GradcamError | None = None
     notes: tuple[str, ...] = ()
+    written: Mapping[Path, FileState] = field(default_factory=dict)
 
 
 def one_by_one(jobs: Iterable[Job], explain: Callable[[Job], Outcome], *, fail_fast: bool) -> Iterator[Outcome]:

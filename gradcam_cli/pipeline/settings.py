@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from itertools import product
 from typing import TYPE_CHECKING, Literal
 
 from gradcam_cli.cam.methods.registry import check_method
@@ -12,9 +11,11 @@ from gradcam_cli.errors import UsageError
 from gradcam_cli.models.registry import check_arguments, check_texts
 from gradcam_cli.records import (
     ACTIVATIONS,
+    BY_CONTENT,
     FITS,
     MAX_INPUT,
     MIN_INPUT,
+    NO_RESULT,
     NORMALIZATIONS,
     PICTURE_QUALITY,
     PRECISIONS,
@@ -81,11 +82,11 @@ class ModelSettings:
         eigen_smooth: whether the first principal component of the feature maps' contributions replaces their sum.
     """
 
-    model: str = "auto"
+    model: str = field(default="auto", metadata=BY_CONTENT)
     arguments: tuple[tuple[str, object], ...] = ()
     texts: tuple[str, ...] = ()
-    weights: Path | None = None
-    labels: Path | None = None
+    weights: Path | None = field(default=None, metadata=BY_CONTENT)
+    labels: Path | None = field(default=None, metadata=BY_CONTENT)
     layers: tuple[str, ...] = ("auto",)
     targets: tuple[TargetSpec, ...] = (TOP,)
     methods: tuple[str, ...] = ("gradcam",)
@@ -130,20 +131,6 @@ class ModelSettings:
             )
 
     @property
-    def parts(self) -> tuple[str, ...] | None:
-        """Name parts that distinguish one picture's results; empty when there is only one result.
-
-        None while the names of ``all`` layers are not known, before the network is loaded.
-        """
-        if self.fusion is None and self.layers[0] == ALL_LAYERS:
-            return None
-        layers = self.layers if self.fusion is None and len(self.layers) > 1 else ("",)
-        targets = [target.name for target in self.targets] if len(self.targets) > 1 else [""]
-        methods = self.methods if len(self.methods) > 1 else ("",)
-        parts = tuple("_".join(filter(None, each)) for each in product(layers, targets, methods))
-        return parts if len(parts) > 1 else ()
-
-    @property
     def given(self) -> frozenset[str]:
         """What the options state of the pictures that a network was trained on: size, mean, std and scale."""
         stated = {
@@ -174,7 +161,7 @@ class RenderSettings:
         quality: quality of JPEG, WebP and videos, 1 to 100.
     """
 
-    kinds: tuple[str, ...] = ("grayscale", "heatmap", "overlay")
+    kinds: tuple[str, ...] = field(default=("grayscale", "heatmap", "overlay"), metadata=NO_RESULT)
     format: PictureFormat = "png"
     colormap: str = "jet"
     alpha: float = 0.5
@@ -199,9 +186,9 @@ class RunSettings:
         max_size: longest side of the results in pixels, or None for the picture's own.
     """
 
-    batch_size: int = 8
-    fail_fast: bool = False
-    max_pixels: int | None = None
+    batch_size: int = field(default=8, metadata=NO_RESULT)
+    fail_fast: bool = field(default=False, metadata=NO_RESULT)
+    max_pixels: int | None = field(default=None, metadata=NO_RESULT)
     max_size: int | None = None
     render: RenderSettings = field(default_factory=RenderSettings)
 
@@ -233,21 +220,21 @@ class ClipSettings:
         render: how maps are shown.
     """
 
-    batch_size: int = 4
-    fail_fast: bool = False
+    batch_size: int = field(default=4, metadata=NO_RESULT)
+    fail_fast: bool = field(default=False, metadata=NO_RESULT)
     per_frame_target: bool = False
     normalize_over: Literal["clip", "frame"] = "clip"
     smooth: float = 0.0
     caption: bool = False
     side_by_side: bool = False
-    keep_partial: bool = False
+    keep_partial: bool = field(default=False, metadata=NO_RESULT)
     start: Fraction | None = None
     end: Fraction | None = None
     stride: int = 1
     fps: Fraction | None = None
     max_size: int | None = None
-    max_pixels: int | None = None
-    max_frames: int | None = None
+    max_pixels: int | None = field(default=None, metadata=NO_RESULT)
+    max_frames: int | None = field(default=None, metadata=NO_RESULT)
     codec: Codec = "h264"
     audio: bool = True
     gif_fps: Fraction | None = None
@@ -260,6 +247,19 @@ class ClipSettings:
         if width is None or width >= size[1]:
             return size
         return max(1, round(size[0] * width / size[1])), width
+
+
+@dataclass(frozen=True, slots=True)
+class SweepSettings:
+    """What an animated still picture shows.
+
+    Attributes:
+        sweep: what changes from frame to frame.
+        count: most channels or classes.
+    """
+
+    sweep: Sweep
+    count: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,8 +278,8 @@ class CompareSettings:
     rows: Axis | None = None
     columns: Axis | None = None
     width: float = 178
-    fail_fast: bool = False
-    max_pixels: int | None = None
+    fail_fast: bool = field(default=False, metadata=NO_RESULT)
+    max_pixels: int | None = field(default=None, metadata=NO_RESULT)
     render: RenderSettings = field(default_factory=RenderSettings)
 
     def __post_init__(self) -> None:

@@ -7,7 +7,6 @@ reader finds out, and a bad one fails alone.
 from __future__ import annotations
 
 import os
-import stat
 import tempfile
 import unicodedata
 from contextlib import suppress
@@ -16,16 +15,18 @@ from typing import TYPE_CHECKING
 
 from gradcam_cli.errors import UsageError
 from gradcam_cli.media.atomic import remove_abandoned
+from gradcam_cli.plan.existing import Existing, find_existing, unwritable
 from gradcam_cli.plan.inputs import Search, identity, nothing_left, read_list, some
+from gradcam_cli.plan.name_template import USUAL
 from gradcam_cli.plan.output_names import OutputOptions, build_jobs, called, clashes, fold
 from gradcam_cli.text import explain_os_error, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
     from gradcam_cli.errors import InputError
-    from gradcam_cli.records import Job
+    from gradcam_cli.records import Job, Part
 
 __all__ = ["OutputOptions", "Plan", "make_plan"]
 
@@ -42,21 +43,23 @@ class Plan:
         skipped: number of inputs whose results all exist already.
         search: the inputs that were found, and those that cannot be used.
         options: options for the outputs.
+        notes: notes on results that exist, one line each.
     """
 
     jobs: list[Job]
     skipped: int
     search: Search
     options: OutputOptions
+    notes: tuple[str, ...] = ()
 
     @property
     def failed(self) -> list[tuple[str, InputError]]:
         """Inputs that cannot be used, as (what was given, why). The others are not affected."""
         return self.search.failed
 
-    def with_parts(self, parts: tuple[str, ...]) -> Plan:
-        """Return the plan with other parts in the results' names; raises as ``make_plan``."""
-        return _planned(self.search, replace(self.options, parts=parts))
+    def revised(self, parts: tuple[Part, ...], hash_of: Callable[[Part], str] | None) -> Plan:
+        """Return the plan with other parts of the results, or other hashes of their settings; raises as `make_plan`."""
+        return _planned(self.search, replace(self.options, parts=parts, hash_of=hash_of))
 
 
 def make_plan(
@@ -105,14 +108,14 @@ def _planned(search: Search, options: OutputOptions) -> Plan:
     if options.parts is None:
         jobs = [replace(job, outputs=()) for job in jobs]
     _check_clashes(jobs, options)
-    for folder in {job.stem.parent for job in jobs}:
+    for folder in _folders(jobs, options):
         remove_abandoned(folder)
-    skipped = 0
-    if options.parts is not None:
-        jobs, skipped = _check_existing(jobs, search, options)
+    skipped, notes = 0, tuple[str, ...]()
+    if options.parts is not None and os.path.lexists(options.directory):
+        jobs, skipped, notes = _without_existing(jobs, find_existing(jobs, search, options), options)
     if jobs:
-        _prepare(jobs, options.directory)
-    return Plan(jobs, skipped, search, options)
+        _prepare(jobs, options)
+    return Plan(jobs, skipped, search, options, notes)
 
 
 def _paths(job: Job) -> list[Path]:
@@ -120,81 +123,88 @@ def _paths(job: Job) -> list[Path]:
     return [output.path for output in job.outputs] or [job.stem]
 
 
-def _check_clashes(jobs: Iterable[Job], options: OutputOptions) -> None:
+def _folders(jobs: Iterable[Job], options: OutputOptions) -> set[Path]:
+    """Return the directories of the results; where no template makes folders, one path of a job tells it."""
+    spread = "/" in options.template.text
+    return {path.parent for job in jobs for path in (_paths(job) if spread else [job.stem])}
+
+
+def _check_clashes(jobs: Sequence[Job], options: OutputOptions) -> None:
     shared = clashes((str(path), job) for job in jobs for path in _paths(job))
-    if shared:
+    if not shared:
+        return
+    by_suffix = all(_suffix(first) != _suffix(second) for _, first, second in shared)
+    if by_suffix and options.template.text == USUAL:
+        more = "_{part}" if options.parts is None or len(options.parts) > 1 else ""
+        hint = f"tell them apart with {{name_template}} '{{stem}}_{{suffix}}_{{kind}}{more}'"
+    else:
         hint = "tell them apart with {name_from} path" if options.name_from == "stem" else _RENAME
-        raise UsageError(f"the results would have the same name: {some(shared)}", hint)
+    pairs = [f"{called(first)} and {called(second)} (both '{printable(key)}')" for key, first, second in shared]
+    raise UsageError(f"the results would have the same name: {some(pairs)}", hint)
 
 
-def _check_existing(jobs: list[Job], search: Search, options: OutputOptions) -> tuple[list[Job], int]:
-    """Return the remaining jobs and the number of skipped ones, according to existing files and the policy."""
-    if not os.path.lexists(options.directory):
-        return jobs, 0
-    inodes = {item.inode: item.path for item in search.found.values() if item.inode and item.path is not None}
-    remaining: list[Job] = []
-    existing: list[Path] = []
-    for job in jobs:
-        before = len(existing)
-        for path in (output.path for output in job.outputs):
-            try:
-                status = os.lstat(path)
-            except FileNotFoundError:
-                continue
-            except OSError as error:
-                raise _unwritable(path, explain_os_error(error)[0]) from error
-            if stat.S_ISDIR(status.st_mode):
-                raise _unwritable(path, "it is a directory")
-            if search.key(str(path)) in search.found or _same_file(path, status, inodes):
-                raise UsageError(
-                    f"{printable(path)}: a result of {called(job)} would overwrite this input",
-                    "choose another directory with {output_dir}",
-                )
-            existing.append(path)
-        if options.policy != "skip" or len(existing) - before < len(job.outputs):
-            remaining.append(job)
-    if existing and options.policy == "refuse":
-        names = [f"'{printable(path)}'" for path in existing]
+def _suffix(job: Job) -> str:
+    return os.path.splitext(job.given)[1].lower()
+
+
+def _without_existing(
+    jobs: list[Job], existing: Existing, options: OutputOptions
+) -> tuple[list[Job], int, tuple[str, ...]]:
+    """Return the remaining jobs, the number of skipped ones, and notes, according to the policy."""
+    if existing.paths and options.policy == "refuse":
         raise UsageError(
-            f"results exist already: {some(names)}",
+            f"results exist already: {some(_quoted(existing.paths))}",
             "keep them and do the others with {skip_existing}, or leave out {no_overwrite} to replace them",
         )
-    return remaining, len(jobs) - len(remaining)
+    notes = []
+    remaining = jobs
+    if options.policy == "skip":
+        remaining = [job for position, job in enumerate(jobs) if position not in existing.whole]
+        if existing.unknown:
+            notes.append(
+                f"{len(existing.unknown)} results without records count as existing, "
+                f"whatever settings they were made with: {some(_quoted(existing.unknown))}"
+            )
+    if existing.others:
+        notes.append(
+            f"{len(existing.others)} results of other settings, or of another input, are replaced: "
+            f"{some(_quoted(existing.others))}"
+        )
+    return remaining, len(jobs) - len(remaining), tuple(notes)
 
 
-def _same_file(path: Path, status: os.stat_result, inodes: dict[int, str]) -> bool:
-    """Whether ``path`` is another name (a link of either kind) of an input."""
-    try:
-        if stat.S_ISLNK(status.st_mode):
-            status = os.stat(path)
-        return status.st_ino in inodes and os.path.samefile(inodes[status.st_ino], path)
-    except OSError:  # a dangling link
-        return False
+def _quoted(paths: Iterable[Path]) -> list[str]:
+    return [f"'{printable(path)}'" for path in paths]
 
 
-def _prepare(jobs: Sequence[Job], directory: Path) -> None:
+def _prepare(jobs: Sequence[Job], options: OutputOptions) -> None:
     """Create the output directory, the only sure test that it is possible; remove it again if the plan fails."""
+    directory = options.directory
     created = [path for path in (directory, *directory.parents) if not os.path.lexists(path)]
     try:
         try:
             directory.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise _unwritable(directory, explain_os_error(error)[0]) from error
-        for folder in sorted({job.stem.parent for job in jobs} | {directory}):
+            raise unwritable(directory, explain_os_error(error)[0]) from error
+        for folder in sorted(_folders(jobs, options) | {directory}):
             while not os.path.lexists(folder):
                 folder = folder.parent
             if not os.path.isdir(folder):
-                raise _unwritable(folder, "it is a file")
+                raise unwritable(folder, "it is a file")
             if linked := _link_between(directory, folder):
                 raise UsageError(
                     f"{printable(linked)}: is a symbolic link, and results are not written through one",
                     "remove the link, or choose another directory for the results with {output_dir}",
                 )
             if not os.access(folder, os.W_OK | os.X_OK):
-                raise _unwritable(folder, "permission denied, or the file system is read-only")
-        shared = clashes((fold(str(job.stem)), job) for job in jobs)
+                raise unwritable(folder, "permission denied, or the file system is read-only")
+        shared = clashes((fold(str(path)), job) for job in jobs for path in _paths(job))
         if shared and _ignores_case(directory):
-            raise UsageError(f"the output directory does not tell these names apart: {some(shared)}", _RENAME)
+            pairs = [
+                f"{called(first)} and {called(second)} (both '{printable(second.stem)}…')"
+                for _, first, second in shared
+            ]
+            raise UsageError(f"the output directory does not tell these names apart: {some(pairs)}", _RENAME)
     except UsageError:
         for path in created:
             with suppress(OSError):
@@ -206,12 +216,6 @@ def _link_between(directory: Path, folder: Path) -> Path | None:
     """Return a symbolic link between the output directory, which may itself be one, and a folder in it, or None."""
     below = (each for each in (folder, *folder.parents) if each != directory and each.is_relative_to(directory))
     return next((each for each in below if each.is_symlink()), None)
-
-
-def _unwritable(path: Path, reason: str) -> UsageError:
-    return UsageError(
-        f"{printable(path)}: cannot be written: {reason}", "choose another directory for the results with {output_dir}"
-    )
 
 
 def _ignores_case(directory: Path) -> bool:

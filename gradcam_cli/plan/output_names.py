@@ -13,19 +13,24 @@ import re
 import unicodedata
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal
 
-from gradcam_cli.records import Job, Output
-from gradcam_cli.text import printable
+from gradcam_cli.errors import UsageError
+from gradcam_cli.plan.name_template import USUAL, NameTemplate, parse_template
+from gradcam_cli.records import Job, Output, Part
+from gradcam_cli.text import printable, quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
 MAX_NAME_BYTES = 235
 """Most bytes of a result's name. File systems allow 255; the rest is for the part file's ``.<name>.<pid>.part``."""
 
 MAX_PART_BYTES = 40
 """Most bytes of one part (a label, a layer, a method), so that a long label leaves room for the picture's own name."""
+
+_LEAST_STEM = 32
+"""Bytes of an input's own name for which there is always room."""
 
 _STDIN_STEM = "stdin"
 
@@ -42,20 +47,25 @@ class OutputOptions:
         kinds: kinds of result, in the order in which they are reported.
         format: suffix, without its dot, of the results that are pictures.
         containers: suffix, without its dot, of the kinds that are not pictures.
-        parts: layers, targets or methods that each have their own results; None where their names are not known until
-            the network is loaded: then inputs and directories are checked, and the files when `Plan.with_parts` names
+        parts: layers, targets and methods that each have their own results; None where their names are not known until
+            the network is loaded: then inputs and directories are checked, and the files when `Plan.revised` names
             them.
         policy: for results that exist: replace them, skip inputs that have them all, or refuse to start.
-        name_from: source of the names: the input's name, or its whole path, which is unique.
+        name_from: source of ``{stem}``: the input's name, or its whole path, which is unique.
+        template: of the names.
+        hash_of: returns the settings' hash of a part, see `store.settings_hash`; None where nothing is known of the
+            settings, and existing files are taken by their names.
     """
 
     directory: Path
     kinds: tuple[str, ...]
     format: str = "png"
     containers: Mapping[str, str] = field(default_factory=dict)
-    parts: tuple[str, ...] | None = ()
+    parts: tuple[Part, ...] | None = (Part(),)
     policy: Literal["replace", "skip", "refuse"] = "replace"
     name_from: Literal["stem", "path"] = "stem"
+    template: NameTemplate = field(default_factory=lambda: parse_template(USUAL))
+    hash_of: Callable[[Part], str] | None = None
 
 
 def natural_key(name: str) -> tuple[list[str | int], str]:
@@ -75,53 +85,70 @@ def clean(name: str) -> str:
     return _LINE_BREAKING.sub("_", name)
 
 
-class Ending(NamedTuple):
-    """The end of a result's name, after the stem; see `records.Output`."""
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """What is known of a result's name before its input: see `records.Output`.
+
+    Attributes:
+        part: the position of the part in `OutputOptions.parts`.
+        fields: the values of the template's fields, all but those of the input.
+    """
 
     key: str
-    kind: str
     container: str
-    part: str
+    part: int
+    fields: dict[str, str]
 
-    def __str__(self) -> str:
-        """Return the text: ``_overlay_golden-retriever.png``."""
-        part = f"_{self.part}" if self.part else ""
-        return f"_{self.kind}{part}.{self.container}"
+    def name(self, template: NameTemplate, stem: str, suffix: str) -> str:
+        """Return the result's path in the output directory, with ``/``: ``dog_overlay_golden-retriever.png``."""
+        return f"{template.filled({**self.fields, 'stem': stem, 'suffix': suffix})}.{self.container}"
 
 
-def endings(
-    keys: Iterable[str], picture_format: str, parts: Iterable[str] = (), containers: Mapping[str, str] | None = None
-) -> list[Ending]:
-    """Return the end of each result's name, after the stem.
+def endings(options: OutputOptions) -> list[Ending]:
+    """Return what is known of each result's name before its input: each kind's for all parts, in their order.
 
-    Args:
-        keys: kinds of result; one with its own container has that after a dot (``overlay.gif``).
-        picture_format: suffix, without its dot, of all kinds that are pictures.
-        parts: layers, targets or methods to distinguish; each kind then appears once for each of them.
-        containers: suffix, without its dot, of the kinds that are not pictures.
+    Raises:
+        UsageError: the template gives two results of one input the same name.
     """
-    names = _distinct_parts(parts) or [""]
-    found = []
-    for key in keys:
+    parts = options.parts or (Part(),)
+    names = _distinct([part.name for part in parts])
+    found: list[Ending] = []
+    for key in options.kinds:
         kind, _, container = key.partition(".")
-        container = container or (containers or {}).get(kind, picture_format)
-        found += [Ending(key, kind, container, name) for name in names]
+        container = container or options.containers.get(kind, options.format)
+        for position, (part, name) in enumerate(zip(parts, names, strict=True)):
+            of_part = {each: plain(getattr(part, each)) for each in ("layer", "target", "method")}
+            found.append(Ending(key, container, position, {"kind": kind, "part": name, **of_part}))
+    owners: dict[str, Ending] = {}
+    for end in found:
+        other = owners.setdefault(fold(end.name(options.template, "x", "x")), end)
+        if other is not end:
+            lacks = "{kind}" if other.fields["kind"] != end.fields["kind"] else "{part}"
+            raise UsageError(
+                f"the template {quoted(options.template.text)} gives several results of one input the same name",
+                f"add {lacks} to {{name_template}}",
+            )
     return found
 
 
-def _distinct_parts(parts: Iterable[str]) -> list[str]:
-    """Return the parts in the form used in file names; equal ones (ImageNet has two cranes) are numbered."""
-    names: list[str] = []
+def _distinct(names: Iterable[str]) -> list[str]:
+    """Return names in the form used in file names; equal ones (ImageNet has two cranes) are numbered."""
+    found: list[str] = []
     taken: set[str] = set()
-    for part in parts:
-        plain = shorten(re.sub(r"[^\w.+-]+", "-", part).strip("-.") or _digest(part), MAX_PART_BYTES, part)
-        name, number = plain, 1
-        while fold(name) in taken:
+    for name in names:
+        short = plain(name)
+        numbered, number = short, 1
+        while fold(numbered) in taken:
             number += 1
-            name = f"{plain}-{number}"
-        taken.add(fold(name))
-        names.append(name)
-    return names
+            numbered = f"{short}-{number}"
+        taken.add(fold(numbered))
+        found.append(numbered)
+    return found
+
+
+def plain(name: str) -> str:
+    """Return the name of a layer, target or method as file names have it; empty for an empty one."""
+    return shorten(re.sub(r"[^\w.+-]+", "-", name).strip("-.") or _digest(name), MAX_PART_BYTES, name) if name else ""
 
 
 def stem_from_name(name: str, room: int) -> str:
@@ -175,35 +202,69 @@ def _digest(source: str) -> str:
 
 
 def build_jobs(found: Iterable[tuple[str | None, str]], options: OutputOptions) -> list[Job]:
-    """Return one job for each input, given as (path, or None for standard input; folder that its results mirror)."""
-    ends = [(end, str(end)) for end in endings(options.kinds, options.format, options.parts or (), options.containers)]
-    room = MAX_NAME_BYTES - max((len(os.fsencode(text)) for _, text in ends), default=0)
+    """Return one job for each input, given as (path, or None for standard input; folder that its results mirror).
+
+    Raises:
+        UsageError: the template gives two results of one input the same name, or too long a one.
+    """
+    ends = endings(options)
+    room = _room(ends, options.template)
     current = os.path.realpath(os.curdir) if options.name_from == "path" else ""
     jobs = []
     for path, folder in found:
+        suffix = ""
         if path is None:
             below, stem = "", _STDIN_STEM
         elif options.name_from == "path":
             below, stem = "", stem_from_path(path, current, room)
         else:
             below, stem = clean(folder), stem_from_name(os.path.basename(path), room)
-        base = os.path.join(options.directory, below, stem)
+        if path is not None and "suffix" in options.template.fields:
+            suffix = shorten(clean(os.path.splitext(path)[1].lstrip(".")), MAX_PART_BYTES, path)
+        base = os.path.join(options.directory, below)
         jobs.append(
             Job(
                 input=None if path is None else Path(path),
                 name="standard input" if path is None else printable(path),
-                stem=Path(base),
-                outputs=tuple(Output(*end, Path(base + text)) for end, text in ends),
+                stem=Path(base, stem),
+                outputs=tuple(
+                    Output(
+                        end.key, end.fields["kind"], end.container, end.part,
+                        Path(os.path.join(base, end.name(options.template, stem, suffix))),
+                    )
+                    for end in ends
+                ),
             )
-        )
+        )  # fmt: skip
     return jobs
 
 
-def clashes(keyed: Iterable[tuple[str, Job]]) -> list[str]:
-    """Describe the pairs of jobs that share a key, each pair once."""
+def _room(ends: Iterable[Ending], template: NameTemplate) -> int:
+    """Return the most bytes that an input's own name may have in the results' names.
+
+    Raises:
+        UsageError: there is no room for one.
+    """
+    longest = 0
+    for end in ends:
+        path = end.name(template, "\0", "x" * MAX_PART_BYTES if "suffix" in template.fields else "")
+        longest = max(longest, *(len(os.fsencode(each)) for each in path.split("/")))
+    if longest > MAX_NAME_BYTES - _LEAST_STEM:
+        raise UsageError(
+            f"the template {quoted(template.text)} makes names that are too long", "give a shorter {name_template}"
+        )
+    return MAX_NAME_BYTES - longest + 1
+
+
+def clashes(keyed: Iterable[tuple[str, Job]]) -> list[tuple[str, Job, Job]]:
+    """Return pairs of jobs that share a key, each pair once, as (the key, the first job, the second)."""
     owners: dict[str, Job] = {}
-    pairs = {(called(owners[key]), called(job)): job for key, job in keyed if owners.setdefault(key, job) is not job}
-    return [f"{first} and {second} (both '{printable(job.stem)}_…')" for (first, second), job in pairs.items()]
+    pairs = {
+        (called(owners[key]), called(job)): (key, owners[key], job)
+        for key, job in keyed
+        if owners.setdefault(key, job) is not job
+    }
+    return list(pairs.values())
 
 
 def called(job: Job) -> str:

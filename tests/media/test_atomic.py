@@ -176,7 +176,7 @@ def test_a_directory_without_permission(tmp_path):
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_a_disk_that_is_really_full(tmp_path, monkeypatch):
     plain = Path.open
-    monkeypatch.setattr(Path, "open", lambda self, mode: plain(Path("/dev/full"), "wb"))
+    monkeypatch.setattr(Path, "open", lambda self, mode, buffering: plain(Path("/dev/full"), "wb", buffering))
     with pytest.raises(OutputError, match="the disk is full"):
         write_all({tmp_path / "a": b"new"})
     assert list(tmp_path.iterdir()) == []

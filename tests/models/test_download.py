@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from gradcam_cli.errors import ModelError
-from gradcam_cli.models import download, load, registry
+from gradcam_cli.models import download, registry
 
 CONTENT = bytes(range(256)) * 3000
 DIGEST = hashlib.sha256(CONTENT).hexdigest()[:8]
@@ -115,5 +115,5 @@ def test_a_cache_that_cannot_be_made(tmp_path, monkeypatch):
 
 
 def test_the_address_of_auto_is_torchvisions():
-    default = registry.describe(load.AUTO_MODEL).default
-    assert (default.location, default.hash) == (load.AUTO_WEIGHTS, load.AUTO_DIGEST)
+    default = registry.describe(registry.AUTO_MODEL).default
+    assert (default.location, default.hash) == (registry.AUTO_WEIGHTS, registry.AUTO_DIGEST)

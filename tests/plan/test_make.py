@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -13,6 +14,8 @@ import pytest
 from gradcam_cli.errors import UsageError
 from gradcam_cli.plan import make as plan_module
 from gradcam_cli.plan.make import OutputOptions, make_plan
+from gradcam_cli.plan.name_template import parse_template
+from gradcam_cli.records import Part
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".gif"})
 POSIX_NAMES = {
@@ -87,7 +90,7 @@ def test_a_file_becomes_a_job_with_all_its_outputs():
 
 def test_parts_give_each_kind_one_output_apiece():
     touch("dog.jpg")
-    result = plan("dog.jpg", kinds=("overlay",), parts=("golden retriever", "layer4.2"))
+    result = plan("dog.jpg", kinds=("overlay",), parts=(Part(name="golden retriever"), Part(name="layer4.2")))
     assert outputs(result) == ["out/dog_overlay_golden-retriever.png", "out/dog_overlay_layer4.2.png"]
 
 
@@ -362,11 +365,61 @@ def test_two_inputs_never_write_one_name(pair):
     touch(*pair)
     with pytest.raises(UsageError, match=r"'a?c?/cat\.jpg' and '.*cat\.") as caught:
         plan(*pair, kinds=("grayscale", "overlay"))
-    assert "name_from path" in caught.value.hint
+    assert ("name_template" if pair[0][0] == pair[1][0] else "name_from path") in caught.value.hint
     assert "more" not in caught.value.message
     assert not Path("out").exists()
     result = plan(*pair, name_from="path")
     assert outputs(result) == [f"out/{name.replace('/', '-').replace('.', '-')}_overlay.png" for name in pair]
+
+
+def test_the_remedy_for_names_that_differ_in_their_suffix_works():
+    touch("cat.jpg", "cat.png", "sub/cat.jpg")
+    with pytest.raises(UsageError) as caught:
+        plan("cat.jpg", "cat.png")
+    template = re.search(r"'(.*)'", caught.value.hint)[1]
+    result = plan("cat.jpg", "cat.png", template=parse_template(template))
+    assert outputs(result) == ["out/cat_jpg_overlay.png", "out/cat_png_overlay.png"]
+    with pytest.raises(UsageError, match="same name") as caught:
+        plan("cat.jpg", "cat.png", "sub/cat.jpg", template=parse_template(template))
+    assert "name_from path" in caught.value.hint
+
+
+def test_a_template_that_makes_folders(tmp_path):
+    touch("d/a.jpg", "d/sub/b.jpg")
+    parts = tuple(Part(method=method, name=method) for method in ("gradcam", "layercam"))
+    result = plan("d", recursive=True, parts=parts, template=parse_template("{method}/{stem}"))
+    assert outputs(result) == [
+        "out/gradcam/a.png",
+        "out/layercam/a.png",
+        "out/sub/gradcam/b.png",
+        "out/sub/layercam/b.png",
+    ]
+    touch("out/layercam")
+    with pytest.raises(UsageError, match="a part of its path is a file"):
+        plan("d", recursive=True, parts=parts, template=parse_template("{method}/{stem}"))
+
+
+@pytest.mark.parametrize(
+    ("template", "kinds", "parts", "field"),
+    [
+        ("{stem}", ("overlay", "heatmap"), ("",), "{kind}"),
+        ("{stem}_{kind}", ("overlay",), ("a", "b"), "{part}"),
+        ("{stem}_{layer}", ("overlay",), ("a", "b"), "{part}"),
+    ],
+)
+def test_a_template_tells_an_inputs_results_apart(template, kinds, parts, field):
+    touch("cat.jpg")
+    parts = tuple(Part(name=name) for name in parts)
+    with pytest.raises(UsageError, match="the same name") as caught:
+        plan("cat.jpg", kinds=kinds, parts=parts, template=parse_template(template))
+    assert caught.value.hint == f"add {field} to name_template"
+
+
+def test_a_template_without_the_stem_is_for_one_input():
+    touch("cat.jpg", "dog.jpg")
+    assert outputs(plan("cat.jpg", template=parse_template("{kind}"))) == ["out/overlay.png"]
+    with pytest.raises(UsageError, match=r"same name: 'cat\.jpg' and 'dog\.jpg'"):
+        plan("cat.jpg", "dog.jpg", template=parse_template("{kind}"))
 
 
 def test_a_name_from_a_path_does_not_depend_on_the_other_inputs():

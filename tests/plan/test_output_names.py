@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import os
 import re
+from pathlib import Path
 
 import pytest
 
 from gradcam_cli.plan.output_names import (
     MAX_PART_BYTES,
+    OutputOptions,
     clean,
     endings,
     fold,
@@ -15,6 +17,7 @@ from gradcam_cli.plan.output_names import (
     stem_from_name,
     stem_from_path,
 )
+from gradcam_cli.records import Part
 
 ROOM = 200
 HASH = r"-[0-9a-f]{8}"
@@ -113,27 +116,32 @@ def test_fold_ignores_case_and_composition():
     assert fold("Cat") == fold("cAT") != fold("cut")
 
 
+def ends(*kinds, parts=("",), **options):
+    options = OutputOptions(Path("out"), kinds, parts=tuple(Part(name=name) for name in parts), **options)
+    return [(end.key, end.name(options.template, "x", "jpg")) for end in endings(options)]
+
+
 def test_endings_follow_kind_and_format():
-    found = endings(("overlay", "map", "json", "overlay.gif"), "webp", containers={"map": "npy", "json": "json"})
-    assert {each.key: str(each) for each in found} == {
-        "overlay": "_overlay.webp",
-        "map": "_map.npy",
-        "json": "_json.json",
-        "overlay.gif": "_overlay.gif",
-    }
+    containers = {"map": "npy", "json": "json"}
+    assert ends("overlay", "map", "json", "overlay.gif", format="webp", containers=containers) == [
+        ("overlay", "x_overlay.webp"),
+        ("map", "x_map.npy"),
+        ("json", "x_json.json"),
+        ("overlay.gif", "x_overlay.gif"),
+    ]
 
 
 def test_parts_become_file_names_and_stay_distinct():
     parts = ("golden retriever", "layer4.2", "a/b\n", "crane", "Crane", "//", "é" * 90)
-    names = [each.part for each in endings(("overlay",), "png", parts)]
+    names = [name.removeprefix("x_overlay_").removesuffix(".png") for _, name in ends("overlay", parts=parts)]
     assert names[:5] == ["golden-retriever", "layer4.2", "a-b", "crane", "Crane-2"]
     assert re.fullmatch("[0-9a-f]{8}", names[5])
     assert len(names[6].encode()) <= MAX_PART_BYTES
-    assert [str(each) for each in endings(("a", "b"), "png", ("x", "y"))] == [
-        "_a_x.png",
-        "_a_y.png",
-        "_b_x.png",
-        "_b_y.png",
+    assert [name for _, name in ends("a", "b", parts=("x", "y"))] == [
+        "x_a_x.png",
+        "x_a_y.png",
+        "x_b_x.png",
+        "x_b_y.png",
     ]
 
 

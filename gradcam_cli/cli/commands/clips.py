@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import replace
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
 from gradcam_cli.cam.methods.registry import method_named
-from gradcam_cli.cli.console import Console
 from gradcam_cli.cli.options.network import model_options
 from gradcam_cli.cli.options.settings import model_settings, plan_for, render_settings
 from gradcam_cli.cli.options.shared import (
@@ -29,16 +29,18 @@ from gradcam_cli.cli.runner import CommandRunner
 from gradcam_cli.errors import UsageError
 from gradcam_cli.media.suffixes import PICTURE_SUFFIXES
 from gradcam_cli.pipeline.clips.sources.registry import suffixes_for
-from gradcam_cli.pipeline.settings import ClipSettings
+from gradcam_cli.pipeline.result_settings import ResultSettings, by_part
+from gradcam_cli.pipeline.settings import ClipSettings, SweepSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+    from gradcam_cli.cli.console import Console
     from gradcam_cli.pipeline.clips.engine import Tally
     from gradcam_cli.pipeline.outcome import Outcome
     from gradcam_cli.pipeline.session import Session
     from gradcam_cli.pipeline.settings import ModelSettings
-    from gradcam_cli.records import Job
+    from gradcam_cli.records import Job, Part
 
 GIF_FPS = Fraction(10)
 GIF_WIDTH = 480
@@ -106,7 +108,7 @@ def video(inputs: tuple[str, ...], **options: Any) -> int:  # noqa: ANN401
     )
     if settings.start is not None and settings.end is not None and settings.start >= settings.end:
         raise UsageError("--start is not before --end", "give a start that is smaller than the end")
-    return _run_clips(inputs, options, settings, kinds=kinds, suffixes=suffixes_for("video"), picture_format="mp4")
+    return _run_clips(inputs, options, settings, command="video", kinds=kinds, picture_format="mp4")
 
 
 @click.command(short_help="Explain animations, or animate a still picture.", cls=SectionCommand, epilog=GIF_EXAMPLES)
@@ -131,32 +133,29 @@ def gif(inputs: tuple[str, ...], **options: Any) -> int:  # noqa: ANN401
     sweep = options["sweep"]
     if sweep is None:
         settings = _settings(options, gif_fps=options["gif_fps"], gif_width=options["gif_width"])
-        return _run_clips(
-            inputs, options, settings, kinds=options["save"], suffixes=suffixes_for("gif"), picture_format="gif"
-        )
+        return _run_clips(inputs, options, settings, command="gif", kinds=options["save"], picture_format="gif")
     settings = _settings(options, gif_width=options["gif_width"] or GIF_WIDTH)
-    count = options["count"] or (64 if sweep == "channels" else 5)
+    shown = SweepSettings(sweep, options["count"] or (64 if sweep == "channels" else 5))
 
     def outcomes(session: Session, jobs: Sequence[Job]) -> Iterable[Outcome]:
         from gradcam_cli.pipeline.images.sweep import SweepRun
 
-        return SweepRun(jobs, session, settings, sweep, count)
+        return SweepRun(jobs, session, settings, shown)
 
-    model = _one_map(options)
+    model, part = _one_map(options)
     if sweep == "layers" and not method_named(model.methods[0]).layered:
         raise UsageError(f"the method {model.methods[0]} uses no layer", "choose another --method or --sweep")
-    plan = plan_for(
-        inputs, options, model, kinds=("overlay",), suffixes=PICTURE_SUFFIXES, picture_format="gif", parts=(sweep,)
-    )
-    console = Console(quiet=options["quiet"], verbose=options["verbose"])
-    return CommandRunner(console, plan, as_json=options["as_json"]).run(model, outcomes, fail_fast=settings.fail_fast)
+    results = ResultSettings("sweep", (model,), (settings, shown), together=replace(part, name=sweep))
+    plan = plan_for(inputs, options, results, kinds=("overlay",), suffixes=PICTURE_SUFFIXES, picture_format="gif")
+    return CommandRunner(plan, results, options).run(outcomes, fail_fast=settings.fail_fast)
 
 
-def _one_map(options: Mapping[str, Any]) -> ModelSettings:
+def _one_map(options: Mapping[str, Any]) -> tuple[ModelSettings, Part]:
     model = model_settings(options)
-    if model.parts != ():
+    parts = by_part(model)
+    if parts is None or len(parts) != 1:
         raise UsageError("a sweep is made of one class at one layer by one method", "run it once for each")
-    return model
+    return model, parts[0][0]
 
 
 def _settings(options: Mapping[str, Any], **more: Any) -> ClipSettings:  # noqa: ANN401
@@ -182,24 +181,25 @@ def _run_clips(
     options: Mapping[str, Any],
     settings: ClipSettings,
     *,
+    command: Literal["video", "gif"],
     kinds: tuple[str, ...],
-    suffixes: frozenset[str],
     picture_format: str,
 ) -> int:
-    model = model_settings(options)
-    plan = plan_for(inputs, options, model, kinds=kinds, suffixes=suffixes, picture_format=picture_format)
-    console = Console(quiet=options["quiet"], verbose=options["verbose"])
+    results = ResultSettings(command, (model_settings(options),), (settings,))
+    plan = plan_for(
+        inputs, options, results, kinds=kinds, suffixes=suffixes_for(command), picture_format=picture_format
+    )
+    runner = CommandRunner(plan, results, options)
 
     def outcomes(session: Session, jobs: Sequence[Job]) -> Iterable[Outcome]:
         from gradcam_cli.pipeline.clips.run import ClipRun
 
-        with _clip_progress(console) as progress:
+        with _clip_progress(runner.console) as progress:
             for outcome in ClipRun(jobs, session, settings, progress.advance):
                 progress.over(failed=outcome.error is not None)
                 yield outcome
 
-    runner = CommandRunner(console, plan, as_json=options["as_json"])
-    return runner.run(model, outcomes, fail_fast=settings.fail_fast, bar=False)
+    return runner.run(outcomes, fail_fast=settings.fail_fast, bar=False)
 
 
 class _ClipProgress:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gradcam_cli.cli.console import Console
 from gradcam_cli.cli.options.network import models_options
 from gradcam_cli.cli.options.settings import model_settings, plan_for, render_settings
 from gradcam_cli.cli.options.shared import (
@@ -21,7 +20,9 @@ from gradcam_cli.cli.options.types import SectionCommand
 from gradcam_cli.cli.runner import CommandRunner
 from gradcam_cli.errors import UsageError
 from gradcam_cli.media.suffixes import ANIMATION_SUFFIXES, PICTURE_SUFFIXES
+from gradcam_cli.pipeline.result_settings import ResultSettings
 from gradcam_cli.pipeline.settings import CompareSettings, axes_for
+from gradcam_cli.records import Part
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -68,19 +69,21 @@ def compare(inputs: tuple[str, ...], **options: Any) -> int:  # noqa: ANN401
     )
     axes_for(models[0].counts(len(models)), settings.rows, settings.columns)  # before a network is loaded
     kinds = tuple(f"compare.{suffix}" for suffix in options["formats"])
+    shown = models[0]
+    together = Part("+".join(shown.layers), "+".join(each.name for each in shown.targets), "+".join(shown.methods))
+    results = ResultSettings("compare", tuple(models), (settings,), together)
     plan = plan_for(
-        inputs, options, models[0], kinds=kinds, suffixes=PICTURE_SUFFIXES, second=ANIMATION_SUFFIXES,
-        picture_format="png", parts=(),
+        inputs, options, results, kinds=kinds, suffixes=PICTURE_SUFFIXES, second=ANIMATION_SUFFIXES,
+        picture_format="png",
     )  # fmt: skip
-    console = Console(quiet=options["quiet"], verbose=options["verbose"])
-    runner = CommandRunner(console, plan, as_json=options["as_json"])
+    runner = CommandRunner(plan, results, options)
 
     def outcomes(session: Session, jobs: Sequence[Job]) -> Iterable[Outcome]:
         from gradcam_cli.pipeline.images.compare import CompareRun
 
         return CompareRun(jobs, [session, *(runner.load(model) for model in models[1:])], settings)
 
-    return runner.run(models[0], outcomes, fail_fast=settings.fail_fast)
+    return runner.run(outcomes, fail_fast=settings.fail_fast)
 
 
 def _models(options: dict[str, Any]) -> list[ModelSettings]:

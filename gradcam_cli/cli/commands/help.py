@@ -12,7 +12,7 @@ from gradcam_cli.cli.console import print_result
 from gradcam_cli.errors import UsageError
 from gradcam_cli.text import quoted
 
-ORDER = ("networks", "layers", "methods", "results", "moving", "reliability", "speed", "python", "scripting")
+ORDER = ("networks", "layers", "methods", "results", "records", "moving", "reliability", "speed", "python", "scripting")
 
 
 def topics() -> dict[str, str]:

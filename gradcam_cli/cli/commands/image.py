@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gradcam_cli.cli.console import Console
 from gradcam_cli.cli.options.network import model_options
 from gradcam_cli.cli.options.settings import model_settings, plan_for, render_settings
 from gradcam_cli.cli.options.shared import (
@@ -20,6 +19,7 @@ from gradcam_cli.cli.options.shared import (
 from gradcam_cli.cli.options.types import SectionCommand
 from gradcam_cli.cli.runner import CommandRunner
 from gradcam_cli.media.suffixes import ANIMATION_SUFFIXES, PICTURE_SUFFIXES
+from gradcam_cli.pipeline.result_settings import ResultSettings
 from gradcam_cli.pipeline.settings import RunSettings
 
 if TYPE_CHECKING:
@@ -56,11 +56,6 @@ def image(inputs: tuple[str, ...], **options: Any) -> int:  # noqa: ANN401
     """
     model = model_settings(options)
     render = render_settings(options)
-    plan = plan_for(
-        inputs, options, model, kinds=render.kinds, suffixes=PICTURE_SUFFIXES, second=ANIMATION_SUFFIXES,
-        picture_format=render.format,
-    )  # fmt: skip
-    console = Console(quiet=options["quiet"], verbose=options["verbose"])
     settings = RunSettings(
         batch_size=options["batch_size"],
         fail_fast=options["fail_fast"],
@@ -68,10 +63,15 @@ def image(inputs: tuple[str, ...], **options: Any) -> int:  # noqa: ANN401
         max_size=options["max_size"],
         render=render,
     )
+    results = ResultSettings("image", (model,), (settings,))
+    plan = plan_for(
+        inputs, options, results, kinds=render.kinds, suffixes=PICTURE_SUFFIXES, second=ANIMATION_SUFFIXES,
+        picture_format=render.format,
+    )  # fmt: skip
 
     def outcomes(session: Session, jobs: Sequence[Job]) -> Iterable[Outcome]:
         from gradcam_cli.pipeline.images.run import ImageRun
 
         return ImageRun(jobs, session, settings)
 
-    return CommandRunner(console, plan, as_json=options["as_json"]).run(model, outcomes, fail_fast=settings.fail_fast)
+    return CommandRunner(plan, results, options).run(outcomes, fail_fast=settings.fail_fast)

@@ -15,6 +15,8 @@ from gradcam_cli.plan.make import OutputOptions, Plan, make_plan
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from gradcam_cli.pipeline.result_settings import ResultSettings
+
 
 def model_settings(options: Mapping[str, Any]) -> ModelSettings:
     """Return the settings of the options for the network."""
@@ -62,25 +64,23 @@ def render_settings(options: Mapping[str, Any]) -> RenderSettings:
 def plan_for(
     inputs: Sequence[str],
     options: Mapping[str, Any],
-    model: ModelSettings,
+    results: ResultSettings,
     *,
     kinds: tuple[str, ...],
     suffixes: frozenset[str],
     second: frozenset[str] = frozenset(),
     picture_format: str,
-    parts: tuple[str, ...] | None = None,
 ) -> Plan:
     """Return the plan for the options of inputs and outputs.
 
     Args:
         inputs: as they were typed.
         options: the options.
-        model: determines the parts of the results' names.
+        results: what the results depend on; their parts are in the names.
         kinds: kinds of result.
         suffixes: suffixes of the files that directories are searched for.
         second: those of them whose files are taken only from a directory without others.
         picture_format: suffix of the results.
-        parts: parts of the results' names, instead of the model's targets and layers.
 
     Raises:
         UsageError: the inputs or outputs are not possible.
@@ -92,9 +92,11 @@ def plan_for(
         kinds=kinds,
         format=picture_format,
         containers=SUFFIXES,
-        parts=model.parts if parts is None else parts,
+        parts=results.parts,
         policy="skip" if options["skip_existing"] else "refuse" if options["no_overwrite"] else "replace",
         name_from=options["name_from"],
+        template=options["name_template"],
+        hash_of=results.hashes(),
     )
     return make_plan(
         inputs, suffixes=suffixes, second=second, options=outputs, from_file=options["from_file"],

@@ -25,6 +25,7 @@ from gradcam_cli.cli.options.types import (
 )
 from gradcam_cli.pipeline.artifacts.registry import CLIP_KINDS, KINDS
 from gradcam_cli.pipeline.settings import AXES, FORMATS, SWEEPS
+from gradcam_cli.plan.name_template import FIELDS, USUAL, parse_template
 from gradcam_cli.records import CODECS, FIGURE_FORMATS, NORMALIZATIONS, PICTURE_QUALITY, VIDEO_QUALITY
 from gradcam_cli.render.colormap import check_colormap
 
@@ -54,8 +55,16 @@ output_options = option_group(
         "--name-from", type=click.Choice(("stem", "path")), default="stem", show_default=True,
         help="Name files by the input's name, or by its whole path.",
     ),
-    option("--skip-existing", is_flag=True, help="Skip inputs whose files all exist: resumes a run."),
+    option(
+        "--name-template", type=Checked("TEMPLATE", parse_template), metavar="TEMPLATE", default=USUAL,
+        show_default=True, help=f"Names of the files, of the fields {', '.join(FIELDS)}; a / makes folders.",
+    ),
+    option(
+        "--skip-existing", is_flag=True,
+        help="Skip inputs whose files all exist, made with the same settings: resumes a run.",
+    ),
     option("--no-overwrite", is_flag=True, help="Stop before anything is done if a file exists."),
+    option("--no-records", is_flag=True, help="Leave out the records, which 'gradcam records' lists."),
 )  # fmt: skip
 
 image_options = option_group(

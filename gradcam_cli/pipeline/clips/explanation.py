@@ -82,6 +82,15 @@ class ClipExplanation:
         """Time spent on this clip."""
         return {"total": self.total}
 
+    @property
+    def complete(self) -> bool:
+        """Whether no packet was damaged."""
+        return self.skipped == 0
+
+    @property
+    def class_map(self) -> None:
+        """None: each frame has its own."""
+
     def record(self) -> dict[str, Any]:
         """Return the explanation as plain values, ready for JSON."""
         scale = self.track.scale

@@ -112,9 +112,9 @@ def finish_job(item: _Item, result: Explained, session: Session, settings: Rende
         explanation.files = {output.key: output.path for output in outputs}
         files |= {output.path: ARTIFACTS[output.kind].encode(explanation) for output in outputs}
         explanations.append(explanation)
-    write_all(files)
+    written = write_all(files)
     item.seconds["render"] = time.perf_counter() - started
-    return Outcome(item.job, explanations, notes=item.picture.notes)
+    return Outcome(item.job, explanations, notes=item.picture.notes, written=written)
 
 
 def _network_threads(jobs: int, session: Session, batch_size: int) -> int:

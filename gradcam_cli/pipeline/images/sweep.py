@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from gradcam_cli.cam.maps import ClassMap
     from gradcam_cli.models.preprocess import Prepared
     from gradcam_cli.pipeline.session import Explained, Session
-    from gradcam_cli.pipeline.settings import ClipSettings, Sweep
+    from gradcam_cli.pipeline.settings import ClipSettings, SweepSettings
     from gradcam_cli.records import Job
 
     Pixels = npt.NDArray[np.uint8]
@@ -52,15 +52,14 @@ class SweepRun:
         session: the network, with one layer and one target.
         settings: how maps are shown.
         sweep: what changes from frame to frame.
-        count: most channels or classes.
     """
 
-    def __init__(self, jobs: Iterable[Job], session: Session, settings: ClipSettings, sweep: Sweep, count: int) -> None:
+    def __init__(self, jobs: Iterable[Job], session: Session, settings: ClipSettings, sweep: SweepSettings) -> None:
         self._jobs = jobs
         self._session = session
         self._settings = settings
-        self._sweep = sweep
-        self._count = count
+        self._sweep = sweep.sweep
+        self._count = sweep.count
 
     def __iter__(self) -> Iterator[Outcome]:
         """Yield one outcome an input, in order; after the first error none with ``fail_fast``."""
@@ -90,7 +89,7 @@ class SweepRun:
         explanation = Explanation(
             job.given, picture.pixels, self._session, result.maps[0], prepared.geometry, result.targets[0],
             result.predictions[:TOP], self._settings.render, {"total": time.perf_counter() - started},
-            {f"{output.key}_{output.part}": output.path},
+            {f"{output.key}_{self._sweep}": output.path},
         )  # fmt: skip
         return Outcome(job, [explanation], notes=picture.notes)
 

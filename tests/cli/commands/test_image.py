@@ -49,7 +49,11 @@ def size_and_mode(path: str | Path) -> tuple[tuple[int, int], str]:
 
 
 def names(folder: str = "gradcam_output") -> list[str]:
-    return sorted(str(path.relative_to(folder)) for path in Path(folder).rglob("*") if path.is_file())
+    return sorted(
+        str(path.relative_to(folder))
+        for path in Path(folder).rglob("*")
+        if path.is_file() and path.parent.name != ".gradcam"
+    )
 
 
 def test_the_main_job(gradcam):

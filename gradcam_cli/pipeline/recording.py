@@ -1,0 +1,134 @@
+"""From the outcomes of a run to the records in its output directory."""
+
+from __future__ import annotations
+
+import base64
+import os
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+
+from gradcam_cli.files import file_state
+from gradcam_cli.media.atomic import explained
+from gradcam_cli.models.sources.user_code.spec import code_file
+from gradcam_cli.store.record import Places, line
+from gradcam_cli.store.writing import Recorder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from types import TracebackType
+
+    from typing_extensions import Self
+
+    from gradcam_cli.cam.maps import ClassMap
+    from gradcam_cli.pipeline.explanation import AnyExplanation
+    from gradcam_cli.pipeline.outcome import Outcome
+    from gradcam_cli.pipeline.result_settings import ResultSettings
+    from gradcam_cli.records import Part
+
+MAX_SIDE = 64
+"""Longest side of a recorded map; those of the pixels are reduced, as pictures give them back."""
+
+
+class RunRecords:
+    """The records of one run; a context manager.
+
+    Args:
+        directory: the output directory.
+        results: what the results depend on.
+        hash_of: returns the hash of a part's settings.
+
+    Raises:
+        OutputError: no record can be written there.
+    """
+
+    def __init__(self, directory: Path, results: ResultSettings, hash_of: Callable[[Part], str]) -> None:
+        self._recorder = Recorder(directory)
+        self._places = Places(directory)
+        self._results = results
+        self._parts = results.parts or ()
+        self._hash_of = hash_of
+        self._paths = tuple(_paths(results))
+        self._stated = cache(lambda part: self._places.relative(results.stated(part), self._paths, alone=True))
+
+    def __enter__(self) -> Self:
+        self._recorder.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._recorder.__exit__(kind, error, trace)
+
+    def add(self, outcome: Outcome) -> None:
+        """Record an input's results.
+
+        Raises:
+            OutputError: they cannot be recorded, or one of their files is no longer there.
+        """
+        together = len(self._parts) == 1
+        size = _size(outcome.job.input)
+        lines = []
+        for position, explanation in enumerate(outcome.explanations):
+            part = self._parts[0 if together else position]
+            files = {}
+            for key, path in explanation.files.items():
+                with explained(path):
+                    files[key] = (self._places.result(path), outcome.written.get(path) or file_state(path))
+            lines.append(
+                line(
+                    self._record(explanation),
+                    settings_hash=self._hash_of(part),
+                    settings=self._stated(part),
+                    complete=explanation.complete,
+                    source=self._places.input(outcome.job.input),
+                    source_size=size,
+                    cell=position if together else 0,
+                    files=files,
+                )
+            )
+        self._recorder.add(lines)
+
+    def _record(self, explanation: AnyExplanation) -> dict[str, Any]:
+        record = explanation.record()
+        named = {key: record[key] for key in ("model", "weights", "notes")}
+        class_map = explanation.class_map
+        return {
+            **record,
+            **self._places.relative(named, self._paths),
+            "map_bytes": None if class_map is None or class_map.blank else map_bytes(class_map),
+        }
+
+
+def map_bytes(class_map: ClassMap) -> dict[str, Any]:
+    """Return a map in bytes: ``size`` (h, w), the ``range`` of 0 to 255, and the ``data``, rows in base64."""
+    values = class_map.values
+    scale = MAX_SIDE / max(values.shape)
+    if scale < 1:
+        height, width = (max(1, round(side * scale)) for side in values.shape)
+        values = np.asarray(cv2.resize(values, (width, height), interpolation=cv2.INTER_AREA), np.float32)
+    low, high = float(values.min()), float(values.max())
+    levels = np.rint((values - low) * (255 / (high - low or 1))).astype(np.uint8)
+    return {
+        "size": list(values.shape),
+        "range": [float(f"{low:.9g}"), float(f"{high:.9g}")],
+        "data": base64.b64encode(levels.tobytes()).decode(),
+    }
+
+
+def _paths(results: ResultSettings) -> Iterator[Path]:
+    """Yield the paths that are named in settings, and so in what is said of a network."""
+    for model in results.models:
+        named = (model.weights, model.labels, code_file(model.model))
+        folder = model.model.partition(":")[2]
+        yield from (path for path in (*named, Path(folder) if os.path.isabs(folder) else None) if path is not None)
+
+
+def _size(path: Path | None) -> int | None:
+    try:
+        return None if path is None else os.stat(path).st_size
+    except OSError:
+        return None

@@ -1,0 +1,1 @@
+"""What an output directory knows of its results: append-only records, one file a process."""

@@ -1,0 +1,163 @@
+"""A line of a directory's records: an explanation, the hash of its settings, and the state of its files."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING, Any
+
+from gradcam_cli.text import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from gradcam_cli.records import FileState
+
+SCHEMA = 1
+"""Version of a line's keys. New keys may come without a new version; it is raised when one changes its meaning."""
+
+FOLDER = ".gradcam"
+"""The directory of records within the output directory."""
+
+FILE = ("path", "size", "sha256", "changed")
+"""The keys of a file."""
+
+HEAD = ("schema", "settings_hash", "complete", "input", "input_size", "cell", "files")
+"""The first keys of a line: which files it is about. Who looks for files need not parse the rest; `reading` knows
+their form."""
+
+ROW = ("model", "layer", "method", "target", "predictions", "map")
+"""The keys that follow: what a table shows."""
+
+AFTER_ROW = b',"settings":'
+"""Where the row ends: its quotes are not escaped, so that no text within a line has it."""
+
+
+@dataclass(frozen=True)
+class Places:
+    """Paths as records have them: relative to the output directory, with ``/``.
+
+    Attributes:
+        directory: the output directory.
+    """
+
+    directory: Path
+
+    @cached_property
+    def _real(self) -> str:
+        return os.path.realpath(self.directory)
+
+    @cached_property
+    def _ways(self) -> dict[str, str]:
+        return {}
+
+    @cached_property
+    def _prefix(self) -> str:
+        return "" if self.directory == Path() else os.path.join(self.directory, "")
+
+    def result(self, path: Path) -> str:
+        """Return the name of a file in the output directory."""
+        return _with_slashes(str(path).removeprefix(self._prefix))
+
+    def input(self, path: Path | None) -> str:
+        """Return the way to an input, ``-`` for standard input."""
+        if path is None:
+            return "-"
+        folder, name = os.path.split(path)
+        way = self._ways.get(folder)
+        if way is None:
+            way = self._ways[folder] = self._way(folder)
+        return _with_slashes(os.path.join(way, name))
+
+    def _way(self, folder: str | Path) -> str:
+        """Return the way to a directory, empty for the output directory itself and where there is none."""
+        try:
+            way = os.path.relpath(os.path.realpath(folder), self._real)
+        except ValueError:  # another drive
+            return ""
+        return "" if way == os.curdir else way
+
+    def relative(self, value: Any, paths: Iterable[Path], *, alone: bool = False) -> Any:  # noqa: ANN401
+        """Return plain values without absolute paths.
+
+        Args:
+            value: texts, lists and dicts.
+            paths: those of which texts may have an absolute one, or its folder, somewhere within.
+            alone: whether a whole text that is an absolute path is one too.
+        """
+        names: dict[str, str] = {}
+        for path in paths:
+            folder = path.parent
+            for name, way in ((path, self.input(path)), (folder, _with_slashes(self._way(folder)) or os.curdir)):
+                if name.is_absolute() and name != name.parent:  # not the root
+                    names |= {str(name): way, printable(name): printable(way)}
+        names = dict(sorted(names.items(), key=lambda pair: -len(pair[0])))
+
+        def renamed(value: Any) -> Any:  # noqa: ANN401
+            if isinstance(value, str):
+                for name, other in names.items():
+                    value = value.replace(name, other)
+                return self.input(Path(value)) if alone and os.path.isabs(value) else value
+            if isinstance(value, list):
+                return [renamed(each) for each in value]
+            return {key: renamed(each) for key, each in value.items()} if isinstance(value, dict) else value
+
+        return renamed(value) if names or alone else value
+
+
+def _with_slashes(path: str) -> str:
+    return path if os.sep == "/" else PurePath(path).as_posix()
+
+
+def line(
+    record: Mapping[str, Any],
+    *,
+    settings_hash: str,
+    settings: Mapping[str, Any],
+    complete: bool,
+    source: str,
+    source_size: int | None,
+    cell: int,
+    files: Mapping[str, tuple[str, FileState]],
+) -> bytes:
+    """Return a line, ASCII: everything else, of names and labels too, is escaped.
+
+    Args:
+        record: the explanation as ``--json`` prints it.
+        settings_hash: of its settings.
+        settings: those that are not the usual ones, by their names.
+        complete: whether it is that of the whole input.
+        source: the way to the input, see `Places`.
+        source_size: the input's bytes, None where it is no file.
+        cell: position among the results that share their files, as the cells of a figure do.
+        files: the results' keys → their names in the output directory, and their states.
+    """
+    head = {
+        "schema": SCHEMA,
+        "settings_hash": settings_hash,
+        "complete": complete,
+        "input": source,
+        "input_size": source_size,
+        "cell": cell,
+        "files": {
+            key: dict(zip(FILE, (path, state.size, state.sha256, state.changed), strict=True))
+            for key, (path, state) in files.items()
+        },
+    }
+    row = {key: record[key] for key in ROW}
+    rest = {key: value for key, value in record.items() if key not in head and key not in row}
+    whole = {**head, **row, "settings": settings, **rest}
+    return json.dumps(whole, separators=(",", ":"), allow_nan=False).encode() + b"\n"
+
+
+def row_of(line: bytes) -> dict[str, Any]:
+    """Return the keys of a line that a table shows, those of its head first.
+
+    Raises:
+        ValueError: it is no JSON.
+    """
+    found: dict[str, Any] = json.loads(line.partition(AFTER_ROW)[0] + b"}")
+    return found
