@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from gradcam_cli.files import explain_read_error, file_state
+from gradcam_cli.store.reading import as_json
 from gradcam_cli.store.record import FOLDER, Places, row_of
 
 if TYPE_CHECKING:
@@ -35,24 +37,28 @@ class Checked:
 
 
 def check(records: Records) -> Checked:
-    """Compare all files with the records that hold; each is read.
+    """Compare all files with their records; each is read. It is enough that one record fits: two runs may cross.
 
     Raises:
         OSError: the directory or its records cannot be read.
     """
     found = Checked()
-    seen: set[int] = set()
     for line in records.current():
-        record = row_of(line)
         found.results += 1
-        found.incomplete += not record["complete"]
-        for file in record["files"].values():
-            path = file["path"]
-            problem = _problem(records.directory / path, file["size"], file["sha256"])
-            found.problems.pop(path, None)  # of an earlier record, of which this file was replaced
-            if problem:
-                found.problems[path] = problem
-            seen.add(hash(path))
+        found.incomplete += not row_of(line)["complete"]
+    seen: set[int] = set()
+    good: set[int] = set()
+    for claim in records.claims():
+        key, path = hash(claim.path), json.loads(b'"' + claim.path + b'"')
+        seen.add(key)
+        if key in good:
+            continue
+        problem = _problem(records.directory / path, claim.size, claim.sha256)
+        if problem:
+            found.problems[path] = problem
+        else:
+            good.add(key)
+            found.problems.pop(path, None)
     found.files = len(seen)
     found.unrecorded = _unrecorded(records.directory, seen)
     return found
@@ -77,5 +83,5 @@ def _unrecorded(directory: Path, seen: set[int]) -> int:
             below.remove(FOLDER)
         for name in names:
             path = directory.joinpath(os.path.relpath(folder, directory), name)
-            count += not name.startswith(".") and hash(places.result(path)) not in seen
+            count += not name.startswith(".") and hash(as_json(places.result(path))) not in seen
     return count

@@ -38,7 +38,7 @@ def on_small_disk(tmp_path):
              sys.executable, "-m", "gradcam_cli", *arguments, "-m", "tiny", "-o", str(disk)],
             capture_output=True, text=True, cwd=tmp_path, env=dict(os.environ), check=False,
         )  # fmt: skip
-        return done.returncode, done.stderr, sorted(after.iterdir())
+        return done.returncode, done.stderr, sorted(path for path in after.iterdir() if path.name != ".gradcam")
 
     try:
         probe = subprocess.run(

@@ -175,7 +175,7 @@ def _vanishing(case: _Case) -> list[str]:
     found = case.said(run.end(), codes, lasting=False)
     for place in (case.outputs, away):
         if place.is_dir():  # what is unfinished in a directory that has been moved cannot be found any more
-            found += judge.left(place, case.expected, parts=place == away)
+            found += judge.left(place, case.expected, parts=place == away, moved=True)
     if case.outputs.is_file():
         case.outputs.unlink()
     return found + case.resumed()

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import av
 import numpy as np
 
+from gradcam_cli.store.checking import check
+from gradcam_cli.store.reading import Records
 from tests.faults.runs import HANGS
 from tests.faults.scenes import OUTPUTS, results
 from tests.promises import CODES, told_json, told_wrong, unreadable
@@ -54,16 +56,19 @@ def said(done: Done, scene: Scene, folder: Path, codes: Collection[int] = CODES,
     return found
 
 
-def left(folder: Path, expected: Expected, besides: Collection[str] = (), *, parts: bool = False) -> list[str]:
-    """Return what is wrong with the results in a folder, as many as are there.
+def left(
+    folder: Path, expected: Expected, besides: Collection[str] = (), *, parts: bool = False, moved: bool = False
+) -> list[str]:
+    """Return what is wrong with the results in a folder, as many as are there, and with their records.
 
     Args:
         folder: of the results.
         expected: what they are to be, see `same`.
         besides: beginnings of the names of results that may be others, if whole.
-        parts: whether unfinished files may be there, under names that nobody takes for results.
+        parts: whether unfinished files and lines may be there, under names that nobody takes for results.
+        moved: whether the folder was moved or removed meanwhile, so that files and records need not be together.
     """
-    found = []
+    found = [] if moved else recorded(folder, torn=parts)
     for name, content in results(folder).items():
         path = folder / name
         if path.name.startswith(".") and path.name.endswith(".part"):
@@ -78,9 +83,45 @@ def left(folder: Path, expected: Expected, besides: Collection[str] = (), *, par
 
 
 def complete(folder: Path, expected: Expected) -> list[str]:
-    """Return what is wrong with a folder that is to hold all results."""
+    """Return what is wrong with a folder that is to hold all results, each with a record."""
     there = results(folder / OUTPUTS)
-    return [f"missing: {name}" for name in expected.results if name not in there] + left(folder / OUTPUTS, expected)
+    found = [f"missing: {name}" for name in expected.results if name not in there] + left(folder / OUTPUTS, expected)
+    named = {file["path"] for record in _records(folder / OUTPUTS) for file in record["files"].values()}
+    return found + [f"without a record: {name}" for name in expected.results if name not in named]
+
+
+def recorded(folder: Path, *, torn: bool) -> list[str]:
+    """Return what is wrong with the records in a folder.
+
+    Args:
+        folder: of the results.
+        torn: whether the last lines of runs may be unfinished.
+    """
+    records = Records(folder)
+    found = [f"recorded, but {name} {problem}" for name, problem in check(records).problems.items()]
+    for path in records.paths:
+        lines = path.read_bytes().splitlines(keepends=True)
+        for position, line in enumerate(lines):
+            last = position == len(lines) - 1
+            if not (_is_whole(line) or (torn and last and not line.endswith(b"\n"))):
+                found.append(f"half a record: {line!r}")
+    keys = [
+        (record["input"], record["cell"], *(file["path"] for file in record["files"].values()))
+        for record in _records(folder)
+    ]
+    return found + [f"recorded {keys.count(key)} times: {key}" for key in dict.fromkeys(keys) if keys.count(key) > 1]
+
+
+def _records(folder: Path) -> list[dict[str, Any]]:
+    """Return the records that hold."""
+    return [json.loads(line) for line in Records(folder).current()]
+
+
+def _is_whole(line: bytes) -> bool:
+    try:
+        return line.endswith(b"}\n") and isinstance(json.loads(line), dict)
+    except ValueError:
+        return False
 
 
 def same(name: str, one: bytes, other: bytes) -> bool:

@@ -7,6 +7,7 @@ import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from gradcam_cli.store.record import FOLDER
 from tests.fuzz import samples
 
 if TYPE_CHECKING:
@@ -97,8 +98,8 @@ def undisturbed(wanted: Scene, server: Server, folder: Path) -> Expected:
 
 
 def results(folder: Path) -> dict[str, bytes]:
-    """Return name → content of all files below a folder, those of records without the time that was taken."""
-    paths = (path for path in sorted(folder.rglob("*")) if not path.is_dir())
+    """Return name → content of all results below a folder, those of JSON without the time that was taken."""
+    paths = (path for path in sorted(folder.rglob("*")) if not path.is_dir() and path.parent.name != FOLDER)
     return {str(path.relative_to(folder)): _content(path) for path in paths}
 
 

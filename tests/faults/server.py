@@ -22,7 +22,7 @@ from typing import Any
 from gradcam_cli.cli import entry
 
 MODULES = ("commands.image", "commands.clips", "runner", "main")
-LATE = ("session", "explanation", "images.run", "images.sweep", "clips.run")
+LATE = ("session", "explanation", "recording", "images.run", "images.sweep", "clips.run")
 """What the commands import when they know that they need it."""
 
 

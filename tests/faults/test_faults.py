@@ -15,6 +15,10 @@ import pytest
 if os.name != "posix":
     pytest.skip("processes are forked and sent signals as POSIX systems can", allow_module_level=True)
 
+from gradcam_cli.media.atomic import write_all
+from gradcam_cli.records import FileState
+from gradcam_cli.store.record import line
+from gradcam_cli.store.writing import Recorder
 from tests.faults import judge
 from tests.faults.cases import KINDS, MOUNTED, Bench
 from tests.faults.runs import HANGS, ROOT, Done, Server, environment
@@ -61,11 +65,31 @@ def test_every_kind_is_among_these():
 
 @pytest.fixture
 def made(tmp_path):
-    """Return (folder, expected): one finished result."""
+    """Return (folder, expected): one finished result with its record."""
     picture = samples.of("pictures")[0][1]
     (tmp_path / OUTPUTS).mkdir()
-    (tmp_path / OUTPUTS / "a_overlay.png").write_bytes(picture)
+    written = write_all({tmp_path / OUTPUTS / "a_overlay.png": picture})
+    with Recorder(tmp_path / OUTPUTS) as recorder:
+        recorder.add([record_of(state) for state in written.values()])
     return tmp_path, Expected({"a_overlay.png": picture}, 1)
+
+
+def record_of(state, name="a_overlay.png"):
+    keys = dict.fromkeys(("model", "layer", "method", "target", "predictions", "map"))
+    return line(
+        keys, settings_hash="ab" * 16, settings={}, complete=True, source="in", source_size=1, cell=0,
+        files={"overlay": (name, state)},
+    )  # fmt: skip
+
+
+def records_in(path):
+    (found,) = path.with_name(".gradcam").iterdir()
+    return found
+
+
+def append(path, data):
+    with records_in(path).open("ab") as file:
+        file.write(data)
 
 
 @pytest.mark.parametrize(
@@ -76,6 +100,11 @@ def made(tmp_path):
         (lambda path: path.with_name(f".{path.name}.1-2.part").touch(), "left .a_overlay.png.1-2.part"),
         (lambda path: path.with_name("b_overlay.png").touch(), "nobody asked for b_overlay.png"),
         (lambda path: path.unlink(), "missing: a_overlay.png"),
+        (lambda path: path.unlink(), "recorded, but a_overlay.png is missing"),
+        (lambda path: path.write_bytes(path.read_bytes() + b"more"), "recorded, but a_overlay.png is of another size"),
+        (lambda path: append(path, b'{"schema":1'), "half a record"),
+        (lambda path: append(path, record_of(FileState(1, "0" * 64, 1), "b.png")), "recorded, but b.png is missing"),
+        (lambda path: records_in(path).unlink(), "without a record: a_overlay.png"),
     ],
 )
 def test_the_judge_sees_what_is_left(made, damage, told):

@@ -59,7 +59,7 @@ def problems(case: Case, folder: Path) -> list[str]:
 
 def _left_wrong(case: Case, code: int, out: bytes, folder: Path) -> list[str]:
     """Return what is wrong with the files that are there, and with what stdout says of them."""
-    left = {path for path in folder.rglob("*") if not path.is_dir() and path.name != "__pycache__"}
+    left = {path for path in folder.rglob("*") if not path.is_dir() and path.parent.name != ".gradcam"}
     left = {path for path in left if "__pycache__" not in path.parts}
     given = {folder / name: content for name, content in case.files.items()}
     found = [f"left {path.name}" for path in left if path.name.endswith(".part") or path.name == MARKER]

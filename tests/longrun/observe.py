@@ -69,11 +69,11 @@ def observe(command: Sequence[str], out: Path, every: float) -> Observed:
     began = time.monotonic()
     with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as child:
         while child.poll() is None:
-            if samples or (out.is_dir() and any(out.iterdir())):
+            if samples or (out.is_dir() and any(each.name != ".gradcam" for each in out.iterdir())):
                 sample = _look(child.pid, time.monotonic() - began)
                 samples += [sample] if sample is not None else []
             time.sleep(every)
-    return Observed(child.returncode, time.monotonic() - began, samples, sum(1 for _ in out.glob("*")))
+    return Observed(child.returncode, time.monotonic() - began, samples, sum(1 for _ in out.glob("[!.]*")))
 
 
 def _look(pid: int, seconds: float) -> Sample | None:
