@@ -53,6 +53,11 @@ def quoted(name: object, limit: int = 80) -> str:
     return f"'{text}'"
 
 
+def counted(number: int, noun: str) -> str:
+    """Return a number with what is counted: ``1 file``, ``2 files``."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def whole_number(text: str) -> int | None:
     """Return the number that ``text`` contains in digits, with or without a minus; None for anything else.
 

@@ -19,7 +19,7 @@ from gradcam_cli.plan.existing import Existing, find_existing, unwritable
 from gradcam_cli.plan.inputs import Search, identity, nothing_left, read_list, some
 from gradcam_cli.plan.name_template import USUAL
 from gradcam_cli.plan.output_names import OutputOptions, build_jobs, called, clashes, fold
-from gradcam_cli.text import explain_os_error, printable
+from gradcam_cli.text import counted, explain_os_error, printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -161,15 +161,11 @@ def _without_existing(
     if options.policy == "skip":
         remaining = [job for position, job in enumerate(jobs) if position not in existing.whole]
         if existing.unknown:
-            notes.append(
-                f"{len(existing.unknown)} results without records count as existing, "
-                f"whatever settings they were made with: {some(_quoted(existing.unknown))}"
-            )
+            what = f"{counted(len(existing.unknown), 'result')} without a record"
+            notes.append(f"{what} taken as existing, whatever its settings were: {some(_quoted(existing.unknown))}")
     if existing.others:
-        notes.append(
-            f"{len(existing.others)} results of other settings, or of another input, are replaced: "
-            f"{some(_quoted(existing.others))}"
-        )
+        what = f"{counted(len(existing.others), 'result')} of other settings, or of another input"
+        notes.append(f"replacing {what}: {some(_quoted(existing.others))}")
     return remaining, len(jobs) - len(remaining), tuple(notes)
 
 

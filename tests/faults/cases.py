@@ -26,6 +26,8 @@ LATEST = 1.05
 """Of an undisturbed run's seconds: the last moment at which something may befall a run."""
 STARTS = 2.5
 """Seconds in which the real command imports what it needs and explains a picture, or nearly so."""
+KILLS = 10
+"""In one case of runs that are killed again and again."""
 SKIP = "--skip-existing"
 
 
@@ -236,6 +238,21 @@ def _twice(case: _Case) -> list[str]:
     return found + case.resumed()
 
 
+def _killed(case: _Case) -> list[str]:
+    """Kill two runs at once, again and again: what is recorded is whole after each, and in the end all is there."""
+    found = []
+    for _ in range(KILLS // 2):
+        runs = [case.begin(SKIP, called=name) for name in ("first", "second")]
+        case.wait()
+        for run in runs:
+            run.send(signal.SIGKILL)
+            time.sleep(case.rng.choice((0, 0.002, 0.02)))
+        for run in runs:
+            found += case.said(run.end(), _codes(signal.SIGKILL))
+        found += judge.left(case.outputs, case.expected, parts=True)
+    return found + case.resumed()
+
+
 KINDS: dict[str, Callable[[_Case], list[str]]] = {
     **dict.fromkeys(COMMANDS, _stopped),
     "start": _starting,
@@ -244,6 +261,7 @@ KINDS: dict[str, Callable[[_Case], list[str]]] = {
     "vanish": _vanishing,
     "inputs": _changing,
     "twice": _twice,
+    "killed": _killed,
 }
 MOUNTED = frozenset({"full", "readonly"})
 """Kinds that need a disk of their own."""

@@ -28,7 +28,7 @@ from tests.fuzz import samples
 pytestmark = pytest.mark.slow
 
 SEED = 52
-CASES = {"image": 3, "video": 1, "gif": 1, "start": 1, "vanish": 2, "inputs": 2, "twice": 1}
+CASES = {"image": 3, "video": 1, "gif": 1, "start": 1, "vanish": 2, "inputs": 2, "twice": 1, "killed": 1}
 
 
 @pytest.fixture(scope="module")

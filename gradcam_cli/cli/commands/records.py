@@ -13,7 +13,7 @@ from gradcam_cli.cli.console import Console, print_result
 from gradcam_cli.cli.options.types import FILE
 from gradcam_cli.errors import ExitCode, InputError, UsageError
 from gradcam_cli.files import explain_read_error
-from gradcam_cli.text import printable
+from gradcam_cli.text import counted, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -158,6 +158,6 @@ def _check(found: Records) -> int:
 def _note(found: Records) -> None:
     console = Console(quiet=False, verbose=False)
     if found.damaged:
-        console.info(f"note: {found.damaged} unreadable lines passed over, as a run leaves that was killed")
+        console.info(f"note: {counted(found.damaged, 'unreadable line')} passed over, as a killed run leaves")
     if found.newer:
-        console.info(f"note: {found.newer} lines of a newer gradcam passed over")
+        console.info(f"note: {counted(found.newer, 'line')} of a newer gradcam passed over")

@@ -46,7 +46,7 @@ def gradcam(capfd):
 
 
 def lines(out=OUT):
-    return [json.loads(each) for path in sorted((out / ".gradcam").glob("*.jsonl")) for each in path.open()]
+    return [json.loads(each) for path in sorted((out / ".gradcam").glob("*.jsonl")) for each in path.read_text().splitlines()]
 
 
 def image(gradcam, *arguments):
@@ -200,7 +200,7 @@ def test_results_of_other_settings_are_never_believed(gradcam, other):
     assert image(gradcam, "--skip-existing")[:2] == (0, [])
     code, out, err = image(gradcam, *other, "--skip-existing")
     assert (code, out) == (0, [str(OUT / "a_overlay.png")])
-    assert "note: 1 results of other settings, or of another input, are replaced: 'gradcam_output/a_overlay.png'" in err
+    assert "note: replacing 1 result of other settings, or of another input: 'gradcam_output/a_overlay.png'" in err
     assert image(gradcam, *other, "--skip-existing")[:2] == (0, [])
     assert image(gradcam, "--skip-existing")[1] == [str(OUT / "a_overlay.png")]
 
@@ -262,7 +262,7 @@ def test_a_video_and_a_gif_that_write_one_name(gradcam):
     gradcam(*video)
     code, out, err = gradcam("gif", "cat.gif", "--save", "overlay", "--stride", "8", "--skip-existing")
     assert (code, out) == (0, [str(OUT / "cat_overlay.gif")])
-    assert "of another input, are replaced: 'gradcam_output/cat_overlay.gif'" in err
+    assert "of another input: 'gradcam_output/cat_overlay.gif'" in err
     assert len(gradcam(*video, "--skip-existing")[1]) == 2
 
 
@@ -312,12 +312,12 @@ def test_results_without_records_count_and_are_told(gradcam):
     os.utime(OUT / "a_overlay.png", ns=(10**18, 10**18))
     code, out, err = gradcam("image", "a.png", "b.png", "--save", "overlay", "--skip-existing")
     assert (code, out) == (0, [str(OUT / "b_overlay.png")])
-    assert err.count("1 results without records count as existing") == 1
+    assert err.count("1 result without a record taken as existing") == 1
     code, out, err = gradcam("image", "a.png", "b.png", "--save", "overlay", "--skip-existing")
     assert (code, out) == (0, [])
-    assert err.count("1 results without records count as existing") == 1
+    assert err.count("1 result without a record taken as existing") == 1
     assert len(image(gradcam)[1]) == 1
-    assert "without records" not in image(gradcam, "--skip-existing")[2]
+    assert "without a record" not in image(gradcam, "--skip-existing")[2]
 
 
 def test_results_without_records_that_are_newer_are_those_of_a_killed_run(gradcam):
@@ -326,16 +326,16 @@ def test_results_without_records_that_are_newer_are_those_of_a_killed_run(gradca
     code, out, err = gradcam("image", "a.png", "b.png", "--save", "overlay", "--skip-existing")
     assert (code, out) == (0, [str(OUT / "b_overlay.png")])
     assert "other settings" not in err
-    assert "without records" not in err
+    assert "without a record" not in err
 
 
 def test_replacing_is_said_once_and_refused_on_wish(gradcam):
     gradcam("image", "a.png", "b.png")
     code, _, err = gradcam("image", "a.png", "b.png", "-t", "dog")
     assert code == 0
-    assert err.count("are replaced") == 1
-    assert "6 results of other settings" in err
-    assert "are replaced" not in gradcam("image", "a.png", "b.png", "-t", "dog")[2]
+    assert err.count("replacing") == 1
+    assert "replacing 6 results of other settings" in err
+    assert "replacing" not in gradcam("image", "a.png", "b.png", "-t", "dog")[2]
     code, out, err = gradcam("image", "a.png", "-t", "dog", "--no-overwrite")
     assert (code, out) == (2, [])
     assert "results exist already" in err
@@ -361,7 +361,7 @@ def test_a_network_that_turns_out_to_be_another_is_not_mixed_in(gradcam, monkeyp
     )
     code, out, err = gradcam("image", "a.png", "b.png", "-m", "auto", "--save", "overlay", "--skip-existing")
     assert (code, out) == (0, [str(OUT / f"{name}_overlay.png") for name in "ab"])
-    assert "are replaced" in err
+    assert "replacing 1 result" in err
 
 
 def test_all_layers_are_resumed(gradcam):
@@ -498,8 +498,8 @@ def test_unreadable_lines_are_told(gradcam):
     (OUT / ".gradcam" / "2.jsonl").write_bytes(b'{"schema":99,"x":1}\n')
     code, out, err = gradcam("records")
     assert (code, len(out)) == (0, 1)
-    assert "1 unreadable lines passed over" in err
-    assert "1 lines of a newer gradcam passed over" in err
+    assert "1 unreadable line passed over" in err
+    assert "1 line of a newer gradcam passed over" in err
 
 
 @pytest.mark.parametrize(
