@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from gradcam_cli.cli.console import Console, option_hint
@@ -12,7 +12,7 @@ from gradcam_cli.errors import ExitCode, GradcamError, OutputError
 from gradcam_cli.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Generator, Mapping, Sequence
     from pathlib import Path
 
     from gradcam_cli.pipeline.explanation import AnyExplanation
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from gradcam_cli.plan.make import Plan
     from gradcam_cli.records import Job, Part
 
-    Outcomes: TypeAlias = Callable[[Session, Sequence[Job]], Iterable[Outcome]]
+    Outcomes: TypeAlias = Callable[[Session, Sequence[Job]], Generator[Outcome, None, None]]
     """Function that makes the run over jobs with a loaded network."""
 
 
@@ -91,7 +91,8 @@ class CommandRunner:
             if self._recorded and jobs:
                 self._records = stack.enter_context(_records(self._plan, self._results, hash_of))
             advance = stack.enter_context(self.console.progress(len(jobs) if bar else 0, "explaining"))
-            for outcome in outcomes(session, jobs):
+            # Closed at once when anything is raised here, so that the results which are being written become whole.
+            for outcome in stack.enter_context(closing(outcomes(session, jobs))):
                 self._report(outcome, fail_fast=fail_fast)
                 advance()
 

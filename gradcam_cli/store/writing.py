@@ -28,8 +28,8 @@ class Recorder:
     """Appends lines to a file of this process in ``.gradcam``; a context manager.
 
     The file is there before the first result, so that results without a line are known not to be older than records.
-    A line is appended by one system call and only ever whole: what a full disk has cut off is taken back. At the end, a
-    file to which nothing was to be added is removed.
+    A line is appended by one system call and only ever whole: what a full disk has cut off is taken back. At the end of
+    a run without any result, the file is removed.
 
     Args:
         directory: the output directory.
@@ -53,7 +53,7 @@ class Recorder:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         os.close(self._handle)
-        if not self._used:
+        if not self._used and kind is None:  # a run that was stopped may have results that are not recorded yet
             with suppress(OSError):  # another run's may be there
                 self._path.unlink()
                 self._folder.rmdir()

@@ -208,6 +208,13 @@ def test_the_file_is_there_before_the_first_result_and_leaves_when_there_was_non
     assert lines_in(tmp_path / "out") == [b"1\n"]
 
 
+def test_a_run_that_was_stopped_leaves_its_file(tmp_path):
+    """Results may be there that it had no time to record, and which are not to pass for older ones."""
+    with pytest.raises(KeyboardInterrupt), Recorder(tmp_path):
+        raise KeyboardInterrupt
+    assert Records(tmp_path).since < float("inf")
+
+
 def test_what_a_full_disk_has_cut_off_is_taken_back(tmp_path):
     """The limit on a file's size stops a write as a full disk does: within it."""
     code = (

@@ -33,7 +33,7 @@ from gradcam_cli.pipeline.result_settings import ResultSettings, by_part
 from gradcam_cli.pipeline.settings import ClipSettings, SweepSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 
     from gradcam_cli.cli.console import Console
     from gradcam_cli.pipeline.clips.engine import Tally
@@ -137,10 +137,10 @@ def gif(inputs: tuple[str, ...], **options: Any) -> int:  # noqa: ANN401
     settings = _settings(options, gif_width=options["gif_width"] or GIF_WIDTH)
     shown = SweepSettings(sweep, options["count"] or (64 if sweep == "channels" else 5))
 
-    def outcomes(session: Session, jobs: Sequence[Job]) -> Iterable[Outcome]:
+    def outcomes(session: Session, jobs: Sequence[Job]) -> Generator[Outcome, None, None]:
         from gradcam_cli.pipeline.images.sweep import SweepRun
 
-        return SweepRun(jobs, session, settings, shown)
+        yield from SweepRun(jobs, session, settings, shown)
 
     model, part = _one_map(options)
     if sweep == "layers" and not method_named(model.methods[0]).layered:
@@ -191,7 +191,7 @@ def _run_clips(
     )
     runner = CommandRunner(plan, results, options)
 
-    def outcomes(session: Session, jobs: Sequence[Job]) -> Iterable[Outcome]:
+    def outcomes(session: Session, jobs: Sequence[Job]) -> Generator[Outcome, None, None]:
         from gradcam_cli.pipeline.clips.run import ClipRun
 
         with _clip_progress(runner.console) as progress:

@@ -25,7 +25,7 @@ from gradcam_cli.pipeline.settings import CompareSettings, axes_for
 from gradcam_cli.records import Part
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Generator, Sequence
 
     from gradcam_cli.pipeline.outcome import Outcome
     from gradcam_cli.pipeline.session import Session
@@ -78,10 +78,10 @@ def compare(inputs: tuple[str, ...], **options: Any) -> int:  # noqa: ANN401
     )  # fmt: skip
     runner = CommandRunner(plan, results, options)
 
-    def outcomes(session: Session, jobs: Sequence[Job]) -> Iterable[Outcome]:
+    def outcomes(session: Session, jobs: Sequence[Job]) -> Generator[Outcome, None, None]:
         from gradcam_cli.pipeline.images.compare import CompareRun
 
-        return CompareRun(jobs, [session, *(runner.load(model) for model in models[1:])], settings)
+        yield from CompareRun(jobs, [session, *(runner.load(model) for model in models[1:])], settings)
 
     return runner.run(outcomes, fail_fast=settings.fail_fast)
 

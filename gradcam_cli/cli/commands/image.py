@@ -23,7 +23,7 @@ from gradcam_cli.pipeline.result_settings import ResultSettings
 from gradcam_cli.pipeline.settings import RunSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Generator, Sequence
 
     from gradcam_cli.pipeline.outcome import Outcome
     from gradcam_cli.pipeline.session import Session
@@ -69,9 +69,9 @@ def image(inputs: tuple[str, ...], **options: Any) -> int:  # noqa: ANN401
         picture_format=render.format,
     )  # fmt: skip
 
-    def outcomes(session: Session, jobs: Sequence[Job]) -> Iterable[Outcome]:
+    def outcomes(session: Session, jobs: Sequence[Job]) -> Generator[Outcome, None, None]:
         from gradcam_cli.pipeline.images.run import ImageRun
 
-        return ImageRun(jobs, session, settings)
+        yield from ImageRun(jobs, session, settings)
 
     return CommandRunner(plan, results, options).run(outcomes, fail_fast=settings.fail_fast)

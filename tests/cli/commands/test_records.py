@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -46,7 +47,11 @@ def gradcam(capfd):
 
 
 def lines(out=OUT):
-    return [json.loads(each) for path in sorted((out / ".gradcam").glob("*.jsonl")) for each in path.read_text().splitlines()]
+    return [
+        json.loads(each)
+        for path in sorted((out / ".gradcam").glob("*.jsonl"))
+        for each in path.read_text().splitlines()
+    ]
 
 
 def image(gradcam, *arguments):
@@ -515,3 +520,14 @@ def test_what_cannot_be_listed(gradcam, arguments, message):
     code, out, err = gradcam("records", *arguments)
     assert (code, out) == (2, [])
     assert message in err
+
+
+def test_what_exists_is_found_without_torch(gradcam):
+    """A run that has nothing to do ends before anything heavy is imported."""
+    image(gradcam)
+    code = "import sys; from gradcam_cli.cli.main import run; print(run(sys.argv[1:]), 'torch' in sys.modules)"
+    call = ["image", "a.png", "--save", "overlay", "-m", "tiny", "--skip-existing"]
+    done = subprocess.run([sys.executable, "-c", code, *call], capture_output=True, text=True, check=True)
+    assert done.stdout == "0 False\n"
+    done = subprocess.run([sys.executable, "-c", code, "records"], capture_output=True, text=True, check=True)
+    assert done.stdout.endswith("0 False\n")
