@@ -46,6 +46,11 @@ def refusal(path: Path, wanted: str, hint: str) -> tuple[str, str] | None:
     return f"is not a regular file but a {_SPECIAL.get(stat.S_IFMT(mode), 'device')}", hint
 
 
+def expanded(path: str) -> str:
+    """Return a path with its ``~`` expanded, as shells do not behind an ``=``, in quotes and in lists of files."""
+    return os.path.expanduser(path) if path.startswith("~") and not os.path.lexists(path) else path
+
+
 def read_at_most(stream: BinaryIO, most: int) -> bytes | None:
     """Return the rest of ``stream``, or None when that is more than ``most`` bytes: a device may never end."""
     data = stream.read(most + 1)

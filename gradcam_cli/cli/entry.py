@@ -13,6 +13,7 @@ import weakref
 from typing import TYPE_CHECKING, NoReturn
 
 from gradcam_cli.cli.console import print_interrupted
+from gradcam_cli.errors import ExitCode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -24,6 +25,8 @@ SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP"
 
 _last: weakref.ref[Stopped] | None = None
 """The exception that the last such signal has raised."""
+_number = 0
+"""The last such signal's number, 0 before one has come."""
 
 
 class Stopped(BaseException):
@@ -54,6 +57,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
         code = run(arguments)
         _handle(_pass_over)  # nothing is left to stop
+        if _number and code == ExitCode.FAILED:  # a library took the signal's exception for an error of its own
+            print_interrupted()
+            code = 128 + _number
     except Stopped as stopped:
         _handle(_pass_over)
         print_interrupted()
@@ -94,7 +100,8 @@ def _listen() -> None:
 
 def _stop(number: int, frame: FrameType | None) -> None:
     """End the run. Later signals are ignored, since they would interrupt the clean-up, unless the first was lost."""
-    global _last
+    global _last, _number
+    _number = number
     if threading.active_count() == 1 and _imports(frame):
         # No exception leaves an import safely: libraries swallow it, take it for their own error, or abort. With no
         # other thread at work, no file is half-written.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from gradcam_cli.cli.console import Console, option_hint
 from gradcam_cli.cli.tuning import collect_from_now, hold_memory
 from gradcam_cli.errors import ExitCode, GradcamError, OutputError
-from gradcam_cli.text import printable
+from gradcam_cli.text import counted, printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping, Sequence
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 MAX_LISTED_LAYERS = 6
 """Most layers that are listed one by one; of more, only the first and the last are."""
+MAX_SUFFIXES = 8
+"""Most suffixes of files passed over that are listed."""
 
 
 class CommandRunner:
@@ -57,6 +59,11 @@ class CommandRunner:
         if left:
             many = f"{len(left)} animations are" if len(left) > 1 else f"{left[0]}, an animation, is"
             self.console.info(f"note: {printable(many)} passed over: 'gradcam gif' explains animations")
+        passed = self._plan.search.passed
+        if passed:
+            kinds = ", ".join(f"{printable(suffix)} {count}" for suffix, count in passed.most_common(MAX_SUFFIXES))
+            more = ", …" if len(passed) > MAX_SUFFIXES else ""
+            self.console.info(f"note: {counted(passed.total(), 'other file')} passed over: {kinds}{more}")
         for given, error in self._plan.failed:
             self._fail(given, error)
         if self._failed and fail_fast:

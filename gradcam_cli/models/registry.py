@@ -14,6 +14,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final, cast
 
 from gradcam_cli.errors import UsageError
+from gradcam_cli.files import expanded
 from gradcam_cli.models.spelling import close_to
 from gradcam_cli.plugins import plugins
 from gradcam_cli.text import quoted
@@ -127,7 +128,7 @@ def check_name(spec: str) -> str:
     Raises:
         UsageError: no such model; the hint has similar names.
     """
-    name = spec.strip()
+    name = expanded(spec.strip())
     if name.lower() == AUTO:
         return AUTO
     source = source_of(name)

@@ -1,23 +1,22 @@
-"""From arguments to inputs: files, directories, patterns, lists and standard input, each input once.
+"""From arguments to inputs: files, directories, patterns and standard input, each input once.
 
-Only lists are opened, no other file. Whether an input is a picture is found out by its reader.
+No file is opened. Whether an input is a picture is found out by its reader.
 """
 
 from __future__ import annotations
 
-import codecs
 import errno
 import fnmatch
 import os
 import stat
-import sys
-from contextlib import nullcontext, suppress
-from itertools import takewhile
+from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from gradcam_cli.errors import InputError, UsageError
-from gradcam_cli.files import read_at_most
+from gradcam_cli.files import expanded
+from gradcam_cli.plan.input_list import GIVE_LIST
 from gradcam_cli.plan.output_names import natural_key
 from gradcam_cli.text import explain_os_error, printable
 
@@ -27,10 +26,6 @@ if TYPE_CHECKING:
 _SHOWN = 3  # names of a long list in a message
 _MAGIC = frozenset("*?[")
 _MISSING = (errno.ENOENT, errno.ENOTDIR, errno.EINVAL)  # EINVAL: Windows, for a name with a *
-_LIST = "give {from_file} a file with one path a line"
-
-MAX_BYTES = 256 << 20
-"""Largest list: a million long paths."""
 
 
 class Found(NamedTuple):
@@ -58,6 +53,7 @@ class Search:
         found: the inputs in their order, by `key`.
         failed: inputs that cannot be used, as (what was given, why).
         left: files of a second suffix that were not taken.
+        passed: suffix, lower-case → number of other files that searches of directories and patterns passed over.
     """
 
     def __init__(
@@ -70,6 +66,7 @@ class Search:
         self.found: dict[Key, Found] = {}
         self.failed: list[tuple[str, InputError]] = []
         self.left: list[str] = []
+        self.passed: Counter[str] = Counter()
         self._suffixes = suffixes
         self._second = second
         self._kinds = f"give files of the kinds {' '.join(sorted(suffixes))}"
@@ -79,6 +76,7 @@ class Search:
 
     def add(self, argument: str, *, literal: bool) -> None:
         """Add the inputs that ``argument`` means; a ``literal`` one is never a pattern or standard input."""
+        argument = expanded(argument)
         if argument == "-" and not literal:
             self.found.setdefault(("", "-"), Found(None))
             return
@@ -115,7 +113,11 @@ class Search:
         return real, name
 
     def _wanted(self, name: str) -> bool:
-        return os.path.splitext(name)[1].lower() in self._suffixes
+        """Return whether a file that a search has found is taken; count it if not."""
+        suffix = os.path.splitext(name)[1].lower()
+        if suffix not in self._suffixes:
+            self.passed[suffix or "without suffix"] += 1
+        return suffix in self._suffixes
 
     def _add_folder(self, root: str) -> None:
         """Add a directory's files, and with ``recursive`` those below it, links to directories last.
@@ -148,7 +150,7 @@ class Search:
                     continue
                 if _is_folder(entry):
                     (links if entry.is_symlink() else below).append(os.path.join(folder, entry.name))
-                elif self._wanted(entry.name) and _is_file(entry):
+                elif _is_file(entry) and self._wanted(entry.name):
                     if os.path.splitext(entry.name)[1].lower() in self._second:
                         seconds.append(Found(entry.path, folder, _inode(entry)))
                         continue
@@ -201,8 +203,8 @@ class Search:
                 stack.pop()
                 continue
             base, pieces = following
-            plain = list(takewhile(_MAGIC.isdisjoint, pieces))
-            base, rest = os.path.join(base, *plain), pieces[len(plain) :]
+            plain, rest = _literal(base, pieces)
+            base = os.path.join(base, *plain)
             if plain and not os.path.lexists(base):
                 continue
             if not rest:
@@ -229,6 +231,16 @@ class Search:
                     yield path, [piece, *rest]
             elif fnmatch.fnmatch(entry.name, piece) and (not rest or _is_folder(entry)):
                 yield path, list(rest)
+
+
+def _literal(base: str, pieces: list[str]) -> tuple[list[str], list[str]]:
+    """Split a pattern's pieces: first those without magic, or that exist in ``base`` as they are, then the rest."""
+    plain: list[str] = []
+    for piece in pieces:
+        if not _MAGIC.isdisjoint(piece) and (piece == "**" or not os.path.lexists(os.path.join(base, *plain, piece))):
+            break
+        plain.append(piece)
+    return plain, pieces[len(plain) :]
 
 
 def identity(path: str) -> tuple[int, int] | None:
@@ -265,34 +277,10 @@ def _inode(entry: os.DirEntry[str]) -> int:
     return found[1] if found else 0
 
 
-def read_list(source: str) -> list[str]:
-    """Return the entries of the list in a file, or with ``-`` on standard input.
-
-    UTF-16 is what Windows PowerShell writes; NUL ends the entries of ``find -print0``.
-
-    Raises:
-        UsageError: it cannot be read.
-    """
-    try:
-        with nullcontext(sys.stdin.buffer) if source == "-" else open(source, "rb") as stream:
-            data = read_at_most(stream, MAX_BYTES)
-    except (OSError, ValueError) as error:
-        reason = explain_os_error(error)[0] if isinstance(error, OSError) else str(error)
-        raise UsageError(f"{printable(source)}: the list cannot be read: {reason}", _LIST) from error
-    if data is None:
-        raise UsageError(f"{printable(source)}: the list is larger than {MAX_BYTES >> 20} MiB", _LIST)
-    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        text = data.decode("utf-16", "replace")
-    else:
-        text = data.removeprefix(codecs.BOM_UTF8).decode("utf-8", "surrogateescape")
-    lines = text.split("\0") if "\0" in text else [line.removesuffix("\r") for line in text.split("\n")]
-    return [line for line in lines if line.strip()]
-
-
 def nothing_left(failed: Sequence[tuple[str, InputError]]) -> UsageError:
     """Return the error for a command without any usable input, given the inputs that failed."""
     if not failed:
-        return UsageError("the list of inputs is empty", _LIST)
+        return UsageError("the list of inputs is empty", GIVE_LIST)
     return UsageError(some([error.message for _, error in failed]), failed[0][1].template)
 
 

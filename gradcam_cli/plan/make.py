@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 from gradcam_cli.errors import UsageError
 from gradcam_cli.media.atomic import remove_abandoned
 from gradcam_cli.plan.existing import Existing, find_existing, unwritable
-from gradcam_cli.plan.inputs import Search, identity, nothing_left, read_list, some
+from gradcam_cli.plan.input_list import read_list
+from gradcam_cli.plan.inputs import Search, identity, nothing_left, some
 from gradcam_cli.plan.name_template import USUAL
 from gradcam_cli.plan.output_names import OutputOptions, build_jobs, called, clashes, fold
 from gradcam_cli.text import counted, explain_os_error, printable

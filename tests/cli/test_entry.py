@@ -33,7 +33,7 @@ def shell(command: str) -> subprocess.CompletedProcess[bytes]:
 def test_closed_streams_are_no_fault():
     done = shell(f"{GRADCAM} a.png <&- >&- 2>&-")
     assert done.returncode == 0
-    assert os.listdir("gradcam_output") == ["a_overlay.png"]
+    assert sorted(os.listdir("gradcam_output")) == [".gradcam", "a_overlay.png"]
     with Image.open("gradcam_output/a_overlay.png") as picture:
         picture.load()
 
@@ -167,6 +167,33 @@ def test_a_signal_behind_one_that_was_lost_is_heeded():
     )
     assert done.returncode == 143
     assert done.stderr.startswith(b"error: interrupted\n")
+
+
+TAKEN = """
+import os, signal, sys, time
+def run(arguments):
+    try:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(9)
+    except BaseException:
+        print("error: weights 'a': not a whole safetensors file", file=sys.stderr)
+    return int(arguments[0])
+from gradcam_cli.cli import main
+from gradcam_cli.cli import entry
+main.run = run
+entry.main(sys.argv[1:])
+"""
+
+
+@pytest.mark.parametrize(("code", "ends"), [(1, 143), (0, 0), (3, 3)])
+def test_a_signal_that_a_library_takes_for_an_error_of_its_own(code, ends):
+    """As what reads safetensors does, whose Rust makes its own exception of ours; what was done to the end is done."""
+    done = subprocess.run(
+        [sys.executable, "-c", TAKEN, str(code)], capture_output=True, env=ENVIRONMENT, check=False,
+        preexec_fn=heed_interrupts,
+    )  # fmt: skip
+    assert done.returncode == ends
+    assert (b"error: interrupted\n" in done.stderr) == (code == 1)
 
 
 def test_imports_are_not_searched_for_garbage_and_what_follows_is(tmp_path):

@@ -112,6 +112,40 @@ def test_a_directory_is_sorted_naturally_without_what_is_no_picture():
     assert names(plan("d")) == ["d/1.png", "d/2.JPG", "d/10.jpg"]
 
 
+def test_what_a_search_passes_over_is_counted():
+    touch("d/1.png", "d/2.HEIC", "d/3.heic", "d/.hidden", "d/sub/4.dng", "d/sub/LICENSE", "d/sub/5.jpg", "e/6.mp4")
+    assert plan("d").search.passed == {".heic": 2}
+    assert plan("d", recursive=True).search.passed == {".heic": 2, ".dng": 1, "without suffix": 1}
+    assert plan("d/**", "e").search.passed == {".heic": 2, ".dng": 1, "without suffix": 1, ".mp4": 1}
+    assert plan("d/*.png", "d/2.HEIC").search.passed == {}, "what is named is judged by its reader"
+
+
+@pytest.mark.parametrize(
+    ("pattern", "found"),
+    [
+        ("holiday [2024]/*.jpg", ["holiday [2024]/a.jpg"]),
+        ("holiday [2024]/sub [x]/?.jpg", ["holiday [2024]/sub [x]/b.jpg"]),
+        ("holiday [234]/*.jpg", ["holiday 2/c.jpg"]),
+        ("what?/*.jpg", ["what?/d.jpg"]),
+        ("*/a.jpg", ["holiday [2024]/a.jpg"]),
+        ("**/[!a].jpg", ["holiday 2/c.jpg", "holiday [2024]/sub [x]/b.jpg", "what?/d.jpg", "whats/e.jpg"]),
+    ],
+)
+@posix_only
+def test_a_piece_of_a_pattern_that_exists_is_literal(pattern, found):
+    touch("holiday [2024]/a.jpg", "holiday [2024]/sub [x]/b.jpg", "holiday 2/c.jpg", "what?/d.jpg", "whats/e.jpg")
+    assert names(plan(pattern)) == found
+
+
+def test_a_tilde_is_expanded_unless_there_is_such_a_file(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path / "home"))
+    touch("home/a.jpg", "home/b.jpg", "~/c.jpg")
+    Path("list").write_text("~/b.jpg\n~/c.jpg\n")
+    result = plan("~/*.jpg", from_file="list")
+    assert names(result) == [str(tmp_path / "home" / name) for name in ("a.jpg", "b.jpg")] + ["~/c.jpg"]
+
+
 def test_a_directory_mirrors_its_subfolders():
     touch("photos/z.jpg", "photos/b/x.jpg", "photos/a/x.jpg", "photos/a/c/x.jpg", "photos/.git/x.jpg")
     result = plan("photos/", recursive=True)

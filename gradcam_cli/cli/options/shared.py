@@ -23,6 +23,7 @@ from gradcam_cli.cli.options.types import (
     option_group,
     rate,
 )
+from gradcam_cli.files import expanded
 from gradcam_cli.pipeline.artifacts.registry import CLIP_KINDS, KINDS
 from gradcam_cli.pipeline.settings import AXES, FORMATS, SWEEPS
 from gradcam_cli.plan.name_template import FIELDS, USUAL, parse_template
@@ -36,7 +37,8 @@ if TYPE_CHECKING:
 input_options = option_group(
     "Inputs",
     option(
-        "--from-file", metavar="LIST", help="Take inputs from a file, one path a line; - reads the list from stdin."
+        "--from-file", type=Checked("LIST", expanded), metavar="LIST",
+        help="Take inputs from a file, one path a line; - reads the list from stdin.",
     ),
     option("-r", "--recursive", is_flag=True, help="Search the subfolders of directories."),
     option(

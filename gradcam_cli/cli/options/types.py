@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import click
 
 from gradcam_cli.errors import UsageError
+from gradcam_cli.files import expanded
 from gradcam_cli.records import MAX_INPUT, MIN_INPUT
 from gradcam_cli.text import quoted
 
@@ -129,14 +130,14 @@ def count(text: str) -> int:
 
 
 def path(text: str) -> Path:
-    """Return the path that was typed; a calling program may pass a name that no file system allows.
+    """Return the path that was typed, ``~`` expanded; a calling program may pass a name that no file system allows.
 
     Raises:
         UsageError: no file can have this name.
     """
     try:
         if b"\0" not in os.fsencode(text):
-            return Path(text)
+            return Path(expanded(text))
     except UnicodeEncodeError:  # half of a surrogate pair
         pass
     raise UsageError(f"{quoted(text)}: no file can have this name", "check the path for typing errors")

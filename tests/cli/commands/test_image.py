@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -210,7 +211,7 @@ def test_failures_are_called_as_successes_are(gradcam, monkeypatch):
 
 def test_endless_standard_input_is_refused(gradcam, monkeypatch):
     monkeypatch.setattr("gradcam_cli.pipeline.images.run.MAX_STDIN_BYTES", 1000)
-    monkeypatch.setattr("gradcam_cli.plan.inputs.MAX_BYTES", 1000)
+    monkeypatch.setattr("gradcam_cli.plan.input_list.MAX_BYTES", 1000)
     with open("/dev/zero") as endless:
         monkeypatch.setattr(sys, "stdin", endless)
         for arguments, expected in (["-"], 1), (["--from-file", "-"], 2), (["--from-file", "/dev/zero"], 2):
@@ -521,3 +522,33 @@ def test_the_first_thing_that_one_types(gradcam):
     code, out, err = gradcam(".", "--save", "overlay")
     assert (code, sorted(out)) == (0, [f"gradcam_output/{name}_overlay.png" for name in "abc"])
     assert "note: ./a.gif, an animation, is passed over: 'gradcam gif'" in err
+
+
+def test_other_files_of_a_directory_are_told_in_one_line(gradcam):
+    Path("in").mkdir()
+    shutil.copy("a.png", "in")
+    for name in ("b.HEIC", "c.heic", "d.dng", *(f"e.s{k}" for k in range(9))):
+        Path("in", name).touch()
+    code, _, err = gradcam("in", "--save", "overlay")
+    assert code == 0
+    (note,) = [line for line in err.splitlines() if "passed over" in line]
+    assert note == "note: 12 other files passed over: .heic 2, .dng 1, .s0 1, .s1 1, .s2 1, .s3 1, .s4 1, .s5 1, …"
+    assert "passed over" not in gradcam("in", "--save", "overlay", "-q")[2]
+
+
+def test_options_expand_a_tilde(gradcam, tmp_path, monkeypatch):
+    """As shells do not behind an equals sign."""
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("USERPROFILE", str(home))
+    (home / "net.py").write_text(
+        "from gradcam_cli.models.registry import describe\n"
+        "def build():\n    return describe('tiny').build(num_classes=10)\n"
+    )
+    (home / "list").write_text("a.png\n")
+    (home / "names.txt").write_text("\n".join(f"name {n}" for n in range(10)))
+    code, out, err = gradcam("-m", "~/net.py:build", "--from-file=~/list", "--labels=~/names.txt", "--output-dir=~/out")
+    assert (code, len(out)) == (0, 3), err
+    assert all(path.startswith(str(home / "out")) for path in out)
+    assert not Path("~").exists()

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gradcam_cli.errors import ModelError, UsageError
+from gradcam_cli.files import expanded
 from gradcam_cli.models.checkpoints.hub_files import INDEX, WEIGHTS, json_in, transformers_config
 from gradcam_cli.text import printable, quoted
 
@@ -59,7 +60,7 @@ def check_spec(spec: str) -> str:
     Raises:
         UsageError: transformers is not installed, or it is neither.
     """
-    name = spec[len(PREFIX) :]
+    name = expanded(spec[len(PREFIX) :])
     if not name:
         raise UsageError(f"model {quoted(spec)} names no folder", EXAMPLE)
     if importlib.util.find_spec("transformers") is None:

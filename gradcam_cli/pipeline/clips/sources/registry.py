@@ -60,8 +60,10 @@ MEDIA: dict[str, Medium] = {
         rb"....(?:ftyp(?!avi[fs]|he[iv]|mi[fm]1)|moov|mdat|wide)|\x1a\x45\xdf\xa3|RIFF....AVI |\x00\x00\x01[\xb3\xba]"
         rb"|FLV\x01|OggS|0&\xb2u\x8ef\xcf\x11|\x47.{187}\x47|.{4}\x47.{191}\x47",
         "video",
-        frozenset({".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts", ".3gp",
-                   ".ogv", ".flv", ".wmv"}),
+        frozenset({".mp4", ".m4v", ".mov", ".qt", ".mkv", ".webm", ".avi", ".divx", ".mpg", ".mpeg", ".m1v", ".m2v",
+                   ".vob", ".ts", ".mts", ".m2ts", ".3gp", ".3g2", ".ogv", ".ogm", ".flv", ".f4v", ".wmv", ".asf",
+                   ".dv", ".mxf", ".gxf", ".nut", ".ivf", ".y4m", ".rm", ".rmvb", ".h264", ".264", ".hevc", ".h265",
+                   ".265"}),
     ),
 }  # fmt: skip
 """Name → medium; the first whose content matches reads a file."""
