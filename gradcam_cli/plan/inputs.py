@@ -1,6 +1,6 @@
 """From arguments to inputs: files, directories, patterns and standard input, each input once.
 
-No file is opened. Whether an input is a picture is found out by its reader.
+Whether an input is a picture is found out by its reader; only named files with an unusual suffix are looked at.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ import stat
 from collections import Counter
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from gradcam_cli.errors import InputError, UsageError
 from gradcam_cli.files import expanded
+from gradcam_cli.media.image import sniff
 from gradcam_cli.plan.input_list import GIVE_LIST
 from gradcam_cli.plan.output_names import natural_key
 from gradcam_cli.text import explain_os_error, printable
@@ -48,6 +49,8 @@ class Search:
         recursive: whether directories' subfolders are searched too.
         output: `identity` of the output directory, which searches skip.
         second: those of the suffixes whose files are taken from a directory only if it has no others.
+        expected: what the files are to be. A named one with another suffix is looked at: otherwise a network would be
+            loaded before it is found that another command is meant.
 
     Attributes:
         found: the inputs in their order, by `key`.
@@ -62,7 +65,9 @@ class Search:
         recursive: bool,
         output: tuple[int, int] | None,
         second: frozenset[str] = frozenset(),
+        expected: Literal["picture", "clip"] | None = None,
     ) -> None:
+        self._expected = expected
         self.found: dict[Key, Found] = {}
         self.failed: list[tuple[str, InputError]] = []
         self.left: list[str] = []
@@ -95,8 +100,19 @@ class Search:
             return
         if stat.S_ISDIR(status.st_mode):
             self._add_folder(argument)
+        elif found := self._misplaced(argument, status):
+            self._fail(argument, found[0], f"use: {found[1]} {printable(argument)}")
         else:
             self._add_file(argument, inode=status.st_ino)
+
+    def _misplaced(self, path: str, status: os.stat_result) -> tuple[str, str] | None:
+        """Return what a named file is that another command takes, and that command."""
+        known = os.path.splitext(path)[1].lower() in self._suffixes
+        if self._expected is None or known or not stat.S_ISREG(status.st_mode):
+            return None
+        with suppress(OSError), open(path, "rb") as file:
+            return sniff.misplaced(file.read(sniff.HEAD), self._expected)
+        return None  # its reader tells why
 
     def _fail(self, path: str, message: str, hint: str) -> None:
         self.failed.append((path, InputError(f"{printable(path)}: {message}", hint)))

@@ -1,6 +1,6 @@
 """The plan, made before the first picture is opened and before torch is loaded: inputs → jobs.
 
-Nothing heavy is imported here and no picture is opened. So the plan does not know whether an input is a picture: its
+Nothing heavy is imported here and no picture is decoded. So the plan does not know whether an input is a picture: its
 reader finds out, and a bad one fails alone.
 """
 
@@ -11,7 +11,7 @@ import tempfile
 import unicodedata
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from gradcam_cli.errors import UsageError
 from gradcam_cli.media.atomic import remove_abandoned
@@ -71,6 +71,7 @@ def make_plan(
     options: OutputOptions,
     from_file: str | None = None,
     recursive: bool = False,
+    expected: Literal["picture", "clip"] | None = None,
 ) -> Plan:
     """Return the jobs for the inputs, create the output directory and remove part files of killed runs from it.
 
@@ -82,6 +83,7 @@ def make_plan(
         options: options for the outputs.
         from_file: file that lists inputs, one a line or ended by NUL; ``-`` for standard input.
         recursive: whether directories' subfolders are searched too.
+        expected: what the inputs are to be; None takes any.
 
     Raises:
         UsageError: no input can be used, two inputs would write one file, an input would be overwritten, or an
@@ -92,7 +94,7 @@ def make_plan(
         raise UsageError("no input was given", f"name a file or a directory, as in: cat{example} holiday/")
     if from_file == "-" and "-" in inputs:
         raise UsageError("standard input cannot be both the list of inputs and an input", "save one of them in a file")
-    search = Search(suffixes, recursive, identity(str(options.directory)), second)
+    search = Search(suffixes, recursive, identity(str(options.directory)), second, expected)
     for argument in inputs:
         search.add(argument, literal=False)
     for line in read_list(from_file) if from_file is not None else ():

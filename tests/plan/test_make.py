@@ -146,6 +146,53 @@ def test_a_tilde_is_expanded_unless_there_is_such_a_file(tmp_path, monkeypatch):
     assert names(result) == [str(tmp_path / "home" / name) for name in ("a.jpg", "b.jpg")] + ["~/c.jpg"]
 
 
+@pytest.mark.parametrize(
+    ("name", "expected", "hint"),
+    [
+        ("cat.mp4", "picture", "use: gradcam video cat.mp4"),
+        ("cat.mkv", "picture", "use: gradcam video cat.mkv"),
+        ("cat.avi", "picture", "use: gradcam video cat.avi"),
+        ("photo.png", "clip", "use: gradcam image photo.png"),
+        ("photo.jpg", "clip", "use: gradcam image photo.jpg"),
+        ("photo.tif", "clip", "use: gradcam image photo.tif"),
+        ("photo", "clip", "use: gradcam image photo"),
+        ("moves.apng", "clip", None),
+        ("moves.gif", "clip", None),
+        ("cat.gif", "picture", None),
+        ("notes.txt", "picture", None),
+        ("missing.mp4", "picture", "check the path for typing errors"),
+    ],
+)
+def test_a_file_for_another_command_is_told_before_anything_is_loaded(name, expected, hint):
+    png, jpeg = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", b"\xff\xd8\xff\xe0"
+    heads = {
+        ".mp4": b"\0\0\0\x18ftypisom", ".mkv": b"\x1a\x45\xdf\xa3", ".avi": b"RIFF1234AVI LIST", ".jpg": jpeg, "": jpeg,
+        ".png": png + bytes(80), ".apng": png + bytes(21) + b"acTL", ".tif": b"II*\0", ".gif": b"GIF89a",
+        ".txt": b"text",
+    }  # fmt: skip
+    if "missing" not in name:
+        Path(name).write_bytes(heads[os.path.splitext(name)[1]])
+    options = OutputOptions(Path("out"), ("overlay",))
+    usual = frozenset({".mp4", ".mkv", ".avi"}) if expected == "clip" else SUFFIXES
+
+    def planned():
+        return make_plan([name], suffixes=usual, options=options, expected=expected)
+
+    if hint is None:
+        assert names(planned()) == [name]
+        return
+    with pytest.raises(UsageError) as caught:
+        planned()
+    assert caught.value.hint == hint
+
+
+def test_what_directories_hold_is_not_looked_at():
+    Path("d").mkdir()
+    Path("d/video.jpg").write_bytes(b"\0\0\0\x18ftypisom")
+    result = make_plan(["d"], suffixes=SUFFIXES, options=OutputOptions(Path("out"), ("overlay",)), expected="picture")
+    assert names(result) == ["d/video.jpg"]
+
+
 def test_a_directory_mirrors_its_subfolders():
     touch("photos/z.jpg", "photos/b/x.jpg", "photos/a/x.jpg", "photos/a/c/x.jpg", "photos/.git/x.jpg")
     result = plan("photos/", recursive=True)

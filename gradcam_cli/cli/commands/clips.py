@@ -146,7 +146,15 @@ def gif(inputs: tuple[str, ...], **options: Any) -> int:  # noqa: ANN401
     if sweep == "layers" and not method_named(model.methods[0]).layered:
         raise UsageError(f"the method {model.methods[0]} uses no layer", "choose another --method or --sweep")
     results = ResultSettings("sweep", (model,), (settings, shown), together=replace(part, name=sweep))
-    plan = plan_for(inputs, options, results, kinds=("overlay",), suffixes=PICTURE_SUFFIXES, picture_format="gif")
+    plan = plan_for(
+        inputs,
+        options,
+        results,
+        kinds=("overlay",),
+        suffixes=PICTURE_SUFFIXES,
+        picture_format="gif",
+        expected="picture",
+    )
     return CommandRunner(plan, results, options).run(outcomes, fail_fast=settings.fail_fast)
 
 
@@ -187,7 +195,13 @@ def _run_clips(
 ) -> int:
     results = ResultSettings(command, (model_settings(options),), (settings,))
     plan = plan_for(
-        inputs, options, results, kinds=kinds, suffixes=suffixes_for(command), picture_format=picture_format
+        inputs,
+        options,
+        results,
+        kinds=kinds,
+        suffixes=suffixes_for(command),
+        picture_format=picture_format,
+        expected="clip" if command == "video" else None,
     )
     runner = CommandRunner(plan, results, options)
 

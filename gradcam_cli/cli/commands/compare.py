@@ -74,7 +74,7 @@ def compare(inputs: tuple[str, ...], **options: Any) -> int:  # noqa: ANN401
     results = ResultSettings("compare", tuple(models), (settings,), together)
     plan = plan_for(
         inputs, options, results, kinds=kinds, suffixes=PICTURE_SUFFIXES, second=ANIMATION_SUFFIXES,
-        picture_format="png",
+        picture_format="png", expected="picture",
     )  # fmt: skip
     runner = CommandRunner(plan, results, options)
 

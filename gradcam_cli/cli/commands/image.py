@@ -66,7 +66,7 @@ def image(inputs: tuple[str, ...], **options: Any) -> int:  # noqa: ANN401
     results = ResultSettings("image", (model,), (settings,))
     plan = plan_for(
         inputs, options, results, kinds=render.kinds, suffixes=PICTURE_SUFFIXES, second=ANIMATION_SUFFIXES,
-        picture_format=render.format,
+        picture_format=render.format, expected="picture",
     )  # fmt: skip
 
     def outcomes(session: Session, jobs: Sequence[Job]) -> Generator[Outcome, None, None]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -70,6 +70,7 @@ def plan_for(
     suffixes: frozenset[str],
     second: frozenset[str] = frozenset(),
     picture_format: str,
+    expected: Literal["picture", "clip"] | None = None,
 ) -> Plan:
     """Return the plan for the options of inputs and outputs.
 
@@ -81,6 +82,7 @@ def plan_for(
         suffixes: suffixes of the files that directories are searched for.
         second: those of them whose files are taken only from a directory without others.
         picture_format: suffix of the results.
+        expected: what the inputs are to be; None takes any.
 
     Raises:
         UsageError: the inputs or outputs are not possible.
@@ -100,5 +102,5 @@ def plan_for(
     )
     return make_plan(
         inputs, suffixes=suffixes, second=second, options=outputs, from_file=options["from_file"],
-        recursive=options["recursive"],
+        recursive=options["recursive"], expected=expected,
     )  # fmt: skip

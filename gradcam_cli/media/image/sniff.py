@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import re
+from typing import Literal
 
 HEAD = 512
 """Number of first bytes that `describe` needs."""
 
 _TEXT = rb"(?:\xef\xbb\xbf)?\s*"  # text may begin with a byte order mark and blanks
+
+VIDEO = rb"....ftyp(?!avi[fs])|\x1a\x45\xdf\xa3|RIFF....AVI |\x00\x00\x01[\xb3\xba]|FLV\x01"
+"""Beginnings of videos."""
+STILL = rb"\xff\xd8\xff|\x89PNG(?!.{8,64}acTL)|BM|II[*+]\0|MM\0[*+]|....jP  |\xff\x4f\xff\x51|8BPS|P[1-6]\s|qoif"
+"""Beginnings of pictures that do not move."""
 
 # The first pattern that matches the beginning decides.
 _KINDS: tuple[tuple[bytes, str, str], ...] = (
@@ -36,11 +42,7 @@ _KINDS: tuple[tuple[bytes, str, str], ...] = (
         "is a HEIC/HEIF picture, which is not supported",
         "convert it to JPEG or PNG",
     ),
-    (
-        rb"....ftyp(?!avi[fs])|\x1a\x45\xdf\xa3|RIFF....AVI |\x00\x00\x01\xba",
-        "is a video, not a still picture",
-        "use 'gradcam video' for it",
-    ),
+    (VIDEO, "is a video, not a still picture", "use 'gradcam video' for it"),
     (
         rb"\xff\xd8\xff|\x89PNG|GIF8|BM|II[*+]\0|MM\0[*+]|RIFF....WEBP|....ftypavi[fs]|....jP  |\xff\x4f\xff\x51|8BPS",
         "is a picture that is damaged, cut off or of a variant that is not supported",
@@ -55,3 +57,16 @@ def describe(head: bytes) -> tuple[str, str]:
         if re.match(pattern, head, re.DOTALL):
             return what, hint
     return "is not a picture of a known kind", "give a JPEG, PNG, WebP, AVIF, GIF, BMP or TIFF file"
+
+
+def misplaced(head: bytes, expected: Literal["picture", "clip"]) -> tuple[str, str] | None:
+    """Return what is wrong with a file for a command, by its first bytes, and the right command; None where it may do.
+
+    Args:
+        head: the first bytes.
+        expected: what the command takes.
+    """
+    if expected == "picture":
+        what = describe(head)[0]
+        return (what, "gradcam video") if re.match(VIDEO, head, re.DOTALL) and "video" in what else None
+    return ("is a picture, not a video", "gradcam image") if re.match(STILL, head, re.DOTALL) else None
