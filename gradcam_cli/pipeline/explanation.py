@@ -101,6 +101,7 @@ def build_record(
     network, preset, geometry = explanation.session.network, explanation.session.preset, explanation.geometry
     return {
         "input": explanation.input,
+        "complete": explanation.complete,
         "model": network.name,
         "weights": {"source": network.weights.source, "sha256": network.weights.sha256()},
         "preprocessing": {

@@ -1,4 +1,4 @@
-"""A video's properties by its file's metadata, before its frames are decoded."""
+"""A video's properties by its file's metadata and packets, before its frames are decoded."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import av
 
+from gradcam_cli.media.video.open import audio_stream
 from gradcam_cli.media.video.planes import even
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from av.container import InputContainer
     from av.video.stream import VideoStream
 
+    from gradcam_cli.media.video.measure import Measured
     from gradcam_cli.media.video.planes import Shape
     from gradcam_cli.records import Size
 
@@ -35,21 +37,84 @@ class VideoInfo:
 
     Attributes:
         size: (height, width) of the frames, upright, after ``max_size``, before padding.
-        frames: estimated number of frames; None where the file does not state its duration.
-        duration: seconds; an estimate as well.
+        frames: number of frames by the file's packets; an estimate for a part of it, or at another rate.
+        duration: seconds.
         rate: mean frames per second.
         tick: seconds. Every frame's time and duration is a multiple of it, but for a last one cut at ``end``.
         has_audio: whether there is sound.
-        notes: changes to the frames that a user should know of.
+        is_cut_off: whether the file ends before the length that its header states.
+        notes: changes to the frames, and what is missing, that a user should know of.
     """
 
     size: Size
-    frames: int | None
-    duration: Fraction | None
+    frames: int
+    duration: Fraction
     rate: Fraction
     tick: Fraction
     has_audio: bool
+    is_cut_off: bool = False
     notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which frames of a video are wanted.
+
+    Attributes:
+        start: seconds from the video's beginning, or None.
+        end: seconds from the video's beginning, or None.
+        stride: the first of every ``stride`` frames.
+        fps: constant frame rate, or None.
+    """
+
+    start: Fraction | None
+    end: Fraction | None
+    stride: int
+    fps: Fraction | None
+
+
+def described(
+    container: InputContainer,
+    stream: VideoStream,
+    shape: Shape,
+    first: av.VideoFrame,
+    measured: Measured,
+    wanted: Selection,
+    *,
+    deinterlaced: bool,
+) -> VideoInfo:
+    """Return the properties of the wanted frames.
+
+    Args:
+        container: the open file.
+        stream: its video.
+        shape: of the frames.
+        first: the first frame.
+        measured: what the file's packets tell.
+        wanted: which frames.
+        deinterlaced: whether frames are deinterlaced.
+    """
+    rate = mean_rate(stream)
+    tick = Fraction(stream.time_base or Fraction(1, 90_000))
+    whole = measured.packets / rate if measured.end is None else measured.end - (stream.start_time or 0) * tick
+    begin, end = wanted.start or Fraction(0), whole if wanted.end is None else min(whole, wanted.end)
+    part = max(tick, end - begin)
+    shown = wanted.fps or rate
+    counted = wanted.start is None and wanted.end is None and wanted.fps is None
+    frames = Fraction(measured.packets) if counted else part * shown
+    found = notes(stream, first, shape, deinterlaced=deinterlaced)
+    if measured.lacks:
+        found = (f"cut off: {float(measured.lacks[0]):.1f} of {float(measured.lacks[1]):.1f} s", *found)
+    return VideoInfo(
+        size=shape.size,
+        frames=max(1, round(frames / wanted.stride)),
+        duration=part,
+        rate=shown / wanted.stride,
+        tick=1 / wanted.fps if wanted.fps else tick,
+        has_audio=audio_stream(container) is not None,
+        is_cut_off=measured.lacks is not None,
+        notes=found,
+    )
 
 
 def length(container: InputContainer, stream: VideoStream) -> Fraction | None:

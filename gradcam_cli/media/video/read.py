@@ -17,8 +17,9 @@ from gradcam_cli.media.video import info as video_info
 from gradcam_cli.media.video import planes as video_planes
 from gradcam_cli.media.video.audio import AudioSource
 from gradcam_cli.media.video.decode import Decoder
-from gradcam_cli.media.video.info import VideoInfo
-from gradcam_cli.media.video.open import audio_stream, check_size, opened, video_stream
+from gradcam_cli.media.video.info import Selection, VideoInfo
+from gradcam_cli.media.video.measure import Measured, measure
+from gradcam_cli.media.video.open import check_size, opened, video_stream
 from gradcam_cli.media.video.planes import DecodedFrame, VideoFrame
 from gradcam_cli.text import printable
 
@@ -52,8 +53,9 @@ class VideoReader:
         max_size: longest side in pixels; larger frames are made smaller.
         name: the video's name in error messages.
         max_pixels: most pixels of a frame; None is `limits.FRAME_PIXELS`.
-        max_frames: most frames to deliver, checked by the file's metadata and by counting; None is no limit.
+        max_frames: most frames to deliver, checked by the file's packets and by counting; None is no limit.
         alone: whether no other work runs while frames are read: see `Decoder`.
+        measured: what the file's packets tell, where that is known.
 
     Attributes:
         info: properties known before decoding.
@@ -76,6 +78,7 @@ class VideoReader:
         max_pixels: int | None = None,
         max_frames: int | None = None,
         alone: bool = False,
+        measured: Measured | None = None,
     ) -> None:
         self._path, self._name = path, printable(name or path)
         self._start, self._end, self._max_size = start, end, max_size
@@ -96,8 +99,12 @@ class VideoReader:
             self._picture: tuple[av.VideoFrame, DecodedFrame] | None = None
             self._ahead: deque[VideoFrame] = deque()
             self._damage: InputError | None = None
-            self.info = self._info(stride, fps)
-            self._check_frames(self.info.frames or 1)
+            self._measured = measured or measure(path, self._name, self._max_pixels, start, end)
+            self.info = video_info.described(
+                self._container, self._stream, self._shape, self._first.what, self._measured,
+                Selection(start, end, stride, fps), deinterlaced=self._decoder.deinterlaced,
+            )  # fmt: skip
+            self._check_frames(self.info.frames)
             self._stack = stack.pop_all()
 
     def __enter__(self) -> Self:
@@ -153,15 +160,14 @@ class VideoReader:
     def sample(self, count: int) -> Iterator[tuple[VideoFrame, bool]]:
         """Yield up to ``count`` frames spread evenly along the clip with True, without affecting the iteration.
 
-        At least one; only the first one where the file does not state its duration. Where the clip ``is_held``, the
-        frames in between are also yielded, as they are read, with False.
+        At least one. Where the clip ``is_held``, the frames in between are also yielded, as they are read, with False.
         """
         return self._sample_ahead(count) if self.is_held else ((frame, True) for frame in self._sample_apart(count))
 
     @property
     def is_held(self) -> bool:
         """Whether the clip fits into `AHEAD_BYTES`: `sample` then reads it all, and the iteration reuses its frames."""
-        return bool(self.info.duration) and (self.info.frames or 0) <= self._most_ahead
+        return self.info.frames <= self._most_ahead
 
     @property
     def _most_ahead(self) -> int:
@@ -174,9 +180,8 @@ class VideoReader:
         return max(sum(plane.buffer_size for plane in self._first.what.planes), height * width * 3 // 2)
 
     def _spread(self, count: int) -> list[Fraction]:
-        """Return times spread evenly along the clip, in seconds from its start; none where its length is unknown."""
-        length = self.info.duration
-        return [length * (2 * index + 1) / (2 * count) for index in range(count)] if length else []
+        """Return times spread evenly along the clip, in seconds from its start."""
+        return [self.info.duration * (2 * index + 1) / (2 * count) for index in range(count)]
 
     def _sample_ahead(self, count: int) -> Iterator[tuple[VideoFrame, bool]]:
         times = deque(self._spread(count))
@@ -216,6 +221,7 @@ class VideoReader:
                         reader = VideoReader(
                             self._path, start=None if key is None else max(Fraction(0), key - self._base),
                             max_size=self._max_size, name=self._name, max_pixels=self._max_pixels, alone=True,
+                            measured=self._measured,
                         )  # fmt: skip
                     frame = reader._at(time)
                     if frame:
@@ -297,21 +303,3 @@ class VideoReader:
         if self._picture is None or self._picture[0] is not frame.what:
             self._picture = frame.what, DecodedFrame(frame.what, self._converter, self._name)
         return VideoFrame(self._picture[1], frame.time - self._first.time, frame.duration)
-
-    def _info(self, stride: int, fps: Fraction | None) -> VideoInfo:
-        whole, part = video_info.length(self._container, self._stream), None
-        if whole:
-            begin, end = self._start or Fraction(0), whole if self._end is None else min(whole, self._end)
-            part = max(Fraction(0), end - begin)
-        rate = fps or self._rate
-        return VideoInfo(
-            size=self._shape.size,
-            frames=None if part is None else max(1, round(part * rate / stride)),
-            duration=part,
-            rate=rate / stride,
-            tick=1 / fps if fps else self._tick,
-            has_audio=audio_stream(self._container) is not None,
-            notes=video_info.notes(
-                self._stream, self._first.what, self._shape, deinterlaced=self._decoder.deinterlaced
-            ),
-        )

@@ -29,6 +29,8 @@ class ClipExplanation:
         size: (height, width) of the frames.
         total: processing time in seconds.
         skipped: number of damaged packets that were skipped.
+        complete: whether the whole clip was explained: its file is neither cut off nor damaged.
+        notes: what is unusual about the clip.
         files: kind of result → where it was written.
     """
 
@@ -40,6 +42,8 @@ class ClipExplanation:
     size: Size
     total: float
     skipped: int
+    complete: bool
+    notes: tuple[str, ...]
     files: dict[str, Path] = field(default_factory=dict)
 
     @property
@@ -83,11 +87,6 @@ class ClipExplanation:
         return {"total": self.total}
 
     @property
-    def complete(self) -> bool:
-        """Whether no packet was damaged."""
-        return self.skipped == 0
-
-    @property
     def class_map(self) -> None:
         """None: each frame has its own."""
 
@@ -103,5 +102,6 @@ class ClipExplanation:
             "frames": self.tally.frames,
             "seconds": round(self.tally.shown, 6),
             "skipped": self.skipped,
+            "notes": list(self.notes),
         }
         return build_record(self, maps, one_target=self.survey.targets is not None, clip=clip)

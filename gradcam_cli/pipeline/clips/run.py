@@ -63,12 +63,13 @@ class ClipRun:
                     lambda tally: self._advance(job, tally, source.info.frames),
                 )  # fmt: skip
             seconds = time.perf_counter() - started
+            of_outputs = (note for each in sinks for sink in each for note in sink.notes)
+            notes = tuple(dict.fromkeys([*source.notes, *of_outputs]))
             explanations = [
                 ClipExplanation(
                     job.given, self._session, found, position, tally, source.info.size, seconds, source.skipped,
-                    {output.key: output.path for output in mine},
+                    source.complete, notes, {output.key: output.path for output in mine},
                 )
                 for position, mine in enumerate(outputs)
             ]  # fmt: skip
-            of_outputs = (note for each in sinks for sink in each for note in sink.notes)
-            return Outcome(job, explanations, notes=tuple(dict.fromkeys([*source.notes, *of_outputs])))
+            return Outcome(job, explanations, notes=notes)

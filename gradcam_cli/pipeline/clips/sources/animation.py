@@ -43,6 +43,11 @@ class AnimationSource:
         self.samples_recur = True
         self.skipped = 0
 
+    @property
+    def complete(self) -> bool:
+        """Whether the animation is not damaged, as far as it has been read."""
+        return not self._reader.damage
+
     def __enter__(self) -> AnimationSource:
         return self
 

@@ -126,6 +126,10 @@ class Source(Protocol):
         """Number of damaged packets skipped so far."""
 
     @property
+    def complete(self) -> bool:
+        """Whether the file is whole, as far as it has been read: neither cut off nor damaged."""
+
+    @property
     def samples_recur(self) -> bool:
         """Whether `frames` gives the same pictures as `samples` at the same times."""
 

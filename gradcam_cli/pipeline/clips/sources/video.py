@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from gradcam_cli.media.video.read import VideoReader
 from gradcam_cli.pipeline.clips.sources.base import SAMPLES, ClipInfo
+from gradcam_cli.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,7 +41,6 @@ class VideoSource:
             max_pixels=settings.max_pixels,
             max_frames=settings.max_frames,
         )
-        self.notes = self._reader.info.notes
 
     def __enter__(self) -> VideoSource:
         return self
@@ -55,9 +55,20 @@ class VideoSource:
         return ClipInfo(info.size, info.frames, info.tick, info.rate, audio=self._reader.audio)
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """What the user should know of the file."""
+        damaged = f"{counted(self.skipped, 'damaged packet')} passed over"
+        return (*self._reader.info.notes, *([damaged] if self.skipped else []))
+
+    @property
     def skipped(self) -> int:
         """Number of damaged packets skipped so far."""
         return self._reader.skipped
+
+    @property
+    def complete(self) -> bool:
+        """Whether the file is neither cut off nor, as far as it has been read, damaged."""
+        return not (self.skipped or self._reader.info.is_cut_off)
 
     @property
     def samples_recur(self) -> bool:
