@@ -218,6 +218,11 @@ class Job:
         """The files of a job without parts, by their key."""
         return {output.key: output.path for output in self.outputs}
 
+    @property
+    def paths(self) -> list[Path]:
+        """The files of a job."""
+        return [output.path for output in self.outputs]
+
     def by_part(self) -> list[list[Output]]:
         """Return the outputs of each part, the parts in their order: one list for each explanation."""
         parts: dict[int, list[Output]] = {}

@@ -85,6 +85,8 @@ class CommandRunner:
         collect_from_now()
         with self.console.download() as progress:
             session = Session(model, progress=progress, passes=self.console.steps, warn=self.console.warning)
+        if self._recorded or self._as_json:
+            session.network.weights.sha256()  # now: a training run may replace the file before the first result
         self._announce(session)
         return session
 
@@ -109,6 +111,8 @@ class CommandRunner:
         self._results = self._results.of_session(session.settings)
         parts = self._results.parts or ()
         hash_of = self._results.hashes()
+        if self._recorded:
+            hash_of(parts[0])  # now, for the same reason as in `load`
         if options.parts is None or (options.policy == "skip" and hash_of(parts[0]) != self._planned_hash(parts[0])):
             self._plan = self._plan.revised(parts, hash_of)
         return hash_of

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gradcam_cli.errors import OutputError
+from gradcam_cli.files import file_state
 from gradcam_cli.records import FileState
 from gradcam_cli.text import explain_os_error, printable
 
@@ -53,12 +54,16 @@ def _write(stream: FileIO, content: bytes) -> None:
 
 
 @contextmanager
-def atomic_path(path: Path) -> Iterator[Path]:
+def atomic_path(path: Path, written: dict[Path, FileState] | None = None) -> Iterator[Path]:
     """Yield the name of a part file to write to; it is renamed to ``path`` when the block ends without an exception.
 
     The part file is in the same directory, which is made when missing; its name begins with ``.``, ends with ``.part``
     and is unique to this process. After an exception the part file is removed, and ``path`` is unchanged.
     `remove_abandoned` removes part files of killed processes.
+
+    Args:
+        path: of the file.
+        written: takes the file's state, read before another process can replace it.
 
     Raises:
         OutputError: the directory cannot be made, or ``path`` cannot be replaced. Exceptions of the block
@@ -72,6 +77,8 @@ def atomic_path(path: Path) -> Iterator[Path]:
     try:
         yield part
         with explained(path):
+            if written is not None:
+                written[path] = file_state(part)
             os.replace(part, path)
     finally:
         with suppress(OSError):

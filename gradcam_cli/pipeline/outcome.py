@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -24,7 +25,8 @@ class Outcome:
         explanations: in the order of the job's parts; empty after an error.
         error: why there is no result, or None.
         notes: notes for the user, one line each.
-        written: states of the written files, where they are known without reading these again.
+        written: states of the written files.
+        input_size: bytes of the input's file when it was opened; None where it is none.
     """
 
     job: Job
@@ -32,6 +34,7 @@ class Outcome:
     error: GradcamError | None = None
     notes: tuple[str, ...] = ()
     written: Mapping[Path, FileState] = field(default_factory=dict)
+    input_size: int | None = None
 
 
 def one_by_one(jobs: Iterable[Job], explain: Callable[[Job], Outcome], *, fail_fast: bool) -> Iterator[Outcome]:
@@ -43,10 +46,20 @@ def one_by_one(jobs: Iterable[Job], explain: Callable[[Job], Outcome], *, fail_f
         fail_fast: whether the first input that fails ends the run.
     """
     for job in jobs:
+        size = size_of(job)
         try:
             outcome = explain(job)
         except GradcamError as error:
             outcome = Outcome(job, error=error)
+        outcome.input_size = size
         yield outcome
         if outcome.error is not None and fail_fast:
             return
+
+
+def size_of(job: Job) -> int | None:
+    """Return the bytes of a job's input, None where it is no file; asked before it is read, which may take long."""
+    try:
+        return None if job.input is None else os.stat(job.input).st_size
+    except OSError:  # its reader tells why
+        return None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import os
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,8 +10,6 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
-from gradcam_cli.files import file_state
-from gradcam_cli.media.atomic import explained
 from gradcam_cli.models.sources.user_code.spec import code_file
 from gradcam_cli.store.record import Places, line
 from gradcam_cli.store.writing import Recorder
@@ -52,7 +49,9 @@ class RunRecords:
         self._parts = results.parts or ()
         self._hash_of = hash_of
         self._paths = tuple(_paths(results))
-        self._stated = cache(lambda part: self._places.relative(results.stated(part), self._paths, alone=True))
+        self._stated = cache(
+            lambda part, model: self._places.relative(results.stated(part, model), self._paths, alone=True)
+        )
 
     def __enter__(self) -> Self:
         self._recorder.__enter__()
@@ -67,25 +66,21 @@ class RunRecords:
         """Record an input's results.
 
         Raises:
-            OutputError: they cannot be recorded, or one of their files is no longer there.
+            OutputError: they cannot be recorded.
         """
         together = len(self._parts) == 1
-        size = _size(outcome.job.input)
         lines = []
         for position, explanation in enumerate(outcome.explanations):
             part = self._parts[0 if together else position]
-            files = {}
-            for key, path in explanation.files.items():
-                with explained(path):
-                    files[key] = (self._places.result(path), outcome.written.get(path) or file_state(path))
+            files = {key: (self._places.result(path), outcome.written[path]) for key, path in explanation.files.items()}
             lines.append(
                 line(
                     self._record(explanation),
                     settings_hash=self._hash_of(part),
-                    settings=self._stated(part),
+                    settings=self._stated(part, explanation.session.settings.model),
                     complete=explanation.complete,
                     source=self._places.input(outcome.job.input),
-                    source_size=size,
+                    source_size=outcome.input_size,
                     cell=position if together else 0,
                     files=files,
                 )
@@ -122,13 +117,6 @@ def map_bytes(class_map: ClassMap) -> dict[str, Any]:
 def _paths(results: ResultSettings) -> Iterator[Path]:
     """Yield the paths that are named in settings, and so in what is said of a network."""
     for model in results.models:
-        named = (model.weights, model.labels, code_file(model.model))
-        folder = model.model.partition(":")[2]
-        yield from (path for path in (*named, Path(folder) if os.path.isabs(folder) else None) if path is not None)
-
-
-def _size(path: Path | None) -> int | None:
-    try:
-        return None if path is None else os.stat(path).st_size
-    except OSError:
-        return None
+        kind, _, folder = model.model.partition(":")
+        named = (model.weights, model.labels, code_file(model.model), Path(folder) if kind == "hf" else None)
+        yield from (path for path in named if path is not None)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
+from gradcam_cli.cam.methods.registry import method_named
 from gradcam_cli.models.sources.contents import contents
 from gradcam_cli.pipeline.settings import ALL_LAYERS
 from gradcam_cli.records import Part
@@ -57,15 +58,25 @@ class ResultSettings:
                     for position, model in enumerate(self.models)
                     for name, value in contents(model.model, model.weights, model.labels).items()
                 }
+                named = {name for model in self.models for name in model.methods}
+                for method in map(method_named, sorted(named)):
+                    if method.plugin is not None:
+                        files[f"method {method.name}"] = f"{method.plugin.package} {method.plugin.version}"
                 for each, models in self._by_part():
                     found[each] = settings_hash(self.command, (*models, *self.run), files)
             return found[part]
 
         return of
 
-    def stated(self, part: Part) -> dict[str, Any]:
-        """Return the settings of a part that are not the usual ones."""
-        return next(stated((*models, *self.run)) for each, models in self._by_part() if each == part)
+    def stated(self, part: Part, model: str) -> dict[str, Any]:
+        """Return the settings of a part that are not the usual ones.
+
+        Args:
+            part: of the results.
+            model: the network, where there are several, by its name in the settings.
+        """
+        models = next(models for each, models in self._by_part() if each == part)
+        return stated((*(each for each in models if each.model == model), *self.run))
 
     def _by_part(self) -> list[tuple[Part, tuple[ModelSettings, ...]]]:
         if self.together is not None:

@@ -32,12 +32,14 @@ class Existing:
         paths: all files that exist.
         others: those that records know to be of other settings or of another input.
         unknown: those of which no record tells the settings, and which are older than all records.
+        unreadable: files of records that cannot be read.
     """
 
     whole: set[int] = field(default_factory=set)
     paths: list[Path] = field(default_factory=list)
     others: list[Path] = field(default_factory=list)
     unknown: list[Path] = field(default_factory=list)
+    unreadable: list[Path] = field(default_factory=list)
 
 
 def find_existing(jobs: list[Job], search: Search, options: OutputOptions) -> Existing:
@@ -93,12 +95,13 @@ def _judge(
             own.add(claim.path)
         if _is_unchanged(claim, output.path, status):
             last[claim.path] = is_own, _is_complete(claim, job)
+    found.unreadable = records.unreadable
     missing = {position: len(job.outputs) for position, job in enumerate(jobs)}
     for name, (position, output, status) in zip(by_name, there, strict=True):
-        if name not in known and status.st_mtime_ns < since:
+        if jobs[position].input is not None and name not in known and status.st_mtime_ns < since:
             found.unknown.append(output.path)
             missing[position] -= 1
-        elif last.get(name) == (True, True):
+        elif last.get(name) == (True, True) and jobs[position].input is not None:  # what stdin has is not known yet
             missing[position] -= 1
         elif name in known and not (last[name][0] if name in last else name in own):
             found.others.append(output.path)
@@ -115,17 +118,17 @@ def _is_its_own(claim: Claim, job: Job, output: Output, places: Places, options:
 
 def _is_complete(claim: Claim, job: Job) -> bool:
     """Whether a record is of the whole input, which is as large now as it was then."""
-    return claim.complete and (job.input is None or claim.input_size in (None, _size(job.input)))
+    return claim.complete and job.input is not None and claim.input_size == _size(job.input)
 
 
 def _is_unchanged(claim: Claim, path: Path, status: os.stat_result) -> bool:
     """Whether a file is the recorded one; it is read only if its time differs, as in a copied directory."""
-    if claim.size != status.st_size or not stat.S_ISREG(status.st_mode):
-        return False
-    if status.st_mtime_ns == claim.changed:
-        return True
     try:
-        return file_state(path).sha256 == claim.sha256
+        if stat.S_ISLNK(status.st_mode):  # to where a store of large files has moved it
+            status = os.stat(path)
+        if claim.size != status.st_size or not stat.S_ISREG(status.st_mode):
+            return False
+        return status.st_mtime_ns == claim.changed or file_state(path).sha256 == claim.sha256
     except OSError:
         return False
 

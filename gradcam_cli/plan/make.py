@@ -20,6 +20,8 @@ from gradcam_cli.plan.input_list import read_list
 from gradcam_cli.plan.inputs import Search, identity, nothing_left, some
 from gradcam_cli.plan.name_template import USUAL
 from gradcam_cli.plan.output_names import OutputOptions, build_jobs, called, clashes, fold
+from gradcam_cli.store.record import FOLDER
+from gradcam_cli.store.writing import require_folder
 from gradcam_cli.text import counted, explain_os_error, printable
 
 if TYPE_CHECKING:
@@ -108,8 +110,6 @@ def _planned(search: Search, options: OutputOptions) -> Plan:
     jobs = build_jobs(((item.path, item.folder) for item in search.found.values()), options)
     if not options.kinds:
         return Plan(jobs, 0, search, options)
-    if options.parts is None:
-        jobs = [replace(job, outputs=()) for job in jobs]
     _check_clashes(jobs, options)
     for folder in _folders(jobs, options):
         remove_abandoned(folder)
@@ -118,24 +118,24 @@ def _planned(search: Search, options: OutputOptions) -> Plan:
         jobs, skipped, notes = _without_existing(jobs, find_existing(jobs, search, options), options)
     if jobs:
         _prepare(jobs, options)
+    if options.parts is None:  # these names were as good as any for the checks
+        jobs = [replace(job, outputs=()) for job in jobs]
     return Plan(jobs, skipped, search, options, notes)
 
 
-def _paths(job: Job) -> list[Path]:
-    """Return the files of a job or, while their names are not known, the stem that they share."""
-    return [output.path for output in job.outputs] or [job.stem]
-
-
 def _folders(jobs: Iterable[Job], options: OutputOptions) -> set[Path]:
-    """Return the directories of the results; where no template makes folders, one path of a job tells it."""
+    """Return the directories of the results; where no template makes folders, the stem tells it."""
     spread = "/" in options.template.text
-    return {path.parent for job in jobs for path in (_paths(job) if spread else [job.stem])}
+    return {path.parent for job in jobs for path in (job.paths if spread else [job.stem])}
 
 
 def _check_clashes(jobs: Sequence[Job], options: OutputOptions) -> None:
-    shared = clashes((str(path), job) for job in jobs for path in _paths(job))
+    shared = clashes((str(path), job) for job in jobs for path in job.paths)
     if not shared:
         return
+    if "stem" not in options.template.fields and len(jobs) > 1:
+        pairs = [f"{called(first)} and {called(second)} (both '{printable(key)}')" for key, first, second in shared]
+        raise UsageError(f"the results would have the same name: {some(pairs)}", "add {stem} to {name_template}")
     by_suffix = all(_suffix(first) != _suffix(second) for _, first, second in shared)
     if by_suffix and options.template.text == USUAL:
         more = "_{part}" if options.parts is None or len(options.parts) > 1 else ""
@@ -159,7 +159,7 @@ def _without_existing(
             f"results exist already: {some(_quoted(existing.paths))}",
             "keep them and do the others with {skip_existing}, or leave out {no_overwrite} to replace them",
         )
-    notes = []
+    notes = [f"{printable(path)} cannot be read: what it records counts as unknown" for path in existing.unreadable]
     remaining = jobs
     if options.policy == "skip":
         remaining = [job for position, job in enumerate(jobs) if position not in existing.whole]
@@ -195,9 +195,11 @@ def _prepare(jobs: Sequence[Job], options: OutputOptions) -> None:
                     f"{printable(linked)}: is a symbolic link, and results are not written through one",
                     "remove the link, or choose another directory for the results with {output_dir}",
                 )
+            if options.records:
+                require_folder(directory / FOLDER)
             if not os.access(folder, os.W_OK | os.X_OK):
                 raise unwritable(folder, "permission denied, or the file system is read-only")
-        shared = clashes((fold(str(path)), job) for job in jobs for path in _paths(job))
+        shared = clashes((fold(str(path)), job) for job in jobs for path in job.paths)
         if shared and _ignores_case(directory):
             pairs = [
                 f"{called(first)} and {called(second)} (both '{printable(second.stem)}…')"

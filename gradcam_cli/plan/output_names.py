@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Literal
 from gradcam_cli.errors import UsageError
 from gradcam_cli.plan.name_template import USUAL, NameTemplate, parse_template
 from gradcam_cli.records import Job, Output, Part
+from gradcam_cli.store.record import FOLDER
 from gradcam_cli.text import printable, quoted
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ class OutputOptions:
         template: of the names.
         hash_of: returns the settings' hash of a part, see `store.settings_hash`; None where nothing is known of the
             settings, and existing files are taken by their names.
+        records: whether records are written.
     """
 
     directory: Path
@@ -66,6 +68,7 @@ class OutputOptions:
     name_from: Literal["stem", "path"] = "stem"
     template: NameTemplate = field(default_factory=lambda: parse_template(USUAL))
     hash_of: Callable[[Part], str] | None = None
+    records: bool = False
 
 
 def natural_key(name: str) -> tuple[list[str | int], str]:
@@ -219,6 +222,7 @@ def build_jobs(found: Iterable[tuple[str | None, str]], options: OutputOptions) 
             below, stem = "", stem_from_path(path, current, room)
         else:
             below, stem = clean(folder), stem_from_name(os.path.basename(path), room)
+        stem = f"_{stem}" if stem == FOLDER else stem  # with a template it could become the directory of records
         if path is not None and "suffix" in options.template.fields:
             suffix = shorten(clean(os.path.splitext(path)[1].lstrip(".")), MAX_PART_BYTES, path)
         base = os.path.join(options.directory, below)
@@ -245,15 +249,17 @@ def _room(ends: Iterable[Ending], template: NameTemplate) -> int:
     Raises:
         UsageError: there is no room for one.
     """
-    longest = 0
+    longest, most = 0, 1  # bytes of a piece, stems in a piece
     for end in ends:
         path = end.name(template, "\0", "x" * MAX_PART_BYTES if "suffix" in template.fields else "")
-        longest = max(longest, *(len(os.fsencode(each)) for each in path.split("/")))
+        for piece in path.split("/"):
+            longest = max(longest, len(os.fsencode(piece)))
+            most = max(most, piece.count("\0"))
     if longest > MAX_NAME_BYTES - _LEAST_STEM:
         raise UsageError(
             f"the template {quoted(template.text)} makes names that are too long", "give a shorter {name_template}"
         )
-    return MAX_NAME_BYTES - longest + 1
+    return (MAX_NAME_BYTES - longest + most) // most
 
 
 def clashes(keyed: Iterable[tuple[str, Job]]) -> list[tuple[str, Job, Job]]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from gradcam_cli.files import explain_read_error, file_state
 from gradcam_cli.store.reading import as_json
-from gradcam_cli.store.record import FOLDER, Places, row_of
+from gradcam_cli.store.record import FOLDER, Places
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,9 +43,9 @@ def check(records: Records) -> Checked:
         OSError: the directory or its records cannot be read.
     """
     found = Checked()
-    for line in records.current():
+    for row in records.rows():
         found.results += 1
-        found.incomplete += not row_of(line)["complete"]
+        found.incomplete += not row["complete"]
     seen: set[int] = set()
     good: set[int] = set()
     for claim in records.claims():

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import re
 from array import array
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from gradcam_cli.store.record import FOLDER, SCHEMA
+from gradcam_cli.store.record import FOLDER, SCHEMA, row_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -66,11 +67,13 @@ class Records:
         directory: the output directory.
         damaged: lines that could not be read, of the last pass: a killed run's last one, or damaged on the disk.
         newer: lines of a newer version of gradcam, of the last pass, which are passed over.
+        unreadable: files of records that could not be read in the last pass.
     """
 
     directory: Path
     damaged: int = field(default=0, init=False)
     newer: int = field(default=0, init=False)
+    unreadable: list[Path] = field(default_factory=list, init=False)
 
     @property
     def paths(self) -> list[Path]:
@@ -94,6 +97,16 @@ class Records:
                     file[1], settings_hash, complete, source, input_size, int(file[2]), file[3].decode(), int(file[4])
                 )
 
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """Yield what a table shows of the lines that hold."""
+        for line in self.current():
+            try:
+                row = row_of(line)
+            except ValueError:  # damaged behind its head
+                self.damaged += 1
+                continue
+            yield row
+
     def current(self) -> Iterator[bytes]:
         """Yield the lines that hold: those that are the last about at least one of their files.
 
@@ -111,7 +124,7 @@ class Records:
 
         names, owners, groups = array("q"), array("I"), array("I")  # of each file: hash, line; of each line: the first
         for position, (head, files) in enumerate(self._heads(snapshot)):
-            first = position - (int(head[5]) if head else 0)
+            first = max(0, position - int(head[5])) if head else position
             groups.append(first)
             for file in files:
                 names.append(hash(file[1]))
@@ -126,12 +139,24 @@ class Records:
     def _snapshot(self) -> list[tuple[Path, int]]:
         """Return the files and their present sizes: what other runs append meanwhile is left for the next time."""
         self.damaged = self.newer = 0
-        return [(path, path.stat().st_size) for path in self.paths]
+        self.unreadable = []
+        found = []
+        for path in self.paths:
+            with suppress(FileNotFoundError):  # a run without results has just cleared it away
+                found.append((path, path.stat().st_size))
+        return found
 
     def _lines(self, snapshot: Iterable[tuple[Path, int]]) -> Iterator[bytes]:
         """Yield lines unparsed, also what a killed run has left of its last one, in constant memory."""
         for path, size in snapshot:
-            with open(path, "rb", _BUFFER) as file:
+            try:
+                file = open(path, "rb", _BUFFER)  # noqa: SIM115
+            except FileNotFoundError:
+                continue
+            except OSError:
+                self.unreadable = [*dict.fromkeys([*self.unreadable, path])]
+                continue
+            with file:
                 for line in file:
                     size -= len(line)
                     if size < 0:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePath
@@ -73,11 +75,11 @@ class Places:
         return _with_slashes(os.path.join(way, name))
 
     def _way(self, folder: str | Path) -> str:
-        """Return the way to a directory, empty for the output directory itself and where there is none."""
+        """Return the way to a directory, empty for the output directory itself."""
         try:
             way = os.path.relpath(os.path.realpath(folder), self._real)
-        except ValueError:  # another drive
-            return ""
+        except ValueError:  # another drive: its folders are told apart by a digest
+            return hashlib.blake2s(os.fsencode(os.path.realpath(folder)), digest_size=8).hexdigest()
         return "" if way == os.curdir else way
 
     def relative(self, value: Any, paths: Iterable[Path], *, alone: bool = False) -> Any:  # noqa: ANN401
@@ -85,27 +87,36 @@ class Places:
 
         Args:
             value: texts, lists and dicts.
-            paths: those of which texts may have an absolute one, or its folder, somewhere within.
-            alone: whether a whole text that is an absolute path is one too.
+            paths: those that settings name: a text may be one, begin with one as ``net.py:build`` does, or have an
+                absolute one, or its folder, somewhere within.
+            alone: whether a whole text that is any other absolute path is one too.
         """
-        names: dict[str, str] = {}
-        for path in paths:
-            folder = path.parent
-            for name, way in ((path, self.input(path)), (folder, _with_slashes(self._way(folder)) or os.curdir)):
-                if name.is_absolute() and name != name.parent:  # not the root
-                    names |= {str(name): way, printable(name): printable(way)}
-        names = dict(sorted(names.items(), key=lambda pair: -len(pair[0])))
+        ways = {name: way for path in paths for name, way in self._spellings(path, self.input(path))}
+        within = [
+            (re.compile(rf"(?<![\w./-]){re.escape(name)}(?![\w-])"), way)
+            for path in paths
+            if path.is_absolute()
+            for each, to in ((path, self.input(path)), (path.parent, self._way(path.parent) or os.curdir))
+            if each != each.parent  # not the root
+            for name, way in self._spellings(each, _with_slashes(to))
+        ]
 
         def renamed(value: Any) -> Any:  # noqa: ANN401
             if isinstance(value, str):
-                for name, other in names.items():
-                    value = value.replace(name, other)
+                for name, way in ways.items():
+                    if value in (name, f"hf:{name}") or value.startswith(f"{name}:"):
+                        return value.replace(name, way, 1)
+                for pattern, way in within:
+                    value = way.join(pattern.split(value))
                 return self.input(Path(value)) if alone and os.path.isabs(value) else value
             if isinstance(value, list):
                 return [renamed(each) for each in value]
             return {key: renamed(each) for key, each in value.items()} if isinstance(value, dict) else value
 
-        return renamed(value) if names or alone else value
+        return renamed(value) if ways or alone else value
+
+    def _spellings(self, path: Path, way: str) -> list[tuple[str, str]]:
+        return [(str(path), way), (printable(path), printable(way))]
 
 
 def _with_slashes(path: str) -> str:
@@ -135,18 +146,11 @@ def line(
         cell: position among the results that share their files, as the cells of a figure do.
         files: the results' keys → their names in the output directory, and their states.
     """
-    head = {
-        "schema": SCHEMA,
-        "settings_hash": settings_hash,
-        "complete": complete,
-        "input": source,
-        "input_size": source_size,
-        "cell": cell,
-        "files": {
-            key: dict(zip(FILE, (path, state.size, state.sha256, state.changed), strict=True))
-            for key, (path, state) in files.items()
-        },
+    states = {
+        key: dict(zip(FILE, (path, state.size, state.sha256, state.changed), strict=True))
+        for key, (path, state) in files.items()
     }
+    head = dict(zip(HEAD, (SCHEMA, settings_hash, complete, source, source_size, cell, states), strict=True))
     row = {key: record[key] for key in ROW}
     rest = {key: value for key, value in record.items() if key not in head and key not in row}
     whole = {**head, **row, "settings": settings, **rest}

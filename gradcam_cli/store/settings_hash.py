@@ -84,8 +84,10 @@ def _canonical(value: object) -> Any:  # noqa: ANN401
     raise TypeError(f"no canonical form of {kind}")
 
 
-def _shown(value: object) -> str:
-    """Return a path, or what has a name of its own, as text."""
+def _shown(value: object) -> Any:  # noqa: ANN401
+    """Return a dict as one, a path or what has a name of its own as text."""
+    if isinstance(value, dict):
+        return {str(key): _plain(each, _shown) for key, each in value.items()}
     return str(value) if isinstance(value, Path) else str(getattr(value, "name", value))
 
 

@@ -52,7 +52,7 @@ class Recorder:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        os.close(self._handle)
+        self._close()
         if not self._used and kind is None:  # a run that was stopped may have results that are not recorded yet
             with suppress(OSError):  # another run's may be there
                 self._path.unlink()
@@ -66,8 +66,11 @@ class Recorder:
         """
         self._used = True
         if not self._is_there():  # the directory was removed, or moved away
-            os.close(self._handle)
-            self._open()
+            self._close()
+            try:
+                self._open()
+            except UsageError as error:  # the run is under way
+                raise OutputError(error.message, error.template) from error
         data = b"".join(lines)
         size = os.fstat(self._handle).st_size
         try:
@@ -79,13 +82,13 @@ class Recorder:
                 os.ftruncate(self._handle, size)
             raise self._failure(error) from error
 
+    def _close(self) -> None:
+        if self._handle >= 0:
+            os.close(self._handle)
+            self._handle = -1
+
     def _open(self) -> None:
-        with suppress(OSError):  # it is made then, which tells what is wrong
-            if not stat.S_ISDIR(os.lstat(self._folder).st_mode):
-                raise UsageError(
-                    f"{printable(self._folder)}: is no directory, and records are kept there",
-                    "move it away, or leave the records out with {no_records}",
-                )
+        require_folder(self._folder)
         try:
             for _ in range(_ATTEMPTS):
                 with suppress(FileNotFoundError, FileExistsError):  # another run has just cleared the directory away
@@ -113,6 +116,20 @@ class Recorder:
             f"{printable(self._path)}: the record cannot be written: {what}",
             hint or "choose another place with {output_dir}, or leave the records out with {no_records}",
         )
+
+
+def require_folder(folder: Path) -> None:
+    """Check that the directory of records is one, or can be made.
+
+    Raises:
+        UsageError: something else has its name.
+    """
+    with suppress(OSError):  # it is made then, which tells what is wrong
+        if not stat.S_ISDIR(os.lstat(folder).st_mode):
+            raise UsageError(
+                f"{printable(folder)}: is no directory, and records are kept there",
+                "move it away, or leave the records out with {no_records}",
+            )
 
 
 def _name() -> str:

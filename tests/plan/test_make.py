@@ -499,8 +499,24 @@ def test_a_template_tells_an_inputs_results_apart(template, kinds, parts, field)
 def test_a_template_without_the_stem_is_for_one_input():
     touch("cat.jpg", "dog.jpg")
     assert outputs(plan("cat.jpg", template=parse_template("{kind}"))) == ["out/overlay.png"]
-    with pytest.raises(UsageError, match=r"same name: 'cat\.jpg' and 'dog\.jpg'"):
+    with pytest.raises(UsageError, match=r"same name: 'cat\.jpg' and 'dog\.jpg'") as caught:
         plan("cat.jpg", "dog.jpg", template=parse_template("{kind}"))
+    assert caught.value.hint == "add {stem} to name_template"
+
+
+def test_a_remedy_works_before_the_parts_are_known():
+    touch("cat.jpg", "cat.png")
+    with pytest.raises(UsageError) as caught:
+        plan("cat.jpg", "cat.png", parts=None)
+    template = re.search(r"'(.*)'", caught.value.hint)[1]
+    assert template == "{stem}_{suffix}_{kind}_{part}"
+    result = plan("cat.jpg", "cat.png", parts=None, template=parse_template(template))
+    assert [job.outputs for job in result.jobs] == [(), ()]
+
+
+def test_no_result_lies_among_the_records():
+    touch(".gradcam.jpg")
+    assert outputs(plan(".gradcam.jpg", template=parse_template("{stem}/{kind}"))) == ["out/_.gradcam/overlay.png"]
 
 
 def test_a_name_from_a_path_does_not_depend_on_the_other_inputs():

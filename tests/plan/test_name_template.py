@@ -84,7 +84,9 @@ def test_every_result_has_a_name_in_the_output_directory(template):
         parse_template(template)
 
 
-@pytest.mark.parametrize("template", [USUAL, "{stem}_{suffix}_{kind}", "{method}/{stem}_{layer}_{target}", "{stem}"])
+@pytest.mark.parametrize(
+    "template", [USUAL, "{stem}_{suffix}_{kind}", "{method}/{stem}_{layer}_{target}", "{stem}", "{stem}_{stem}"]
+)
 @pytest.mark.parametrize("suffix", [".jpg", "." + "ü" * 100])
 def test_long_names_leave_room_for_the_rest(template, suffix, tmp_path):
     options = OutputOptions(tmp_path, ("overlay",), template=parse_template(template))

@@ -103,8 +103,8 @@ def video(inputs: tuple[str, ...], **options: Any) -> int:  # noqa: ANN401
         max_size=options["max_size"],
         codec=options["codec"],
         audio=not options["no_audio"],
-        gif_fps=options["gif_fps"] or GIF_FPS,
-        gif_width=options["gif_width"] or GIF_WIDTH,
+        gif_fps=(options["gif_fps"] or GIF_FPS) if options["gif"] else None,
+        gif_width=(options["gif_width"] or GIF_WIDTH) if options["gif"] else None,
     )
     if settings.start is not None and settings.end is not None and settings.start >= settings.end:
         raise UsageError("--start is not before --end", "give a start that is smaller than the end")

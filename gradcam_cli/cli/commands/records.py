@@ -77,9 +77,15 @@ def _list(found: Records, *, as_csv: bool, as_json: bool) -> int:
     elif sys.stdout.isatty():
         _print_table(found)
     else:
-        cells = (row.values() for row in _rows(found))
-        _print_lines("\t".join("" if cell is None else printable(str(cell)) for cell in row) for row in cells)
+        _print_lines("\t".join(map(_cell, row.values())) for row in _rows(found))
     return ExitCode.OK
+
+
+def _cell(cell: object) -> str:
+    """Return a cell of a line between tabs."""
+    if cell is None or cell == "":
+        return ""
+    return str(cell).lower() if isinstance(cell, bool) else printable(str(cell))
 
 
 def _print_lines(lines: Iterator[str]) -> None:
@@ -89,10 +95,8 @@ def _print_lines(lines: Iterator[str]) -> None:
 
 def _rows(found: Records) -> Iterator[dict[str, Any]]:
     from gradcam_cli.store.columns import row
-    from gradcam_cli.store.record import row_of
 
-    for line in found.current():
-        yield row(row_of(line))
+    return map(row, found.rows())
 
 
 def _csv(found: Records) -> Iterator[str]:
@@ -102,10 +106,10 @@ def _csv(found: Records) -> Iterator[str]:
     from gradcam_cli.store.columns import COLUMNS, guarded
 
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="")
+    writer = csv.writer(text, lineterminator="\r\n")  # what ends a line is quoted within a cell
     for cells in chain([COLUMNS], ([guarded(row[name]) for name in COLUMNS] for row in _rows(found))):
         writer.writerow(cells)
-        yield text.getvalue()
+        yield text.getvalue().removesuffix("\r\n")
         text.seek(0)
         text.truncate()
 
@@ -116,24 +120,22 @@ def _print_table(found: Records) -> None:
     from rich.text import Text
 
     from gradcam_cli.store.columns import row
-    from gradcam_cli.store.record import row_of
 
     table = Table(box=None, pad_edge=False, header_style="dim")
     for heading in ("input", "class", "probability", "layer", "method", "files"):
         justify: Literal["left", "right"] = "right" if heading == "probability" else "left"
         table.add_column(heading, justify=justify, overflow="ellipsis", no_wrap=heading != "files")
     count = 0
-    for line in found.current():
+    for record in found.rows():
         count += 1
         if count > MAX_ROWS:
             continue
-        record = row_of(line)
         cells = row(record)
         value = f"{cells['score'] or '':.4}" if cells["probability"] is None else f"{cells['probability']:.1%}"
         marks = [mark for mark, given in (("blank", cells["blank"]), ("incomplete", not cells["complete"])) if given]
         name, target = os.path.basename(cells["input"]), cells["target"] or "each frame's own"
         shown = (name, target, value, cells["layer"], cells["method"], ", ".join((*record["files"], *marks)))
-        table.add_row(*(Text(printable(each)) for each in shown))
+        table.add_row(*(Text(_cell(each)) for each in shown))
     rich.console.Console(highlight=False).print(table)
     if count > MAX_ROWS:
         click.echo(f"and {count - MAX_ROWS} more; --csv and --json list them all", err=True)
@@ -157,6 +159,8 @@ def _check(found: Records) -> int:
 
 def _note(found: Records) -> None:
     console = Console(quiet=False, verbose=False)
+    for path in found.unreadable:
+        console.info(f"note: {printable(path)} cannot be read, and is passed over")
     if found.damaged:
         console.info(f"note: {counted(found.damaged, 'unreadable line')} passed over, as a killed run leaves")
     if found.newer:

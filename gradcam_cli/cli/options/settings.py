@@ -99,6 +99,7 @@ def plan_for(
         name_from=options["name_from"],
         template=options["name_template"],
         hash_of=results.hashes(),
+        records=not options["no_records"],
     )
     return make_plan(
         inputs, suffixes=suffixes, second=second, options=outputs, from_file=options["from_file"],

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from gradcam_cli.records import Size
+    from gradcam_cli.records import FileState, Size
 
     Pixels = npt.NDArray[np.uint8]
 
@@ -64,6 +64,7 @@ class GifWriter:
         palette: uint8 RGB (256, 3), the colours of the frames given to `write_indexed`.
         keep_partial: when the block ends with an exception, keep the frames written so far as a file: see
             `keep_part`.
+        written: takes the file's state, see `atomic_path`.
 
     Raises:
         OutputError: the file cannot be written (any method raises this), or the size exceeds the format's limit.
@@ -77,6 +78,7 @@ class GifWriter:
         loop: int | None = 0,
         palette: Pixels | None = None,
         keep_partial: bool = False,
+        written: dict[Path, FileState] | None = None,
     ) -> None:
         if not 1 <= min(size) <= max(size) <= _LARGEST:
             what = f"a GIF of {size[1]}×{size[0]} pixels cannot be (at most {_LARGEST} a side)"
@@ -88,6 +90,7 @@ class GifWriter:
         self._loop = loop
         self._palette = palette
         self._keep_partial = keep_partial
+        self._written = written
         self._quantizer = Quantizer()
         self._first_time: Fraction | None = None
         self._waiting: list[_PendingFrame] = []
@@ -98,7 +101,7 @@ class GifWriter:
 
     def __enter__(self) -> GifWriter:
         with ExitStack() as stack:
-            self._part = stack.enter_context(atomic_path(self._path))
+            self._part = stack.enter_context(atomic_path(self._path, self._written))
             with explained(self._path):
                 self._stream: BinaryIO = self._part.open("xb")
             self._stack = stack.pop_all()

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from gradcam_cli.media.video.audio import AudioSource
     from gradcam_cli.media.video.planes import Planes
-    from gradcam_cli.records import Codec, Size
+    from gradcam_cli.records import Codec, FileState, Size
 
 _BT709 = 1
 _LIMITED = 1
@@ -84,6 +84,7 @@ class VideoWriter:
         audio: the sound to add.
         threads: of the encoder; None is a number that suits the cores.
         keep_partial: keep the part written so far when the block raises.
+        written: takes the file's state, see `atomic_path`.
 
     Attributes:
         notes: facts on the result that a user should know.
@@ -105,6 +106,7 @@ class VideoWriter:
         audio: AudioSource | None = None,
         threads: int | None = None,
         keep_partial: bool = False,
+        written: dict[Path, FileState] | None = None,
     ) -> None:
         self._path, self._keep_partial = path, keep_partial
         self._tick = tick if tick.denominator <= _FINEST else _ROUND_TICK
@@ -115,7 +117,7 @@ class VideoWriter:
         self._size = video_planes.even(size)
         self.notes: tuple[str, ...] = ()
         with ExitStack() as stack:
-            self._part = stack.enter_context(atomic_path(path))
+            self._part = stack.enter_context(atomic_path(path, written))
             with self._explained():
                 options = {"movflags": "+faststart", "movie_timescale": str(max(1000, self._tick.denominator))}
                 self._output = av.open(f"file:{self._part}", "w", format="mp4", options=options)

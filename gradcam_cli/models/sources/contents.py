@@ -8,13 +8,14 @@ from __future__ import annotations
 import ast
 import importlib.util
 import os
+import re
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gradcam_cli.files import file_state
-from gradcam_cli.models.checkpoints.hub_files import PROCESSORS, json_in, transformers_folder
+from gradcam_cli.models.checkpoints.hub_files import PROCESSORS, json_in, timm_name, transformers_folder
 from gradcam_cli.models.checkpoints.input_record import side_file
 from gradcam_cli.models.registry import AUTO, AUTO_MODEL, AUTO_WEIGHTS, TINY, plugin_of
 from gradcam_cli.models.sources.user_code.spec import first_on_path, is_code, locate
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 _LIBRARIES = {"timm": "timm", "hf": "transformers"}
 """Prefixes of names whose networks are another library's code → that library."""
+_HASH = re.compile(r"(?=([0-9a-f]{8}))")
 _DECIDING = frozenset({".json", ".safetensors", ".bin", ".txt", ".model", ".toml", ".h5", ".jinja"})
 """Suffixes of the files in a hub's folder that decide about a network or its words."""
 
@@ -42,6 +44,8 @@ def contents(model: str, weights: Path | None, labels: Path | None) -> dict[str,
     found: dict[str, str | None] = {"model": model}
     if model == AUTO and weights is None:
         found["model"] = model = AUTO_MODEL if auto_file().is_file() else TINY
+    elif model == AUTO and weights is not None:
+        model = _recognised(weights)
     prefix, colon, rest = model.partition(":")
     plugin = plugin_of(model) if colon else None
     if plugin is not None:
@@ -51,14 +55,15 @@ def contents(model: str, weights: Path | None, labels: Path | None) -> dict[str,
         if prefix == "hf" and os.path.isdir(rest):
             found["model"] = "hf:"
             found |= _digests("model", _in_folder(Path(rest)))
-        elif prefix == "hf":
+        elif prefix == "hf" and rest:
             found["revision"] = _revision(rest)
     elif is_code(model):
         code = locate(model)
         found["model"] = f":{code.name}" if code.file else model
         found |= _digests("code", _modules(model))
     if weights is not None:
-        found["weights name"] = weights.name  # which of several recipes is tried first depends on it
+        # Digits as those of published weights decide which of several recipes is tried first, the suffix who reads it.
+        found["weights name"] = " ".join([weights.suffix, *sorted(set(_HASH.findall(weights.name)))])
         found |= _digests("weights", _of_weights(weights))
     if labels is not None:
         found |= _digests("labels", [labels])
@@ -70,6 +75,13 @@ def auto_file() -> Path:
     cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     home = os.environ.get("TORCH_HOME") or os.path.join(cache, "torch")
     return Path(home).expanduser() / "hub" / "checkpoints" / AUTO_WEIGHTS.rpartition("/")[2]
+
+
+def _recognised(weights: Path) -> str:
+    """Return the beginning of the name of the network that a hub's folder tells, or ``auto``."""
+    if transformers_folder(weights):
+        return "hf:"
+    return "timm:" if timm_name(weights if weights.is_dir() else weights.parent) else AUTO
 
 
 def _digests(role: str, files: Iterable[Path]) -> dict[str, str | None]:
@@ -121,7 +133,7 @@ def _modules(model: str) -> list[Path]:
             if file is not None and file not in found:
                 found.append(file)
                 waiting.append(file)
-    side = side_file(first)
+    side = side_file(code.file or first)
     return [*found, side] if side.is_file() else found
 
 
@@ -176,7 +188,8 @@ def _revision(name: str) -> str | None:
     """Return the commit that the hub's cache has for ``owner/name@revision``, or None."""
     repository, _, revision = name.partition("@")
     home = os.environ.get("HF_HOME") or os.path.join(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "huggingface")
-    cache = os.environ.get("HF_HUB_CACHE") or os.path.join(home, "hub")
+    named = os.environ.get("HF_HUB_CACHE") or os.environ.get("HUGGINGFACE_HUB_CACHE")
+    cache = named or os.path.join(home, "hub")
     place = Path(cache).expanduser() / f"models--{repository.replace('/', '--')}" / "refs" / (revision or "main")
     with suppress(OSError, UnicodeDecodeError):
         return place.read_text().strip()

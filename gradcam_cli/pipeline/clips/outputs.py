@@ -15,6 +15,7 @@ from gradcam_cli.pipeline.artifacts.registry import ARTIFACTS
 if TYPE_CHECKING:
     from contextlib import ExitStack
     from fractions import Fraction
+    from pathlib import Path
 
     import numpy.typing as npt
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from gradcam_cli.pipeline.clips.sources.base import ClipInfo
     from gradcam_cli.pipeline.frame import Frame
     from gradcam_cli.pipeline.settings import ClipSettings
-    from gradcam_cli.records import Output, Prediction, Size
+    from gradcam_cli.records import FileState, Output, Prediction, Size
     from gradcam_cli.render.planes import Planes
 
     Pixels = npt.NDArray[np.uint8]
@@ -47,7 +48,15 @@ class Sink(Protocol):
         """Encode the frames that are held back: no frame follows."""
 
 
-def open_output(output: Output, info: ClipInfo, settings: ClipSettings, stack: ExitStack, *, blank: bool) -> Sink:
+def open_output(
+    output: Output,
+    info: ClipInfo,
+    settings: ClipSettings,
+    stack: ExitStack,
+    *,
+    blank: bool,
+    written: dict[Path, FileState],
+) -> Sink:
     """Open a file for one kind of result, to be closed by ``stack``.
 
     Args:
@@ -56,6 +65,7 @@ def open_output(output: Output, info: ClipInfo, settings: ClipSettings, stack: E
         settings: how the result is drawn and encoded.
         stack: closes the file; it appears whole then, or not at all.
         blank: whether the maps of the whole clip are blank.
+        written: takes the file's state when it is whole.
 
     Raises:
         OutputError: the file cannot be written.
@@ -69,6 +79,7 @@ def open_output(output: Output, info: ClipInfo, settings: ClipSettings, stack: E
             loop=None if info.loop is None else min(info.loop, MAX_LOOPS),  # other formats allow more
             palette=artifact.palette,
             keep_partial=settings.keep_partial,
+            written=written,
         )
         return GifSink(stack.enter_context(gif), artifact, size, settings)
     video = VideoWriter(
@@ -80,6 +91,7 @@ def open_output(output: Output, info: ClipInfo, settings: ClipSettings, stack: E
         quality=settings.render.quality,
         audio=info.audio if settings.audio else None,
         keep_partial=settings.keep_partial,
+        written=written,
     )
     return VideoSink(stack.enter_context(video), artifact, info.size)
 

@@ -15,11 +15,12 @@ from gradcam_cli.pipeline.outcome import Outcome, one_by_one
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path
 
     from gradcam_cli.pipeline.clips.engine import Tally
     from gradcam_cli.pipeline.session import Session
     from gradcam_cli.pipeline.settings import ClipSettings
-    from gradcam_cli.records import Job
+    from gradcam_cli.records import FileState, Job
 
     Advance = Callable[[Job, Tally, int | None], None]
     """Called with the job, its tally, and the total number of frames, None where that is not known."""
@@ -46,6 +47,7 @@ class ClipRun:
         return one_by_one(self._jobs, self._explain, fail_fast=self._settings.fail_fast)
 
     def _explain(self, job: Job) -> Outcome:
+        written: dict[Path, FileState] = {}
         with open_source(job, self._settings) as source:
             started = time.perf_counter()
             found = survey(source.samples(), self._session, self._settings, recur=source.samples_recur)
@@ -53,7 +55,9 @@ class ClipRun:
             with ExitStack() as stack:
                 sinks = [
                     [
-                        open_output(output, source.info, self._settings, stack, blank=track.blank is not None)
+                        open_output(
+                            output, source.info, self._settings, stack, blank=track.blank is not None, written=written
+                        )
                         for output in mine
                     ]
                     for track, mine in zip(found.tracks, outputs, strict=True)
@@ -72,4 +76,4 @@ class ClipRun:
                 )
                 for position, mine in enumerate(outputs)
             ]  # fmt: skip
-            return Outcome(job, explanations, notes=notes)
+            return Outcome(job, explanations, notes=notes, written=written)

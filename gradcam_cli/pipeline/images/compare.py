@@ -86,9 +86,9 @@ class CompareRun:
             output.path: encode_figure(pixels, "pdf" if output.container == "pdf" else "png", DPI)
             for output in job.outputs
         }
-        write_all(figures)
+        written = write_all(figures)
         explanations = [replace(cell, files=job.files) for row in cells for cell in row]
-        return Outcome(job, explanations, notes=picture.notes)
+        return Outcome(job, explanations, notes=picture.notes, written=written)
 
     @property
     def _wrapped(self) -> bool:

@@ -26,7 +26,7 @@ from gradcam_cli.pipeline.concurrency import InlineExecutor, sharing_cores
 from gradcam_cli.pipeline.explanation import TOP, Explanation
 from gradcam_cli.pipeline.images.batching import Batches
 from gradcam_cli.pipeline.images.loading import prepare_picture, read_picture_for
-from gradcam_cli.pipeline.outcome import Outcome
+from gradcam_cli.pipeline.outcome import Outcome, size_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -56,6 +56,7 @@ class _Item:
     picture: Picture
     prepared: Prepared
     seconds: dict[str, float]
+    bytes_read: int | None
 
     @property
     def nbytes(self) -> int:
@@ -72,12 +73,12 @@ def read_job(job: Job, session: Session, settings: RunSettings) -> _Item:
     Raises:
         InputError: it cannot be read as a picture.
     """
-    started = time.perf_counter()
+    started, size = time.perf_counter(), size_of(job)
     source = _standard_input(job.name) if job.input is None else job.input
     picture = read_picture_for(session, source, job.name, settings.max_pixels, settings.max_size)
     read = time.perf_counter()
     picture, prepared = prepare_picture(session, picture, settings.max_size)
-    return _Item(job, picture, prepared, {"read": read - started, "preprocess": time.perf_counter() - read})
+    return _Item(job, picture, prepared, {"read": read - started, "preprocess": time.perf_counter() - read}, size)
 
 
 def _standard_input(name: str) -> bytes:
@@ -114,7 +115,7 @@ def finish_job(item: _Item, result: Explained, session: Session, settings: Rende
         explanations.append(explanation)
     written = write_all(files)
     item.seconds["render"] = time.perf_counter() - started
-    return Outcome(item.job, explanations, notes=item.picture.notes, written=written)
+    return Outcome(item.job, explanations, notes=item.picture.notes, written=written, input_size=item.bytes_read)
 
 
 def _network_threads(jobs: int, session: Session, batch_size: int) -> int:

@@ -20,6 +20,7 @@ from gradcam_cli.render.saliency import SaliencyMap
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from pathlib import Path
 
     import numpy as np
     import numpy.typing as npt
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from gradcam_cli.models.preprocess import Prepared
     from gradcam_cli.pipeline.session import Explained, Session
     from gradcam_cli.pipeline.settings import ClipSettings, SweepSettings
-    from gradcam_cli.records import Job
+    from gradcam_cli.records import FileState, Job
 
     Pixels = npt.NDArray[np.uint8]
 
@@ -81,9 +82,11 @@ class SweepRun:
         size = self._settings.gif_size(picture.size)
         pixels = resized(picture.pixels, size)
         seconds = SECONDS[self._sweep]
+        written: dict[Path, FileState] = {}
         with GifWriter(
-            output.path, self._overlay(blank=False).size(size), keep_partial=self._settings.keep_partial
-        ) as writer:
+            output.path, self._overlay(blank=False).size(size), keep_partial=self._settings.keep_partial,
+            written=written,
+        ) as writer:  # fmt: skip
             for position, each in enumerate(shown):
                 writer.write(self._drawn(pixels, each, prepared), position * seconds, seconds)
         explanation = Explanation(
@@ -91,7 +94,7 @@ class SweepRun:
             result.predictions[:TOP], self._settings.render, {"total": time.perf_counter() - started},
             {f"{output.key}_{self._sweep}": output.path},
         )  # fmt: skip
-        return Outcome(job, [explanation], notes=picture.notes)
+        return Outcome(job, [explanation], notes=picture.notes, written=written)
 
     def _drawn(self, pixels: Pixels, each: _SweepFrame, prepared: Prepared) -> Pixels:
         geometry = prepared.geometry.for_source((pixels.shape[0], pixels.shape[1]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import csv
+import hashlib
 import io
 import json
 import os
@@ -12,6 +13,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from PIL import Image
@@ -122,18 +124,32 @@ def test_every_kind_of_run_leaves_records(gradcam):
         assert code == 0, err
 
 
-def test_a_damaged_clip_is_not_complete(gradcam):
-    data = bytearray((SAMPLES / "cat.mp4").read_bytes())
-    start = data.index(b"mdat") + 20_000
-    data[start : start + 4000] = b"\0" * 4000
-    Path("cut.mp4").write_bytes(data)
-    call = ("video", "cut.mp4", "--save", "heatmap", "--stride", "4")
-    gradcam(*call)
+@pytest.mark.parametrize("kind", ["mkv", "gif"])
+def test_a_clip_that_is_cut_off_is_not_complete(gradcam, kind):
+    command, name = ("gif", "cut.gif") if kind == "gif" else ("video", "cut.mkv")
+    source = SAMPLES / "cat.gif"
+    if kind == "mkv":
+        source = Path("whole.mkv")
+        with av.open(str(SAMPLES / "cat.mp4")) as clip, av.open(str(source), "w") as target:
+            stream = target.add_stream_from_template(clip.streams.video[0])
+            for packet in clip.demux(video=0):
+                if packet.dts is not None:
+                    packet.stream = stream
+                    target.mux(packet)
+    data = source.read_bytes()
+    Path(name).write_bytes(data[: len(data) * 6 // 10])
+    call = (command, name, "--save", "heatmap", "--stride", "4")
+    code, made, err = gradcam(*call)
+    assert code == 0
+    assert "cut off" in err
     (kept,) = lines()
-    assert kept["complete"] == (kept["clip"]["skipped"] == 0)
-    if kept["complete"]:
-        pytest.skip("this FFmpeg decodes such a clip without noticing")
-    assert gradcam(*call, "--skip-existing")[1] == [str(OUT / "cut_heatmap.mp4")], "half a clip does not pass for whole"
+    assert not kept["complete"]
+    assert any("cut off" in note for note in kept["clip"]["notes"])
+    assert gradcam(*call, "--skip-existing")[1] == made, "half a clip does not pass for whole"
+    Path(name).write_bytes(data)
+    assert gradcam(*call, "--skip-existing")[1] == made
+    assert gradcam(*call, "--skip-existing")[1] == []
+    assert "of inputs that are cut off or damaged" not in gradcam("records", "--check")[2]
 
 
 def test_nothing_of_this_machine_is_recorded(gradcam, tmp_path, monkeypatch):
@@ -293,12 +309,168 @@ def test_a_file_that_is_not_as_recorded_is_made_again(gradcam, damage):
         path.write_bytes(whole[:-1] + b"x")
     elif damage == "a link":
         path.rename("elsewhere.png")
-        path.symlink_to("../elsewhere.png")
+        path.symlink_to("../b.png")
     else:
         path.unlink()
     assert image(gradcam, "--skip-existing")[1] == [str(path)]
     assert not path.is_symlink()
     assert path.read_bytes() == whole
+
+
+def test_a_result_that_was_moved_behind_a_link_is_still_one(gradcam):
+    """As stores of large files do."""
+    image(gradcam)
+    (OUT / "a_overlay.png").rename("elsewhere.png")
+    (OUT / "a_overlay.png").symlink_to("../elsewhere.png")
+    assert image(gradcam, "--skip-existing")[1] == []
+    assert gradcam("records", "--check")[0] == 0
+
+
+def test_what_is_on_stdin_is_never_taken_for_what_was_there(gradcam, monkeypatch):
+    for name in ("a.png", "b.png"):
+        monkeypatch.setattr("sys.stdin", type("Stdin", (), {"buffer": io.BytesIO(Path(name).read_bytes())}))
+        _, out, _ = gradcam("image", "-", "--save", "original", "--skip-existing")
+        assert out == [str(OUT / "stdin_original.png")]
+        with Image.open(out[0]) as one, Image.open(name) as other:
+            assert np.array_equal(one, other)
+
+
+def test_an_input_that_changes_while_it_is_explained_is_explained_again(gradcam, monkeypatch):
+    """Its size is that of what was read, not of what is there when its results are recorded."""
+    from gradcam_cli.pipeline.recording import RunRecords
+
+    add = RunRecords.add
+
+    def add_late(self, outcome):
+        Path("a.png").write_bytes(Path("b.png").read_bytes() + b"more")
+        add(self, outcome)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RunRecords, "add", add_late)
+        image(gradcam)
+    assert len(image(gradcam, "--skip-existing")[1]) == 1
+
+
+def test_weights_that_are_replaced_while_they_are_in_use_are_not_believed(gradcam, monkeypatch):
+    """As a training run does; the hash is that of what was loaded."""
+    import torch
+
+    from gradcam_cli.models.registry import describe
+    from gradcam_cli.pipeline.images.run import ImageRun
+
+    def save(seed):
+        torch.manual_seed(seed)
+        torch.save(describe("tiny").build(num_classes=10).state_dict(), "w.pth")
+
+    save(1)
+    first = hashlib.sha256(Path("w.pth").read_bytes()).hexdigest()
+    explain_all = ImageRun.__iter__
+
+    def explain_late(self):
+        save(2)
+        return explain_all(self)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ImageRun, "__iter__", explain_late)
+        image(gradcam, "-m", "tiny", "-w", "w.pth")
+    assert lines()[0]["weights"]["sha256"] == first
+    assert len(image(gradcam, "-m", "tiny", "-w", "w.pth", "--skip-existing")[1]) == 1
+
+
+@pytest.mark.parametrize("call", [("compare", "--method", "gradcam"), ("gif", "--sweep", "classes")], ids=" ".join)
+def test_another_run_that_writes_the_same_file_meanwhile_is_not_recorded_as_this_one(gradcam, monkeypatch, call):
+    """What is recorded is what this run wrote, not what is there afterwards."""
+    from gradcam_cli.pipeline.recording import RunRecords
+
+    add = RunRecords.add
+
+    def add_late(self, outcome):
+        for path in OUT.glob("a_*"):
+            path.write_bytes(b"of another run")
+        add(self, outcome)
+
+    command, *options = call
+    with monkeypatch.context() as patch:
+        patch.setattr(RunRecords, "add", add_late)
+        made = gradcam(command, "a.png", *options)[1]
+    assert made
+    assert gradcam("records", "--check")[0] == 3
+    assert gradcam(command, "a.png", *options, "--skip-existing")[1] == made
+
+
+def test_a_method_of_another_package_counts_by_its_version(gradcam, monkeypatch):
+    from dataclasses import replace
+
+    from gradcam_cli.cam.methods.registry import method_named
+    from gradcam_cli.plugins import Plugin
+
+    def version(text):
+        plugin = Plugin("gradcam.methods", "gradcam", "theirs", text)
+        monkeypatch.setattr(
+            "gradcam_cli.pipeline.result_settings.method_named", lambda name: replace(method_named(name), plugin=plugin)
+        )
+
+    version("1.0")
+    image(gradcam)
+    assert image(gradcam, "--skip-existing")[1] == []
+    version("2.0")
+    assert len(image(gradcam, "--skip-existing")[1]) == 1
+
+
+@pytest.mark.parametrize("what", ["gone", "a directory", "unreadable"])
+def test_a_file_of_records_that_cannot_be_read_costs_itself(gradcam, monkeypatch, what):
+    image(gradcam)
+    other = OUT / ".gradcam" / "20260101T000000.000000000-00000000.jsonl"
+    if what == "gone":
+        other.symlink_to("nowhere")
+    elif what == "a directory":
+        other.mkdir()
+    else:
+        other.touch()
+        real = open
+        monkeypatch.setattr(
+            "builtins.open", lambda path, *given, **named: denied(path, other) or real(path, *given, **named)
+        )
+    code, out, err = image(gradcam, "--skip-existing")
+    assert (code, out) == (0, [])
+    assert ("cannot be read" in err) == (what != "gone")
+    code, out, err = gradcam("records")
+    assert (code, len(out)) == (0, 1)
+    assert ("cannot be read" in err) == (what != "gone")
+
+
+def denied(path, other):
+    if path == other:
+        raise PermissionError(13, "no", str(path))
+
+
+def test_a_directory_of_records_that_is_none_is_told_before_a_network_is_loaded(gradcam):
+    OUT.mkdir()
+    (OUT / ".gradcam").touch()
+    code, _, err = image(gradcam)
+    assert code == 2
+    assert "is no directory, and records are kept there" in err
+    assert "model tiny" not in err
+    assert image(gradcam, "--no-records")[0] == 0
+
+
+def test_records_that_vanish_under_a_run_cost_their_input(gradcam, monkeypatch):
+    from gradcam_cli.store.writing import Recorder
+
+    add = Recorder.add
+
+    def add_late(self, lines):
+        if (OUT / ".gradcam").is_dir():
+            shutil.rmtree(OUT / ".gradcam")
+            (OUT / ".gradcam").touch()
+        add(self, lines)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Recorder, "add", add_late)
+        code, out, err = gradcam("image", "a.png", "b.png", "--save", "overlay")
+    assert (code, out) == (1, [])
+    assert err.count("is no directory, and records are kept there") == 2
+    assert "fault of gradcam" not in err
 
 
 def test_a_copied_directory_is_still_known(gradcam):
@@ -520,6 +692,37 @@ def test_what_cannot_be_listed(gradcam, arguments, message):
     code, out, err = gradcam("records", *arguments)
     assert (code, out) == (2, [])
     assert message in err
+
+
+def test_damage_behind_a_lines_head_costs_the_line(gradcam):
+    gradcam("image", "a.png", "b.png")
+    (path,) = (OUT / ".gradcam").iterdir()
+    first, second = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(first.replace(b'"predictions":[', b'"predictions":') + second.replace(b'"cell":0', b'"cell":9'))
+    for listing in ((), ("--csv",)):
+        code, out, err = gradcam("records", *listing)
+        assert (code, len(out)) == (0, 1 + bool(listing))
+        assert "1 unreadable line" in err
+    assert gradcam("records", "--check")[0] == 0
+
+
+def test_names_with_line_breaks_stay_one_row(gradcam):
+    os.rename("a.png", "new\nline\r.png")
+    gradcam("image", "new\nline\r.png", "--save", "overlay")
+    done = subprocess.run([sys.executable, "-m", "gradcam_cli", "records", "--csv"], capture_output=True, check=True)
+    (row,) = csv.DictReader(io.StringIO(done.stdout.decode(), newline=""))
+    assert row["input"] == "../new\nline\r.png"
+    assert len(gradcam("records")[1]) == 1
+
+
+def test_each_network_of_a_figure_has_its_own_settings(gradcam):
+    Path("net.py").write_text(
+        "from gradcam_cli.models.registry import describe\n"
+        "def f():\n    return describe('tiny').build(num_classes=10)\n"
+    )
+    gradcam("compare", "a.png", "-m", "tiny", "-m", "net.py:f", "--method", "gradcam", "-o", "deep/out")
+    assert [each["settings"]["model"] for each in lines(Path("deep/out"))] == ["tiny", "../../net.py:f"]
+    assert [each["model"] for each in lines(Path("deep/out"))] == ["tiny", "../../net.py:f"]
 
 
 def test_what_exists_is_found_without_torch(gradcam):

@@ -58,7 +58,11 @@ def test_the_content_of_weights_counts_and_their_name_not_their_place():
     before = of(weights=weights)
     shutil.copytree("a", "b")
     assert of(weights="b/w.pth") == before
-    assert of(weights=weights.rename("a/v.pth")) != before  # of several recipes the name chooses
+    renamed = weights.rename("a/v.pth")
+    assert of(weights=renamed) == before
+    published = renamed.rename("a/v-7ebf99e0.pth")
+    assert of(weights=published) != before  # of several recipes the digits choose
+    assert of(weights=published.rename("a/v-7ebf99e0.pt")) not in (before, of(weights=published))
     written("b/w.pth", "y")
     assert of(weights="b/w.pth") != before
     assert of(weights="c/w.pth") != before
@@ -98,6 +102,25 @@ def test_an_adapters_base_counts():
     before = of("auto", "hub")
     written("base/model.safetensors", "y")
     assert of("auto", "hub") != before
+
+
+def test_auto_with_a_hubs_folder_counts_by_the_library(monkeypatch):
+    monkeypatch.setattr("gradcam_cli.models.sources.contents.version", lambda package: f"{package} 1")
+    written("hub/config.json", json.dumps({"model_type": "vit"}))
+    assert of("auto", "hub")["library"] == "transformers 1"
+    written("timm/config.json", json.dumps({"architecture": "resnet18", "pretrained_cfg": {}}))
+    weights = written("timm/model.safetensors")
+    assert of("auto", "timm")["library"] == of("auto", weights)["library"] == "timm 1"
+    assert "library" not in of("auto", written("plain/w.pth"))
+
+
+def test_code_behind_a_link_has_its_side_file_beside_the_link():
+    written("real/net.py")
+    Path("link").mkdir()
+    Path("link/net.py").symlink_to("../real/net.py")
+    before = of("link/net.py:f")
+    written("link/net.gradcam.toml", "size = 64")
+    assert of("link/net.py:f") != before
 
 
 def test_a_missing_folder_and_labels():
@@ -164,3 +187,6 @@ def test_a_hubs_network_counts_by_its_revision(monkeypatch, tmp_path):
     written("hf/hub/models--owner--name/refs/main", "def\n")
     assert len({missing["revision"], first["revision"], of("hf:owner/name")["revision"]}) == 3
     assert of("hf:owner/name@v1")["revision"] == "v1"
+    monkeypatch.delenv("HF_HOME")
+    monkeypatch.setenv("HUGGINGFACE_HUB_CACHE", str(tmp_path / "hf" / "hub"))
+    assert of("hf:owner/name")["revision"] == "def"
