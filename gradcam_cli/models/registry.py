@@ -199,6 +199,11 @@ def plugin_of(name: str) -> Plugin | None:
     return source.plugin if isinstance(source, PluginSource) else None
 
 
+def is_user_code(name: str) -> bool:
+    """Whether the model called ``name`` is made by code of the user's own."""
+    return source_of(name) is _imported(FALLBACK)
+
+
 def find_models(pattern: str = "") -> list[ModelEntry]:
     """List networks.
 

@@ -30,9 +30,10 @@ class Existing:
     Attributes:
         whole: jobs of which nothing is missing, by their positions.
         paths: all files that exist.
-        others: those that records know to be of other settings or of another input.
+        others: those that records know to be of other settings or of another input, also one of the same name.
         unknown: those of which no record tells the settings, and which are older than all records.
         unreadable: files of records that cannot be read.
+        passed_over: number of lines of records that could not be read, or are of a newer version.
     """
 
     whole: set[int] = field(default_factory=set)
@@ -40,6 +41,7 @@ class Existing:
     others: list[Path] = field(default_factory=list)
     unknown: list[Path] = field(default_factory=list)
     unreadable: list[Path] = field(default_factory=list)
+    passed_over: int = 0
 
 
 def find_existing(jobs: list[Job], search: Search, options: OutputOptions) -> Existing:
@@ -94,8 +96,9 @@ def _judge(
         if is_own:
             own.add(claim.path)
         if _is_unchanged(claim, output.path, status):
-            last[claim.path] = is_own, _is_complete(claim, job)
-    found.unreadable = records.unreadable
+            is_own = is_own and (job.input is None or claim.input_size == _size(job.input))
+            last[claim.path] = is_own, claim.complete
+    found.unreadable, found.passed_over = records.unreadable, records.damaged + records.newer
     missing = {position: len(job.outputs) for position, job in enumerate(jobs)}
     for name, (position, output, status) in zip(by_name, there, strict=True):
         if jobs[position].input is not None and name not in known and status.st_mtime_ns < since:
@@ -114,11 +117,6 @@ def _is_its_own(claim: Claim, job: Job, output: Output, places: Places, options:
     assert options.parts is not None
     own = options.hash_of(options.parts[output.part])
     return claim.settings_hash == own and claim.input == as_json(places.input(job.input))
-
-
-def _is_complete(claim: Claim, job: Job) -> bool:
-    """Whether a record is of the whole input, which is as large now as it was then."""
-    return claim.complete and job.input is not None and claim.input_size == _size(job.input)
 
 
 def _is_unchanged(claim: Claim, path: Path, status: os.stat_result) -> bool:

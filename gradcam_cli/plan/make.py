@@ -155,11 +155,15 @@ def _without_existing(
 ) -> tuple[list[Job], int, tuple[str, ...]]:
     """Return the remaining jobs, the number of skipped ones, and notes, according to the policy."""
     if existing.paths and options.policy == "refuse":
-        raise UsageError(
-            f"results exist already: {some(_quoted(existing.paths))}",
-            "keep them and do the others with {skip_existing}, or leave out {no_overwrite} to replace them",
-        )
+        hint = "keep them and do the others with {skip_existing}, or leave out {no_overwrite} to replace them"
+        if existing.others:
+            hint = "keep them: choose another directory with {output_dir}, or leave out {no_overwrite} to replace them"
+        raise UsageError(f"results exist already: {some(_quoted(existing.others or existing.paths))}", hint)
     notes = [f"{printable(path)} cannot be read: what it records counts as unknown" for path in existing.unreadable]
+    if existing.passed_over:
+        notes.append(
+            f"{counted(existing.passed_over, 'line')} of the records passed over: damaged, or of a newer gradcam"
+        )
     remaining = jobs
     if options.policy == "skip":
         remaining = [job for position, job in enumerate(jobs) if position not in existing.whole]

@@ -65,8 +65,10 @@ def parse_template(text: str) -> NameTemplate:
     except ValueError as error:
         raise UsageError(f"the template {quoted(text)} has a brace without its partner", _KNOWN) from error
     for _, name, spec, how in parsed:
-        if name is not None and (name not in FIELDS or spec or how):
+        if name is not None and name not in FIELDS:
             raise UsageError(f"the template {quoted(text)} has the unknown field {quoted(name)}", _KNOWN)
+        if spec or how:
+            raise UsageError(f"the template {quoted(text)} has more than a name in the braces", _KNOWN)
     template = NameTemplate(text, tuple((literal, name or "") for literal, name, _, _ in parsed))
     bare = template.filled({field: "" if field in ("suffix", "part") else "x" for field in FIELDS})
     parts = bare.split("/")

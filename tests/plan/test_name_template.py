@@ -44,13 +44,17 @@ def test_a_separator_of_the_input_itself_stays():
     assert template.filled({**VALUES, "stem": "a_."}) == "a_."
 
 
-@pytest.mark.parametrize(
-    "template", ["{name}", "{stem!r}_{kind}", "{stem:>9}", "{0}", "{}", "{stem.real}", "{stem[0]}", "{model}"]
-)
+@pytest.mark.parametrize("template", ["{name}", "{0}", "{}", "{stem.real}", "{stem[0]}", "{model}"])
 def test_unknown_fields_are_refused_with_the_list(template):
     with pytest.raises(UsageError, match="unknown field") as caught:
         parse_template(template)
     assert all(field in caught.value.hint for field in FIELDS)
+
+
+@pytest.mark.parametrize("template", ["{stem!r}_{kind}", "{stem:>9}"])
+def test_fields_are_plain_names(template):
+    with pytest.raises(UsageError, match="more than a name in the braces"):
+        parse_template(template)
 
 
 @pytest.mark.parametrize("template", ["{stem", "stem}", "{stem}}_{"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, Literal
@@ -23,6 +22,11 @@ if TYPE_CHECKING:
 
 MAX_ROWS = 1000
 """Most rows of a table on a terminal."""
+WIDTHS = (
+    ("input", 12, 32), ("class", 8, 24), ("probability", 11, 11), ("layer", 6, 24), ("method", 7, 24),
+    ("files", 5, None),
+)  # fmt: skip
+"""The columns of the table, with their least and most characters."""
 BLOCK = 256
 """Lines that are written at once."""
 
@@ -43,8 +47,8 @@ Examples:
 def records(directory: Path, *, as_csv: bool, as_json: bool, check: bool) -> int:
     """List the results in DIRECTORY: which input, class, layer, method and files.
 
-    The records are what every run keeps of its results, in DIRECTORY/.gradcam. Results that were replaced are left
-    out. On a pipe, the columns are separated by tabs.
+    The records are what every run keeps of its results, in DIRECTORY/.gradcam. Those that later ones replace are left
+    out; only --check looks at the files. On a pipe, the columns are those of --csv, separated by tabs.
     """
     from gradcam_cli.store.reading import Records
 
@@ -122,9 +126,9 @@ def _print_table(found: Records) -> None:
     from gradcam_cli.store.columns import row
 
     table = Table(box=None, pad_edge=False, header_style="dim")
-    for heading in ("input", "class", "probability", "layer", "method", "files"):
+    for heading, least, most in WIDTHS:
         justify: Literal["left", "right"] = "right" if heading == "probability" else "left"
-        table.add_column(heading, justify=justify, overflow="ellipsis", no_wrap=heading != "files")
+        table.add_column(heading, justify=justify, overflow="ellipsis", no_wrap=True, min_width=least, max_width=most)
     count = 0
     for record in found.rows():
         count += 1
@@ -133,7 +137,8 @@ def _print_table(found: Records) -> None:
         cells = row(record)
         value = f"{cells['score'] or '':.4}" if cells["probability"] is None else f"{cells['probability']:.1%}"
         marks = [mark for mark, given in (("blank", cells["blank"]), ("incomplete", not cells["complete"])) if given]
-        name, target = os.path.basename(cells["input"]), cells["target"] or "each frame's own"
+        name = "/".join(part for part in cells["input"].split("/")[-2:] if part != "..")
+        target = cells["target"] or "each frame's own"
         shown = (name, target, value, cells["layer"], cells["method"], ", ".join((*record["files"], *marks)))
         table.add_row(*(Text(_cell(each)) for each in shown))
     rich.console.Console(highlight=False).print(table)

@@ -15,7 +15,7 @@ from PIL import Image, UnidentifiedImageError
 
 from gradcam_cli.errors import InputError
 from gradcam_cli.files import explain_read_error, refusal
-from gradcam_cli.media.image import sniff
+from gradcam_cli.media.image import repair, sniff
 from gradcam_cli.media.image import to_rgb as pixels
 from gradcam_cli.media.limits import PICTURE_PIXELS, check_pixels, let_pillow, too_large
 from gradcam_cli.media.suffixes import PICTURE_SUFFIXES
@@ -40,6 +40,9 @@ _FORMATS = (
     "CUR", "QOI", "DDS", "PSD", "PCX", "SGI", "SUN", "MSP", "XBM", "XPM", "TGA",
 )
 # fmt: on
+
+_ALL_BITS = 64
+"""The upper eight bits of 16-bit colours reach this where more than 14 bits are in use."""
 
 _ONE_PICTURE = frozenset({"MPO", "PSD"})  # their other "frames" are previews, depth maps and layers
 _REDUCIBLE = frozenset({"JPEG", "MPO"})  # their decoder can scale down while decoding
@@ -115,7 +118,10 @@ def _read(stream: BinaryIO, name: str, most: int, enough: Callable[[Size], Size]
     head = stream.read(sniff.HEAD)
     stream.seek(0)
     try:
-        with Image.open(stream, formats=_formats()) as image:
+        with Image.open(repair.with_known_brand(stream, head), formats=_formats()) as image:
+            if repair.is_raw(image):
+                raise InputError(f"{name}: {sniff.RAW[0]}", sniff.RAW[1])
+            deep = repair.has_deep_colour(image)
             check_pixels(*image.size, most, name)
             drafted = None if enough is None else _draft(image, enough)
             image.load()
@@ -126,7 +132,7 @@ def _read(stream: BinaryIO, name: str, most: int, enough: Callable[[Size], Size]
                 (width, height), part = drafted
                 shown = _stretched(image, part)
             turn = _turn(image)
-            rgb, notes = pixels.to_rgb(shown if turn is None else shown.transpose(turn))
+            rgb, notes = _converted(shown if turn is None else shown.transpose(turn), stream if deep else None, turn)
             whole = (width, height) if turn in _ASIDE else (height, width)
             return Picture(rgb, (*_first_of_many(image), *notes), whole)
     except UnidentifiedImageError as error:
@@ -146,8 +152,33 @@ def _read(stream: BinaryIO, name: str, most: int, enough: Callable[[Size], Size]
         if error.errno not in (None, errno.EINVAL):  # a disk error; EINVAL is the picture's: an offset out of range
             raise
         raise _damaged(name, error) from error
+    except ValueError as error:
+        plain = repair.without_words(stream)
+        if plain is None or plain.getbuffer().nbytes == stream.tell():
+            raise _damaged(name, error) from error
+        return _read(plain, name, most, enough)
     except Exception as error:  # decoders raise anything on damaged files: struct.error, KeyError, zlib.error, …
         raise _damaged(name, error) from error
+
+
+def _converted(
+    shown: Image.Image, deep: BinaryIO | None, turn: Image.Transpose | None
+) -> tuple[npt.NDArray[np.uint8], tuple[str, ...]]:
+    """Return upright pixels, and notes; of 16-bit colours that Pillow has cut to eight, all bits where they matter.
+
+    Args:
+        shown: the upright picture.
+        deep: its file, if it has 16-bit colours.
+        turn: what made it upright.
+    """
+    rgb, notes = pixels.to_rgb(shown)
+    if deep is None or (shown.mode == "RGB" and rgb.max() >= _ALL_BITS):
+        return rgb, notes
+    values = repair.deep_colour(deep)
+    if values is None or values[..., :3].max() >> 8 >= _ALL_BITS:
+        return rgb, notes
+    upright, notes = pixels.from_deep_colour(values)
+    return (upright if turn is None else np.array(Image.fromarray(upright).transpose(turn))), notes
 
 
 def _damaged(name: str, error: Exception) -> InputError:

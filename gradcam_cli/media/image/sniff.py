@@ -15,6 +15,8 @@ VIDEO = rb"....ftyp(?!avi[fs])|\x1a\x45\xdf\xa3|RIFF....AVI |\x00\x00\x01[\xb3\x
 STILL = rb"\xff\xd8\xff|\x89PNG(?!.{8,64}acTL)|BM|II[*+]\0|MM\0[*+]|....jP  |\xff\x4f\xff\x51|8BPS|P[1-6]\s|qoif"
 """Beginnings of pictures that do not move."""
 
+RAW = "is a camera's raw file, of which only a thumbnail can be read", "develop it first: export it as JPEG or PNG"
+
 # The first pattern that matches the beginning decides.
 _KINDS: tuple[tuple[bytes, str, str], ...] = (
     (rb"\Z", "is empty", "copy or download it again"),
@@ -37,6 +39,13 @@ _KINDS: tuple[tuple[bytes, str, str], ...] = (
     (rb"%!PS|\xc5\xd0\xd3\xc6", "is a PostScript file, which is never run here", "export it as PNG"),
     (rb"PK(?:\x03\x04|\x05\x06)", "is a zip archive, not a picture", "unpack it first"),
     (rb"\x1f\x8b|BZh|\xfd7zXZ|7z\xbc\xaf|Rar!", "is a compressed archive, not a picture", "unpack it first"),
+    (rb"II\*\0....CR|II(?:RO|RS|U\0)|MMOR|FUJIFILMCCD-RAW|FOVb|\0MRM|....ftypcrx ", *RAW),
+    (
+        rb".{128}DICM",
+        "is a DICOM file",
+        "save its picture as PNG, with the window that you look at; pydicom or a viewer can do it",
+    ),
+    (rb".{344}(?:n\+|ni)1\0", "is a NIfTI volume", "save a slice of it as PNG; nibabel or a viewer can do it"),
     (
         rb"....ftyp(?:hei[cxms]|hev[cxms]|mif1|msf1)",
         "is a HEIC/HEIF picture, which is not supported",

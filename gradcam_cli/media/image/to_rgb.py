@@ -11,7 +11,13 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 _STRIP = 64  # rows: they fit into the processor's cache, far cheaper than Pillow's copy of the whole picture
-_DEPTHS = (*range(1, 9), 10, 12, 14, 16)  # bits; the last ones are those of cameras, scanners and microscopes
+_DEPTHS: tuple[int, ...] = (
+    *range(1, 9),
+    10,
+    12,
+    14,
+    16,
+)  # bits; the last ones are those of cameras, scanners and microscopes
 
 
 class NonFiniteError(ValueError):
@@ -68,13 +74,34 @@ def _from_integers(values: npt.NDArray[Any], transparent: object) -> tuple[npt.N
     low, high = int(values.min()), int(values.max())
     if low < 0 or high > 65535:
         return _stretched(values, low, high)
-    depth = next(bits for bits in _DEPTHS if high < 1 << bits)
+    depth = _depth(high)
     white = (1 << depth) - 1
     table = np.minimum(np.arange(1 << depth) * (255 / white) + 0.5, 255).astype(np.uint8)
     if isinstance(transparent, int) and transparent <= white:
         table[transparent] = 255
     notes = () if depth == 16 else (f"its values go up to {high}: taken as {depth}-bit gray",)
     return _gray(table[values]), notes
+
+
+def from_deep_colour(values: npt.NDArray[np.uint16]) -> tuple[npt.NDArray[np.uint8], tuple[str, ...]]:
+    """(H, W, 3 or 4) colours → RGB, with the white that `_from_integers` takes; transparent ones on white."""
+    colours = values[..., :3]
+    high = int(colours.max())
+    white = (1 << _depth(high)) - 1
+    levels = colours * (255 / white)
+    if values.shape[2] == 4:
+        alpha = values[..., 3:] / max(1, (1 << _depth(int(values[..., 3].max()))) - 1)
+        levels = levels * alpha + 255 * (1 - alpha)
+    note = f"its values go up to {high}: taken as {_depth(high)}-bit colour"
+    return np.ascontiguousarray((levels + 0.5).clip(0, 255).astype(np.uint8)), (note,)
+
+
+def _depth(high: int) -> int:
+    """Return the smallest usual number of bits that hold a value."""
+    for bits in _DEPTHS:
+        if high < 1 << bits:
+            return bits
+    raise ValueError(f"a value of {high} has more than {_DEPTHS[-1]} bits")
 
 
 def _from_floats(values: npt.NDArray[np.floating[Any]]) -> tuple[npt.NDArray[np.uint8], tuple[str, ...]]:

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 from gradcam_cli.files import file_state
 from gradcam_cli.models.checkpoints.hub_files import PROCESSORS, json_in, timm_name, transformers_folder
 from gradcam_cli.models.checkpoints.input_record import side_file
-from gradcam_cli.models.registry import AUTO, AUTO_MODEL, AUTO_WEIGHTS, TINY, plugin_of
-from gradcam_cli.models.sources.user_code.spec import first_on_path, is_code, locate
+from gradcam_cli.models.registry import AUTO, AUTO_MODEL, AUTO_WEIGHTS, TINY, is_user_code, plugin_of
+from gradcam_cli.models.sources.user_code.spec import first_on_path, locate
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -57,7 +57,7 @@ def contents(model: str, weights: Path | None, labels: Path | None) -> dict[str,
             found |= _digests("model", _in_folder(Path(rest)))
         elif prefix == "hf" and rest:
             found["revision"] = _revision(rest)
-    elif is_code(model):
+    elif is_user_code(model):
         code = locate(model)
         found["model"] = f":{code.name}" if code.file else model
         found |= _digests("code", _modules(model))

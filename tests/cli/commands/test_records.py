@@ -293,7 +293,9 @@ def test_an_input_that_has_changed_is_explained_again(gradcam):
     assert image(gradcam, "--skip-existing")[1] == []
     with Image.open("a.png") as picture:
         picture.rotate(180).crop((0, 0, 50, 50)).save("a.png")
-    assert len(image(gradcam, "--skip-existing")[1]) == 1
+    _, out, err = image(gradcam, "--skip-existing")
+    assert len(out) == 1
+    assert "replacing 1 result of other settings, or of another input" in err
 
 
 @pytest.mark.parametrize("damage", ["cut", "longer", "other content", "a link", "gone"])
@@ -516,6 +518,10 @@ def test_replacing_is_said_once_and_refused_on_wish(gradcam):
     code, out, err = gradcam("image", "a.png", "-t", "dog", "--no-overwrite")
     assert (code, out) == (2, [])
     assert "results exist already" in err
+    assert "keep them and do the others with --skip-existing" in err
+    code, out, err = gradcam("image", "a.png", "-t", "cat", "--no-overwrite")
+    assert code == 2
+    assert "choose another directory with -o" in err
 
 
 def test_auto_is_known_by_the_network_that_it_stood_for(gradcam):
@@ -677,6 +683,7 @@ def test_unreadable_lines_are_told(gradcam):
     assert (code, len(out)) == (0, 1)
     assert "1 unreadable line passed over" in err
     assert "1 line of a newer gradcam passed over" in err
+    assert "2 lines of the records passed over" in gradcam("image", "a.png", "--skip-existing")[2]
 
 
 @pytest.mark.parametrize(
