@@ -85,7 +85,8 @@ def test_json(gradcam):
     first, second = map(json.loads, out)
     assert (first["input"], second["input"]) == ("a.png", "b.png")
     assert set(first) == {
-        "input", "model", "weights", "layer", "method", "target", "predictions", "map", "geometry", "files", "seconds",
+        "input", "complete", "model", "weights", "layer", "method", "target", "predictions", "map", "geometry", "files",
+        "seconds",
         "versions", "preprocessing", "activation", "notes",
     }  # fmt: skip
     assert first["model"] == "tiny"
