@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -116,8 +116,8 @@ def build_record(
         "notes": explanation.session.notes,
         "layer": explanation.layer,
         "method": explanation.method,
-        "target": asdict(explanation.target) if one_target else None,
-        "predictions": [asdict(prediction) for prediction in explanation.predictions],
+        "target": explanation.target.record() if one_target else None,
+        "predictions": [prediction.record() for prediction in explanation.predictions],
         "map": {**map_record, "blank": explanation.blank is not None, "reason": explanation.blank},
         "geometry": {
             "fit": geometry.fit,

@@ -48,10 +48,9 @@ class RunRecords:
         self._results = results
         self._parts = results.parts or ()
         self._hash_of = hash_of
-        self._paths = tuple(_paths(results))
-        self._stated = cache(
-            lambda part, model: self._places.relative(results.stated(part, model), self._paths, alone=True)
-        )
+        self._relative = self._places.relative(_paths(results))
+        stated = self._places.relative(_paths(results), alone=True)
+        self._stated = cache(lambda part, model: stated(results.stated(part, model)))
 
     def __enter__(self) -> Self:
         self._recorder.__enter__()
@@ -93,7 +92,7 @@ class RunRecords:
         class_map = explanation.class_map
         return {
             **record,
-            **self._places.relative(named, self._paths),
+            **self._relative(named),
             "map_bytes": None if class_map is None or class_map.blank else map_bytes(class_map),
         }
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from gradcam_cli.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from gradcam_cli.records import FileState
 
@@ -82,15 +82,15 @@ class Places:
             return hashlib.blake2s(os.fsencode(os.path.realpath(folder)), digest_size=8).hexdigest()
         return "" if way == os.curdir else way
 
-    def relative(self, value: Any, paths: Iterable[Path], *, alone: bool = False) -> Any:  # noqa: ANN401
-        """Return plain values without absolute paths.
+    def relative(self, paths: Iterable[Path], *, alone: bool = False) -> Callable[[Any], Any]:
+        """Return a function of plain values (texts, lists, dicts) that returns them without absolute paths.
 
         Args:
-            value: texts, lists and dicts.
             paths: those that settings name: a text may be one, begin with one as ``net.py:build`` does, or have an
                 absolute one, or its folder, somewhere within.
             alone: whether a whole text that is any other absolute path is one too.
         """
+        paths = tuple(paths)
         ways = {name: way for path in paths for name, way in self._spellings(path, self.input(path))}
         within = [
             (re.compile(rf"(?<![\w./-]){re.escape(name)}(?![\w-])"), way)
@@ -113,7 +113,7 @@ class Places:
                 return [renamed(each) for each in value]
             return {key: renamed(each) for key, each in value.items()} if isinstance(value, dict) else value
 
-        return renamed(value) if ways or alone else value
+        return renamed
 
     def _spellings(self, path: Path, way: str) -> list[tuple[str, str]]:
         return [(str(path), way), (printable(path), printable(way))]

@@ -43,6 +43,7 @@ class Recorder:
         self._folder = directory / FOLDER
         self._path = self._folder
         self._handle = -1
+        self._identity = 0, 0
         self._used = False
 
     def __enter__(self) -> Self:
@@ -65,14 +66,15 @@ class Recorder:
             OutputError: they cannot be written; then none of them is.
         """
         self._used = True
-        if not self._is_there():  # the directory was removed, or moved away
+        size = self._size()
+        if size is None:  # the directory was removed, or moved away
             self._close()
             try:
                 self._open()
             except UsageError as error:  # the run is under way
                 raise OutputError(error.message, error.template) from error
+            size = 0
         data = b"".join(lines)
-        size = os.fstat(self._handle).st_size
         try:
             written = os.write(self._handle, data)
             if written < len(data):
@@ -103,12 +105,15 @@ class Recorder:
         self._path = self._folder / _name()
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
         self._handle = os.open(self._path, flags, 0o666)
+        self._identity = _identity(os.fstat(self._handle))
 
-    def _is_there(self) -> bool:
+    def _size(self) -> int | None:
+        """Return the bytes of the file, or None where it is not there any more; one call, since each costs a lock."""
         try:
-            return os.path.samestat(os.stat(self._path), os.fstat(self._handle))
+            status = os.stat(self._path)
         except OSError:
-            return False
+            return None
+        return status.st_size if _identity(status) == self._identity else None
 
     def _failure(self, error: OSError) -> OutputError:
         what, hint = explain_os_error(error)
@@ -116,6 +121,10 @@ class Recorder:
             f"{printable(self._path)}: the record cannot be written: {what}",
             hint or "choose another place with {output_dir}, or leave the records out with {no_records}",
         )
+
+
+def _identity(status: os.stat_result) -> tuple[int, int]:
+    return status.st_dev, status.st_ino
 
 
 def require_folder(folder: Path) -> None:

@@ -318,13 +318,13 @@ def test_no_absolute_path_is_left_in_texts(tmp_path):
     weights = tmp_path / "w" / "mine.pth"
     places = Places(tmp_path / "out")
     said = {"notes": [f"from {weights}, as {weights.parent}/config.json says"], "n": 1, "w": str(weights), "x": None}
-    assert places.relative(said, [weights, Path("plain.txt")]) == {
+    assert places.relative([weights, Path("plain.txt")])(said) == {
         "notes": ["from ../w/mine.pth, as ../w/config.json says"],
         "n": 1,
         "w": "../w/mine.pth",
         "x": None,
     }
-    assert places.relative({"arguments": [["file", str(tmp_path / "a")], ["n", 3]]}, [], alone=True) == {
+    assert places.relative([], alone=True)({"arguments": [["file", str(tmp_path / "a")], ["n", 3]]}) == {
         "arguments": [["file", "../a"], ["n", 3]]
     }
 
