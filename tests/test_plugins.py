@@ -102,7 +102,7 @@ def test_a_method_that_fails_is_named(method, said, zoo, capfd, cat):
     lines = capfd.readouterr().err.splitlines()
     assert any(said in line for line in lines)
     assert not any("fault of gradcam" in line for line in lines)
-    assert not list((zoo / "out").glob("*"))
+    assert not list((zoo / "out").glob("[!.]*"))
 
 
 def test_a_method_may_return_any_floats(small_net, batch):

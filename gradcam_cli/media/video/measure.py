@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
@@ -12,7 +12,7 @@ import av
 from gradcam_cli.media.video.open import opened, video_stream
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
     from pathlib import Path
 
     from av.container import InputContainer
@@ -64,11 +64,13 @@ def measure(path: Path, name: str, max_pixels: int, start: Fraction | None, end:
                 container.seek(int((base + start) * av.time_base), backward=True)
         stop = None if end is None else base + end + _BEYOND
         packets, last, latest = 0, None, None
-        for packet in _packets(container):
-            time = _end(packet)
-            is_video = packet.stream.index == stream.index
-            packets += is_video
-            if time is not None:
+        with closing(_packets(container)) as found:
+            for packet in found:
+                time = _end(packet)
+                is_video = packet.stream.index == stream.index
+                packets += is_video
+                if time is None:
+                    continue
                 latest = time if latest is None else max(latest, time)
                 if is_video:
                     last = time if last is None else max(last, time)
@@ -77,7 +79,7 @@ def measure(path: Path, name: str, max_pixels: int, start: Fraction | None, end:
         return Measured(packets, last, _lacking(container, latest, None if end is None else base + end))
 
 
-def _packets(container: InputContainer) -> Iterator[Packet[Stream]]:
+def _packets(container: InputContainer) -> Generator[Packet[Stream], None, None]:
     """Yield the packets of all streams; continue after damage, up to `_FAILURES` times."""
     for _ in range(_FAILURES):
         with suppress(av.error.FFmpegError):
