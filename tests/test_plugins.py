@@ -9,6 +9,7 @@ import sys
 import numpy as np
 import pytest
 import torch
+import torchvision  # noqa: F401  # its first import must not fall into the fixture's table of modules
 
 from gradcam_cli.cam.explainer import Explainer
 from gradcam_cli.cam.methods.registry import check_method

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import calendar
 import json
 import re
 from array import array
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gradcam_cli.store.record import FOLDER, SCHEMA, row_of
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-_NAME = re.compile(r"(\d{8}T\d{6})\.(\d{9})-[0-9a-f]+\.jsonl")
+_NAME = re.compile(r"(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)\.(\d{9})-[0-9a-f]+\.jsonl")
 _BUFFER = 1 << 20
 
 # A line's head as `record.line` writes it. Regular expressions take a third of the time of parsing it as JSON, and
@@ -197,5 +197,5 @@ def _start(name: str) -> float:
     found = _NAME.fullmatch(name)
     if found is None:
         return 0
-    moment = datetime.strptime(found[1], "%Y%m%dT%H%M%S").replace(tzinfo=timezone.utc)
-    return int(moment.timestamp()) * 10**9 + int(found[2])
+    *moment, fraction = map(int, found.groups())
+    return calendar.timegm((*moment, 0, 0, 0)) * 10**9 + fraction
