@@ -68,7 +68,7 @@ def left(
         parts: whether unfinished files and lines may be there, under names that nobody takes for results.
         moved: whether the folder was moved or removed meanwhile, so that files and records need not be together.
     """
-    found = [] if moved else recorded(folder, torn=parts)
+    found = [] if moved else recorded(folder, expected, torn=parts)
     for name, content in results(folder).items():
         path = folder / name
         if path.name.startswith(".") and path.name.endswith(".part"):
@@ -90,15 +90,22 @@ def complete(folder: Path, expected: Expected) -> list[str]:
     return found + [f"without a record: {name}" for name in expected.results if name not in named]
 
 
-def recorded(folder: Path, *, torn: bool) -> list[str]:
+def recorded(folder: Path, expected: Expected, *, torn: bool) -> list[str]:
     """Return what is wrong with the records in a folder.
 
     Args:
         folder: of the results.
-        torn: whether the last lines of runs may be unfinished.
+        expected: what the results are to be.
+        torn: whether the last lines of runs may be unfinished; then a run may also have been killed after it replaced
+            another's result by the same one, in which only the seconds differ, and before it recorded that.
     """
     records = Records(folder)
-    found = [f"recorded, but {name} {problem}" for name, problem in check(records).problems.items()]
+    there = results(folder)
+    found = [
+        f"recorded, but {name} {problem}"
+        for name, problem in check(records).problems.items()
+        if not (torn and name in there and same(name, there[name], expected.results.get(name, b"")))
+    ]
     for path in records.paths:
         lines = path.read_bytes().splitlines(keepends=True)
         for position, line in enumerate(lines):

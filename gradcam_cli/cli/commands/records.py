@@ -135,7 +135,11 @@ def _print_table(found: Records) -> None:
         if count > MAX_ROWS:
             continue
         cells = row(record)
-        value = f"{cells['score'] or '':.4}" if cells["probability"] is None else f"{cells['probability']:.1%}"
+        value, score = "", cells["score"]
+        if cells["probability"] is not None:
+            value = f"{cells['probability']:.1%}"
+        elif score is not None:
+            value = f"{score:.4g}"
         marks = [mark for mark, given in (("blank", cells["blank"]), ("incomplete", not cells["complete"])) if given]
         name = "/".join(part for part in cells["input"].split("/")[-2:] if part != "..")
         target = cells["target"] or "each frame's own"
