@@ -13,6 +13,7 @@ from gradcam_cli.records import FileState
 from gradcam_cli.text import explain_os_error
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
     from typing import BinaryIO
 
@@ -64,16 +65,34 @@ def file_state(path: Path) -> FileState:
         OSError: it cannot be read.
     """
     status = os.stat(path)
-    return FileState(status.st_size, _sha256(str(path), status.st_size, status.st_mtime_ns), status.st_mtime_ns)
+    return FileState(status.st_size, _sha256_once(path, status.st_size, status.st_mtime_ns), status.st_mtime_ns)
 
 
 @lru_cache(maxsize=256)
-def _sha256(path: str, size: int, changed: int) -> str:  # a changed file is another
+def _sha256_once(path: Path, size: int, changed: int) -> str:  # a changed file is another
+    return sha256([path])
+
+
+def sha256(paths: Iterable[Path]) -> str:
+    """Return the SHA-256 in hexadecimal of files one after another.
+
+    Raises:
+        OSError: one of them cannot be read.
+    """
     digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
+    for path in paths:
+        with open(path, "rb") as file:
+            while chunk := file.read(1 << 20):
+                digest.update(chunk)
     return digest.hexdigest()
+
+
+def size_of(path: Path | None) -> int | None:
+    """Return a file's bytes; None for no path, and where it cannot be reached: its reader tells why."""
+    try:
+        return None if path is None else os.stat(path).st_size
+    except OSError:
+        return None
 
 
 def explain_read_error(error: OSError) -> tuple[str, str]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from gradcam_cli.cli.console import Console, option_hint
 from gradcam_cli.cli.tuning import collect_from_now, hold_memory
 from gradcam_cli.errors import ExitCode, GradcamError, OutputError
+from gradcam_cli.store.writing import Recorder
 from gradcam_cli.text import counted, printable
 
 if TYPE_CHECKING:
@@ -98,7 +99,11 @@ class CommandRunner:
         jobs = self._plan.jobs
         with ExitStack() as stack:
             if self._recorded and jobs:
-                self._records = stack.enter_context(_records(self._plan, self._results, hash_of))
+                from gradcam_cli.pipeline.recording import RunRecords
+
+                directory = self._plan.options.directory
+                recorder = stack.enter_context(Recorder(directory))
+                self._records = RunRecords(recorder, directory, self._results, hash_of)
             advance = stack.enter_context(self.console.progress(len(jobs) if bar else 0, "explaining"))
             # Closed at once when anything is raised here, so that the results which are being written become whole.
             for outcome in stack.enter_context(closing(outcomes(session, jobs))):
@@ -199,9 +204,3 @@ class CommandRunner:
         if self._failed:
             parts.append(f"{len(self._failed)} failed")
         self.console.info(", ".join(parts))
-
-
-def _records(plan: Plan, results: ResultSettings, hash_of: Callable[[Part], str]) -> RunRecords:
-    from gradcam_cli.pipeline.recording import RunRecords
-
-    return RunRecords(plan.options.directory, results, hash_of)

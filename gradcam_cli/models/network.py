@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from gradcam_cli.files import file_state
+from gradcam_cli.files import file_state, sha256
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,16 +43,9 @@ class Weights:
         if self.path is None:
             return None
         try:
-            if not self.parts:
-                return file_state(self.path).sha256
-            digest = hashlib.sha256()
-            for path in self.parts:
-                with open(path, "rb") as file:
-                    while chunk := file.read(1 << 20):
-                        digest.update(chunk)
+            return sha256(self.parts) if self.parts else file_state(self.path).sha256
         except OSError:
             return None
-        return digest.hexdigest()
 
 
 @dataclass

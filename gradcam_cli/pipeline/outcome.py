@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from gradcam_cli.errors import GradcamError
+from gradcam_cli.files import size_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -46,7 +46,7 @@ def one_by_one(jobs: Iterable[Job], explain: Callable[[Job], Outcome], *, fail_f
         fail_fast: whether the first input that fails ends the run.
     """
     for job in jobs:
-        size = size_of(job)
+        size = size_of(job.input)  # before it is read, which may take long
         try:
             outcome = explain(job)
         except GradcamError as error:
@@ -55,11 +55,3 @@ def one_by_one(jobs: Iterable[Job], explain: Callable[[Job], Outcome], *, fail_f
         yield outcome
         if outcome.error is not None and fail_fast:
             return
-
-
-def size_of(job: Job) -> int | None:
-    """Return the bytes of a job's input, None where it is no file; asked before it is read, which may take long."""
-    try:
-        return None if job.input is None else os.stat(job.input).st_size
-    except OSError:  # its reader tells why
-        return None

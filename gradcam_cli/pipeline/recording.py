@@ -12,54 +12,41 @@ import numpy as np
 
 from gradcam_cli.models.sources.user_code.spec import code_file
 from gradcam_cli.store.record import Places, line
-from gradcam_cli.store.writing import Recorder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from types import TracebackType
-
-    from typing_extensions import Self
 
     from gradcam_cli.cam.maps import ClassMap
     from gradcam_cli.pipeline.explanation import AnyExplanation
     from gradcam_cli.pipeline.outcome import Outcome
     from gradcam_cli.pipeline.result_settings import ResultSettings
     from gradcam_cli.records import Part
+    from gradcam_cli.store.writing import Recorder
 
 MAX_SIDE = 64
 """Longest side of a recorded map; those of the pixels are reduced, as pictures give them back."""
 
 
 class RunRecords:
-    """The records of one run; a context manager.
+    """The records of one run.
 
     Args:
+        recorder: takes the lines.
         directory: the output directory.
         results: what the results depend on.
         hash_of: returns the hash of a part's settings.
-
-    Raises:
-        OutputError: no record can be written there.
     """
 
-    def __init__(self, directory: Path, results: ResultSettings, hash_of: Callable[[Part], str]) -> None:
-        self._recorder = Recorder(directory)
+    def __init__(
+        self, recorder: Recorder, directory: Path, results: ResultSettings, hash_of: Callable[[Part], str]
+    ) -> None:
+        self._recorder = recorder
         self._places = Places(directory)
-        self._results = results
         self._parts = results.parts or ()
         self._hash_of = hash_of
         self._relative = self._places.relative(_paths(results))
         stated = self._places.relative(_paths(results), alone=True)
         self._stated = cache(lambda part, model: stated(results.stated(part, model)))
-
-    def __enter__(self) -> Self:
-        self._recorder.__enter__()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._recorder.__exit__(kind, error, trace)
 
     def add(self, outcome: Outcome) -> None:
         """Record an input's results.

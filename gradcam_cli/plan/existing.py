@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from gradcam_cli.errors import UsageError
-from gradcam_cli.files import file_state
+from gradcam_cli.files import file_state, size_of
 from gradcam_cli.plan.output_names import called
 from gradcam_cli.store.reading import Records, as_json
 from gradcam_cli.store.record import Places
@@ -96,7 +96,7 @@ def _judge(
         if is_own:
             own.add(claim.path)
         if _is_unchanged(claim, output.path, status):
-            is_own = is_own and (job.input is None or claim.input_size == _size(job.input))
+            is_own = is_own and (job.input is None or claim.input_size == size_of(job.input))
             last[claim.path] = is_own, claim.complete
     found.unreadable, found.passed_over = records.unreadable, records.damaged + records.newer
     missing = {position: len(job.outputs) for position, job in enumerate(jobs)}
@@ -129,13 +129,6 @@ def _is_unchanged(claim: Claim, path: Path, status: os.stat_result) -> bool:
         return status.st_mtime_ns == claim.changed or file_state(path).sha256 == claim.sha256
     except OSError:
         return False
-
-
-def _size(path: Path) -> int | None:
-    try:
-        return os.stat(path).st_size
-    except OSError:
-        return None  # the reader tells why
 
 
 def _same_file(path: Path, status: os.stat_result, inodes: dict[int, str]) -> bool:

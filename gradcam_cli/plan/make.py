@@ -133,11 +133,10 @@ def _check_clashes(jobs: Sequence[Job], options: OutputOptions) -> None:
     shared = clashes((str(path), job) for job in jobs for path in job.paths)
     if not shared:
         return
-    if "stem" not in options.template.fields and len(jobs) > 1:
-        pairs = [f"{called(first)} and {called(second)} (both '{printable(key)}')" for key, first, second in shared]
-        raise UsageError(f"the results would have the same name: {some(pairs)}", "add {stem} to {name_template}")
     by_suffix = all(_suffix(first) != _suffix(second) for _, first, second in shared)
-    if by_suffix and options.template.text == USUAL:
+    if "stem" not in options.template.fields:
+        hint = "add {stem} to {name_template}"
+    elif by_suffix and options.template.text == USUAL:
         more = "_{part}" if options.parts is None or len(options.parts) > 1 else ""
         hint = f"tell them apart with {{name_template}} '{{stem}}_{{suffix}}_{{kind}}{more}'"
     else:
@@ -189,6 +188,8 @@ def _prepare(jobs: Sequence[Job], options: OutputOptions) -> None:
             directory.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise unwritable(directory, explain_os_error(error)[0]) from error
+        if options.records:
+            require_folder(directory / FOLDER)
         for folder in sorted(_folders(jobs, options) | {directory}):
             while not os.path.lexists(folder):
                 folder = folder.parent
@@ -199,8 +200,6 @@ def _prepare(jobs: Sequence[Job], options: OutputOptions) -> None:
                     f"{printable(linked)}: is a symbolic link, and results are not written through one",
                     "remove the link, or choose another directory for the results with {output_dir}",
                 )
-            if options.records:
-                require_folder(directory / FOLDER)
             if not os.access(folder, os.W_OK | os.X_OK):
                 raise unwritable(folder, "permission denied, or the file system is read-only")
         shared = clashes((fold(str(path)), job) for job in jobs for path in job.paths)

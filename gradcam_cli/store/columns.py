@@ -51,8 +51,11 @@ def row(record: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def guarded(cell: Any) -> Any:  # noqa: ANN401
+def spelt(cell: object) -> str:
+    """Return a cell as text: nothing for None, ``true`` and ``false`` as JSON has them."""
+    return "" if cell is None else str(cell).lower() if isinstance(cell, bool) else str(cell)
+
+
+def guarded(cell: object) -> str:
     """Return a cell for a spreadsheet: a text that it would take for a formula has ``'`` in front."""
-    if isinstance(cell, bool):
-        return "true" if cell else "false"
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else spelt(cell)

@@ -103,14 +103,20 @@ def test_impatience_breaks_nothing(first):
     assert not list(Path().rglob("*.part"))
 
 
+def ended(script: str, *arguments: str) -> subprocess.CompletedProcess[bytes]:
+    """Run a script that may be interrupted to its end."""
+    return subprocess.run(
+        [sys.executable, "-c", script, *arguments], capture_output=True, env=ENVIRONMENT, check=False,
+        preexec_fn=heed_interrupts,
+    )  # fmt: skip
+
+
 def test_a_signal_behind_the_end_of_the_work_changes_nothing():
     """What ends with the process is not torn apart."""
     code = "import atexit, os, signal, sys; from gradcam_cli.cli import entry\n"
     code += "atexit.register(lambda: [os.kill(os.getpid(), number) for number in entry.SIGNALS])\n"
     code += "entry.main(['methods'])"
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, env=ENVIRONMENT, check=False, preexec_fn=heed_interrupts
-    )
+    done = ended(code)
     assert done.returncode == 0
     assert done.stderr == b""
 
@@ -162,9 +168,7 @@ entry.main(["methods"])
 
 def test_a_signal_behind_one_that_was_lost_is_heeded():
     """As exceptions are that are raised while objects are cleared away."""
-    done = subprocess.run(
-        [sys.executable, "-c", LOST], capture_output=True, env=ENVIRONMENT, check=False, preexec_fn=heed_interrupts
-    )
+    done = ended(LOST)
     assert done.returncode == 143
     assert done.stderr.startswith(b"error: interrupted\n")
 
@@ -188,10 +192,7 @@ entry.main(sys.argv[1:])
 @pytest.mark.parametrize(("code", "ends"), [(1, 143), (0, 0), (3, 3)])
 def test_a_signal_that_a_library_takes_for_an_error_of_its_own(code, ends):
     """As what reads safetensors does, whose Rust makes its own exception of ours; what was done to the end is done."""
-    done = subprocess.run(
-        [sys.executable, "-c", TAKEN, str(code)], capture_output=True, env=ENVIRONMENT, check=False,
-        preexec_fn=heed_interrupts,
-    )  # fmt: skip
+    done = ended(TAKEN, str(code))
     assert done.returncode == ends
     assert (b"error: interrupted\n" in done.stderr) == (code == 1)
 

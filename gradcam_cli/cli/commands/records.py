@@ -81,15 +81,15 @@ def _list(found: Records, *, as_csv: bool, as_json: bool) -> int:
     elif sys.stdout.isatty():
         _print_table(found)
     else:
-        _print_lines("\t".join(map(_cell, row.values())) for row in _rows(found))
+        from gradcam_cli.store.columns import spelt
+
+        _print_lines("\t".join(_safe(spelt(cell)) for cell in row.values()) for row in _rows(found))
     return ExitCode.OK
 
 
-def _cell(cell: object) -> str:
-    """Return a cell of a line between tabs."""
-    if cell is None or cell == "":
-        return ""
-    return str(cell).lower() if isinstance(cell, bool) else printable(str(cell))
+def _safe(text: str) -> str:
+    """Return a text made safe for a terminal; an empty one stays empty."""
+    return text and printable(text)
 
 
 def _print_lines(lines: Iterator[str]) -> None:
@@ -144,7 +144,7 @@ def _print_table(found: Records) -> None:
         name = "/".join(part for part in cells["input"].split("/")[-2:] if part != "..")
         target = cells["target"] or "each frame's own"
         shown = (name, target, value, cells["layer"], cells["method"], ", ".join((*record["files"], *marks)))
-        table.add_row(*(Text(_cell(each)) for each in shown))
+        table.add_row(*(Text(_safe(each)) for each in shown))
     rich.console.Console(highlight=False).print(table)
     if count > MAX_ROWS:
         click.echo(f"and {count - MAX_ROWS} more; --csv and --json list them all", err=True)

@@ -19,14 +19,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gradcam_cli.errors import GradcamError, InputError
-from gradcam_cli.files import read_at_most
+from gradcam_cli.files import read_at_most, size_of
 from gradcam_cli.media.atomic import write_all
 from gradcam_cli.pipeline.artifacts.registry import ARTIFACTS
 from gradcam_cli.pipeline.concurrency import InlineExecutor, sharing_cores
 from gradcam_cli.pipeline.explanation import TOP, Explanation
 from gradcam_cli.pipeline.images.batching import Batches
 from gradcam_cli.pipeline.images.loading import prepare_picture, read_picture_for
-from gradcam_cli.pipeline.outcome import Outcome, size_of
+from gradcam_cli.pipeline.outcome import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -73,7 +73,7 @@ def read_job(job: Job, session: Session, settings: RunSettings) -> _Item:
     Raises:
         InputError: it cannot be read as a picture.
     """
-    started, size = time.perf_counter(), size_of(job)
+    started, size = time.perf_counter(), size_of(job.input)
     source = _standard_input(job.name) if job.input is None else job.input
     picture = read_picture_for(session, source, job.name, settings.max_pixels, settings.max_size)
     read = time.perf_counter()
