@@ -38,22 +38,29 @@ class Clock:
     Args:
         tick: length of the stamps' unit in seconds.
         gap: the usual distance of two stamps, used until two have been seen.
+        begin: the first stamp where it is missing.
     """
 
-    def __init__(self, tick: Fraction, gap: int) -> None:
+    def __init__(self, tick: Fraction, gap: int, begin: int = 0) -> None:
         self.gap = max(1, gap)
+        self._usual, self._begin = self.gap, begin
         self._back = int(_SPLICE_BACK / tick)
         self._ahead = int(_MAX_GAP / tick)
         self._last: int | None = None
         self._shift = 0
 
-    def place(self, stamp: int | None) -> int:
-        """Return the stamp to use instead of this one, in ticks; a valid one is returned unchanged."""
+    def place(self, stamp: int | None, length: int = 0) -> int:
+        """Return the stamp to use instead of this one, in ticks; a valid one is returned unchanged.
+
+        Args:
+            stamp: as the file states it, or None.
+            length: for how long what came before it is shown, or 0 where that is unknown.
+        """
         last = self._last
         if last is None:
-            now = stamp or 0
+            now = self._begin if stamp is None else stamp
         elif stamp is None:
-            now = last + self.gap
+            now = last + (length if 0 < length <= self._ahead else self.gap)
         else:
             now = self._after(last, stamp + self._shift)
         self._last = now
@@ -64,23 +71,26 @@ class Clock:
             self._shift += last + self.gap - now
             return last + self.gap
         if now <= last:  # a part of the gap, so that the stamps after a single error are right again
-            return last + max(1, self.gap // 4)
+            return last + max(1, min(self.gap, self._usual) // 4)
         self.gap = now - last
         return now
 
 
-def shown(stamped: Iterable[tuple[int | None, int, T]], tick: Fraction, gap: int) -> Iterator[TimedFrame[T]]:
+def shown(
+    stamped: Iterable[tuple[int | None, int, T]], tick: Fraction, gap: int, begin: int = 0
+) -> Iterator[TimedFrame[T]]:
     """Yield each frame with the time until the next one; the last one keeps its own length, or gets the usual one.
 
     Args:
         stamped: (time stamp or None, length or 0, frame), the numbers in ticks.
         tick: length of their unit in seconds.
         gap: the usual distance of two stamps.
+        begin: the first frame's stamp where it is missing.
     """
-    clock = Clock(tick, gap)
+    clock = Clock(tick, gap, begin)
     held: tuple[int, int, T] | None = None
     for stamp, length, what in stamped:
-        now = clock.place(stamp)
+        now = clock.place(stamp, held[1] if held else 0)
         if held:
             yield TimedFrame(held[0] * tick, (now - held[0]) * tick, held[2])
         held = now, length, what

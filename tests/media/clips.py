@@ -85,7 +85,7 @@ def make(path: Path, clip: Clip | None = None) -> Path:
         if clip.frames:
             stream.codec_context.colorspace = clip.frames[0].colorspace
             stream.codec_context.color_range = clip.frames[0].color_range
-        audio = _sound_stream(output, clip.sound)
+        audio = sound_stream(output, clip.sound)
         frames = clip.frames or [gray_frame(i, clip.size, clip.form) for i in range(len(clip.times))]
         ends = [*clip.times[1:], clip.times[-1] + clip.last]
         for frame, time, end in zip(frames, clip.times, ends, strict=True):
@@ -94,15 +94,15 @@ def make(path: Path, clip: Clip | None = None) -> Path:
             output.mux(stream.encode(frame))
         output.mux(stream.encode(None))
         if audio:
-            _write_sound(output, audio, clip.sound)
+            write_sound(output, audio, clip.sound)
     return path
 
 
-def _sound_stream(output: av.container.OutputContainer, sound: Sound | None) -> av.AudioStream | None:
+def sound_stream(output: av.container.OutputContainer, sound: Sound | None) -> av.AudioStream | None:
     return output.add_stream(sound.codec, rate=RATE, layout="stereo") if sound else None
 
 
-def _write_sound(output: av.container.OutputContainer, stream: av.AudioStream, sound: Sound) -> None:
+def write_sound(output: av.container.OutputContainer, stream: av.AudioStream, sound: Sound) -> None:
     times = np.arange(int(sound.start * RATE), int(sound.end * RATE)) / RATE
     tone = np.where(times >= float(sound.click), 0.5 * np.sin(times * 2 * np.pi * 880), 0).astype(np.float32)
     for begin in range(0, len(tone), 960):

@@ -37,14 +37,24 @@ def picked(frames):
         ([-3, 0, 3], [-3, 0, 3]),
         ([None, None, None], [0, 1, 2]),
         ([4, None, 6], [4, 5, 6]),
-        ([0, 8, 8, 16], [0, 8, 10, 16]),  # equal: within the gap, and right again after it
-        ([0, 8, 16, 15, 24], [0, 8, 16, 18, 24]),  # a slip
+        ([0, 8, 8, 16], [0, 8, 9, 16]),  # equal: a little later, and right again after it
+        ([0, 8, 16, 15, 24], [0, 8, 16, 17, 24]),  # a slip
         ([100, 101, 102, 10, 11, 12], [100, 101, 102, 103, 104, 105]),  # a splice backward is carried on from
         ([0, 1, 10**7, 10**7 + 1], [0, 1, 2, 3]),  # and one that is months ahead
     ],
 )
 def test_stamps_grow(stamps, expected):
     assert times(stamps)[0] == expected
+
+
+def test_missing_stamps_follow_the_frames_own_lengths():
+    assert times([None, None, None, 9], [2, 3, 4, 5])[0] == [0, 2, 5, 9]
+    assert times([1, None, None], [0, 10**9, 2])[0] == [1, 2, 3]  # none, and one that cannot be
+
+
+def test_a_first_stamp_that_is_missing_is_known_from_elsewhere():
+    found = shown([(None, 5, "a"), (None, 5, "b"), (2, 5, "c")], TENTH, 1, begin=-8)
+    assert [f.time / TENTH for f in found] == [-8, -3, 2]
 
 
 def test_the_last_keeps_its_length_if_it_has_a_plausible_one():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 import av
@@ -11,7 +12,6 @@ from gradcam_cli.machine import cores
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from fractions import Fraction
 
     from av.container import InputContainer
     from av.packet import Packet
@@ -29,7 +29,6 @@ class Decoder:
     Args:
         container: the open file.
         stream: one of its streams.
-        tick: the unit of the stream's time stamps, in seconds.
         alone: whether no other work runs meanwhile. Otherwise the decoder has half the cores: with two of them only
             the calling thread decodes, and competes with no other.
 
@@ -37,10 +36,10 @@ class Decoder:
         skipped: number of damaged packets skipped.
     """
 
-    def __init__(self, container: InputContainer, stream: VideoStream, tick: Fraction, *, alone: bool = False) -> None:
+    def __init__(self, container: InputContainer, stream: VideoStream, *, alone: bool = False) -> None:
         self._container = container
-        self._tick = tick
         self._stream = stream
+        self._tick = Fraction(stream.time_base or Fraction(1, 90_000))
         self._in_a_row = 0
         self._graph: _Deinterlacer | None = None
         self.skipped = 0

@@ -10,6 +10,7 @@ import av
 
 from gradcam_cli.media.video.open import audio_stream
 from gradcam_cli.media.video.planes import even
+from gradcam_cli.media.video.stamps import is_raw, of_packet
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -94,9 +95,9 @@ def described(
         wanted: which frames.
         deinterlaced: whether frames are deinterlaced.
     """
-    rate = mean_rate(stream)
+    rate = mean_rate(container, stream, measured)
     tick = Fraction(stream.time_base or Fraction(1, 90_000))
-    whole = measured.packets / rate if measured.end is None else measured.end - (stream.start_time or 0) * tick
+    whole = measured.packets / rate if measured.end is None else measured.end - measured.begin
     begin, end = wanted.start or Fraction(0), whole if wanted.end is None else min(whole, wanted.end)
     part = max(tick, end - begin)
     shown = wanted.fps or rate
@@ -148,16 +149,18 @@ def key_frame(container: InputContainer, stream: VideoStream, time: Fraction) ->
 def _keys(container: InputContainer, stream: VideoStream, last: int) -> Iterator[int]:
     """Read on, and yield the times of key frames, in ticks, up to the first packet after ``last``."""
     for packet in container.demux(stream):
-        if packet.pts is None or packet.pts > last:
+        stamp = of_packet(packet, container)
+        if stamp is None or stamp > last:
             return
         if packet.is_keyframe:
-            yield packet.pts
+            yield stamp
 
 
-def mean_rate(stream: VideoStream) -> Fraction:
+def mean_rate(container: InputContainer, stream: VideoStream, measured: Measured) -> Fraction:
     """Return a plausible mean frame rate, in frames per second."""
     lowest, highest = _LIKELY_RATES
-    rates = (stream.average_rate, stream.guessed_rate, stream.base_rate)
+    own = measured.packets / measured.length if measured.length and is_raw(container) else None
+    rates = (own, stream.average_rate, stream.guessed_rate, stream.base_rate)
     return next((Fraction(rate) for rate in rates if rate and lowest <= rate <= highest), _USUAL_RATE)
 
 

@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING
 import av
 
 from gradcam_cli.media.video.open import opened, video_stream
+from gradcam_cli.media.video.stamps import of_packet
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
     from pathlib import Path
 
     from av.container import InputContainer
     from av.packet import Packet
     from av.stream import Stream
+    from av.video.stream import VideoStream
 
 _STATING = ("mov", "matroska", "flv", "asf")
 """Containers whose header has the length that was written; of others FFmpeg estimates it."""
@@ -25,6 +27,8 @@ _SLACK = Fraction(1, 2)
 """Seconds that a file may lack without counting as cut off: lengths are rounded, and sound ends a little earlier."""
 _BEYOND = Fraction(2)
 """Seconds behind ``end`` after which nothing more is read: packets are not in the order of their times."""
+_REORDERED = 16
+"""Most frames that can come before a packet's own: H.264 and HEVC allow no more."""
 _FAILURES = 300
 
 
@@ -34,12 +38,17 @@ class Measured:
 
     Attributes:
         packets: number of the video's packets.
-        end: end of the last frame in the video stream's own seconds; None where there are no times.
+        begin: start of the first frame in the video stream's own seconds; counted back from the first time that is
+            known where frames before it have none.
+        end: end of the last frame in the same seconds; None where there are no times.
+        length: seconds that the packets last together by their own statement; 0 where they have none.
         lacks: (seconds that can be read, seconds that the header states) of a file that is cut off, or None.
     """
 
     packets: int
+    begin: Fraction
     end: Fraction | None
+    length: Fraction
     lacks: tuple[Fraction, Fraction] | None
 
 
@@ -57,26 +66,79 @@ def measure(path: Path, name: str, max_pixels: int, start: Fraction | None, end:
         InputError: it is no video.
     """
     with opened(path, name) as container:
-        stream = video_stream(container, name, max_pixels)
-        base = _seconds(stream, stream.start_time) or Fraction(0)
+        tally = _Tally(container, video_stream(container, name, max_pixels))
         if start:
+            tally.read(lambda: tally.has_begun)
             with suppress(av.error.FFmpegError, OverflowError):  # no index: all is read
-                container.seek(int((base + start) * av.time_base), backward=True)
-        stop = None if end is None else base + end + _BEYOND
-        packets, last, latest = 0, None, None
-        with closing(_packets(container)) as found:
+                container.seek(int((tally.begin + start) * av.time_base), backward=True)
+        tally.read(lambda: end is not None and tally.end is not None and tally.end > tally.begin + end + _BEYOND)
+        lacks = _lacking(container, tally.latest, None if end is None else tally.begin + end)
+        return Measured(tally.packets, tally.begin, tally.end, tally.length, lacks)
+
+
+class _Tally:
+    """Sums up what packets tell.
+
+    Attributes:
+        packets, end, length: as in `Measured`.
+        latest: end of the last packet of any stream in seconds, or None.
+    """
+
+    def __init__(self, container: InputContainer, stream: VideoStream) -> None:
+        self._container, self._stream = container, stream
+        self._first: Fraction | None = None
+        self._without, self._in_a_row = Fraction(0), 0
+        self.packets, self.length = 0, Fraction(0)
+        self.end: Fraction | None = None
+        self.latest: Fraction | None = None
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether `begin` is settled: so many packets with a time are not followed by one that is shown before them."""
+        return self._in_a_row > _REORDERED
+
+    @property
+    def begin(self) -> Fraction:
+        """As in `Measured`."""
+        stated = _seconds(self._stream, self._stream.start_time) or Fraction(0)
+        return stated if not self._without or self._first is None else self._first - self._without
+
+    def read(self, enough: Callable[[], bool]) -> None:
+        """Read on until there is enough, or to the end."""
+        with closing(_packets(self._container)) as found:
             for packet in found:
-                time = _end(packet)
-                is_video = packet.stream.index == stream.index
-                packets += is_video
-                if time is None:
-                    continue
-                latest = time if latest is None else max(latest, time)
-                if is_video:
-                    last = time if last is None else max(last, time)
-                    if stop is not None and time > stop:
-                        break
-        return Measured(packets, last, _lacking(container, latest, None if end is None else base + end))
+                self._add(packet)
+                if enough():
+                    return
+
+    def _add(self, packet: Packet[Stream]) -> None:
+        time = _seconds(packet.stream, of_packet(packet, self._container))
+        length = _seconds(packet.stream, packet.duration) or Fraction(0)
+        if packet.stream.index == self._stream.index:
+            self._add_video(time, length)
+        if time is not None:
+            self.latest = _later(self.latest, time + length)
+
+    def _add_video(self, time: Fraction | None, length: Fraction) -> None:
+        self.packets += 1
+        self.length += length
+        if time is not None:
+            self.end = _later(self.end, time + length)
+        if self.has_begun:
+            return
+        if time is None:
+            self._without, self._in_a_row = self._without + self._exact(length), 0
+        else:
+            self._first, self._in_a_row = time if self._first is None else min(time, self._first), self._in_a_row + 1
+
+    def _exact(self, length: Fraction) -> Fraction:
+        """Return the stated rate's length where a packet's is that, rounded to ticks."""
+        rate, tick = self._stream.average_rate, self._stream.time_base
+        return 1 / rate if rate and tick and abs(1 / rate - length) < tick else length
+
+
+def _later(one: Fraction | None, other: Fraction) -> Fraction:
+    return other if one is None else max(one, other)
 
 
 def _packets(container: InputContainer) -> Generator[Packet[Stream], None, None]:
@@ -89,11 +151,6 @@ def _packets(container: InputContainer) -> Generator[Packet[Stream], None, None]
 
 def _seconds(stream: Stream, stamp: int | None) -> Fraction | None:
     return None if stamp is None or not stream.time_base else stamp * Fraction(stream.time_base)
-
-
-def _end(packet: Packet[Stream]) -> Fraction | None:
-    stamp = packet.dts if packet.pts is None else packet.pts
-    return _seconds(packet.stream, None if stamp is None else stamp + (packet.duration or 0))
 
 
 def _lacking(

@@ -21,6 +21,7 @@ from gradcam_cli.media.video.info import Selection, VideoInfo
 from gradcam_cli.media.video.measure import Measured, measure
 from gradcam_cli.media.video.open import check_size, opened, video_stream
 from gradcam_cli.media.video.planes import DecodedFrame, VideoFrame
+from gradcam_cli.media.video.stamps import BestEffort, has_presentation_times
 from gradcam_cli.text import printable
 
 if TYPE_CHECKING:
@@ -84,12 +85,12 @@ class VideoReader:
         self._start, self._end, self._max_size = start, end, max_size
         self._max_pixels, self._max_frames, self._count = max_pixels or FRAME_PIXELS, max_frames, 0
         with ExitStack() as stack:
-            self._container = stack.enter_context(opened(path, self._name))
-            self._stream = video_stream(self._container, self._name, self._max_pixels)
+            self._file, self._alone = stack.enter_context(ExitStack()), alone
+            self._open()
             self._tick = Fraction(self._stream.time_base or Fraction(1, 90_000))
-            self._base = (self._stream.start_time or 0) * self._tick
-            self._rate = video_info.mean_rate(self._stream)
-            self._decoder = Decoder(self._container, self._stream, self._tick, alone=alone)
+            self._measured = measured or measure(path, self._name, self._max_pixels, start, end)
+            self._base = self._measured.begin
+            self._rate = video_info.mean_rate(self._container, self._stream, self._measured)
             frames = self._selected(stride, fps)
             self._first = self._require(next(frames, None))
             self._next: TimedFrame[av.VideoFrame] | None = self._first
@@ -99,13 +100,19 @@ class VideoReader:
             self._picture: tuple[av.VideoFrame, DecodedFrame] | None = None
             self._ahead: deque[VideoFrame] = deque()
             self._damage: InputError | None = None
-            self._measured = measured or measure(path, self._name, self._max_pixels, start, end)
             self.info = video_info.described(
                 self._container, self._stream, self._shape, self._first.what, self._measured,
                 Selection(start, end, stride, fps), deinterlaced=self._decoder.deinterlaced,
             )  # fmt: skip
             self._check_frames(self.info.frames)
             self._stack = stack.pop_all()
+
+    def _open(self) -> None:
+        """Open the file, or open it again: then it is read from its beginning."""
+        self._file.close()
+        self._container = self._file.enter_context(opened(self._path, self._name))
+        self._stream = video_stream(self._container, self._name, self._max_pixels)
+        self._decoder = Decoder(self._container, self._stream, alone=self._alone)
 
     def __enter__(self) -> Self:
         return self
@@ -267,8 +274,7 @@ class VideoReader:
                     yield first
                     yield from frames
                     return
-            # To before the first frame, where the container allows it: otherwise MPEG-TS leaves that frame out.
-            _ = self._seek(self._base - max(video_info.BACK)) or self._seek(self._base)
+            self._open()  # not every container can go back to the very first frame
         yield from self._timed()
 
     def _seek(self, time: Fraction) -> bool:
@@ -279,12 +285,14 @@ class VideoReader:
         return True
 
     def _timed(self) -> Iterator[TimedFrame[av.VideoFrame]]:
-        return timing.shown(self._stamped(), self._tick, round(1 / self._rate / self._tick))
+        usual, begin = round(1 / self._rate / self._tick), round(self._base / self._tick)
+        return timing.shown(self._stamped(), self._tick, usual, begin)
 
     def _stamped(self) -> Iterator[tuple[int | None, int, av.VideoFrame]]:
+        stamps = BestEffort(has_presentation_times(self._container))
         for frame in self._decoder.frames():
             check_size(frame.width, frame.height, self._max_pixels, self._name)
-            yield frame.dts if frame.pts is None else frame.pts, frame.duration or 0, frame
+            yield stamps.of_frame(frame), frame.duration or 0, frame
 
     def _require(self, first: TimedFrame[av.VideoFrame] | None) -> TimedFrame[av.VideoFrame]:
         if first:
