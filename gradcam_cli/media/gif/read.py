@@ -15,6 +15,7 @@ from PIL import Image
 from gradcam_cli.errors import InputError
 from gradcam_cli.files import explain_read_error, refusal
 from gradcam_cli.media.gif.blocks import SIGNATURES, Canvas, DamagedGifError, GifFile
+from gradcam_cli.media.image import orientation
 from gradcam_cli.media.image import to_rgb as pixel_modes
 from gradcam_cli.media.image.read import read_picture
 from gradcam_cli.media.limits import PICTURE_PIXELS, check_frames, check_pixels, let_pillow
@@ -232,7 +233,9 @@ class _PillowFrames:
     def __init__(self, image: Image.Image, name: str, most: _Most) -> None:
         width, height = image.size
         check_pixels(width, height, most.pixels, name)
-        self._image = image
+        self._image, self._turn = image, orientation.turn(image)
+        if self._turn in orientation.ASIDE:
+            width, height = height, width
         # An APNG may begin with a picture for programs that do not support animations: browsers do not show it.
         self._first = int(bool(image.info.get("default_image")))
         self._count = getattr(image, "n_frames", 1)
@@ -247,7 +250,7 @@ class _PillowFrames:
             self._image.load()
             milliseconds = self._image.info.get("duration", 0)
             alpha = None
-            frame = self._image
+            frame: Image.Image = self._image if self._turn is None else self._image.transpose(self._turn)
             if frame.has_transparency_data:
                 frame = frame.convert("RGBA")
                 alpha = np.asarray(frame.getchannel("A"))

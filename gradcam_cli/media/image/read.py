@@ -15,7 +15,7 @@ from PIL import Image, UnidentifiedImageError
 
 from gradcam_cli.errors import InputError
 from gradcam_cli.files import explain_read_error, refusal
-from gradcam_cli.media.image import repair, sniff
+from gradcam_cli.media.image import orientation, repair, sniff
 from gradcam_cli.media.image import to_rgb as pixels
 from gradcam_cli.media.limits import PICTURE_PIXELS, check_pixels, let_pillow, too_large
 from gradcam_cli.media.suffixes import PICTURE_SUFFIXES
@@ -46,20 +46,6 @@ _ALL_BITS = 64
 
 _ONE_PICTURE = frozenset({"MPO", "PSD"})  # their other "frames" are previews, depth maps and layers
 _REDUCIBLE = frozenset({"JPEG", "MPO"})  # their decoder can scale down while decoding
-
-_ORIENTATION = 0x0112
-_UPRIGHT = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-
-_ASIDE = frozenset(_UPRIGHT[each] for each in (5, 6, 7, 8))
-"""Turns that swap width and height."""
 
 # Pillow warns of odd metadata and of large pictures; neither matters to a user whose picture is read. Set once for
 # the process, because readers run in threads and warnings.catch_warnings() is not safe there.
@@ -131,9 +117,9 @@ def _read(stream: BinaryIO, name: str, most: int, enough: Callable[[Size], Size]
             if drafted is not None:
                 (width, height), part = drafted
                 shown = _stretched(image, part)
-            turn = _turn(image)
+            turn = orientation.turn(image)
             rgb, notes = _converted(shown if turn is None else shown.transpose(turn), stream if deep else None, turn)
-            whole = (width, height) if turn in _ASIDE else (height, width)
+            whole = (width, height) if turn in orientation.ASIDE else (height, width)
             return Picture(rgb, (*_first_of_many(image), *notes), whole)
     except UnidentifiedImageError as error:
         what, hint = sniff.describe(head)
@@ -194,14 +180,6 @@ def _formats() -> tuple[str, ...]:
     return tuple(name for name in _FORMATS if name in Image.OPEN)
 
 
-def _turn(image: Image.Image) -> Image.Transpose | None:
-    """Return the turn that makes a picture upright by its EXIF data, if any; unreadable EXIF data is ignored."""
-    try:
-        return _UPRIGHT.get(image.getexif().get(_ORIENTATION, 1))
-    except Exception:  # broken metadata must not cost a good picture
-        return None
-
-
 def _draft(image: Image.Image, enough: Callable[[Size], Size]) -> tuple[tuple[int, int], tuple[float, float]] | None:
     """Make the decoder scale a picture down to no larger than needed.
 
@@ -211,7 +189,7 @@ def _draft(image: Image.Image, enough: Callable[[Size], Size]) -> tuple[tuple[in
     """
     if image.format not in _REDUCIBLE:
         return None
-    aside = _turn(image) in _ASIDE
+    aside = orientation.turn(image) in orientation.ASIDE
     whole = image.size
     needed = enough(whole if aside else whole[::-1])
     drafted = image.draft(None, needed if aside else needed[::-1])

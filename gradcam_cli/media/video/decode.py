@@ -1,4 +1,4 @@
-"""Packets → decoded frames: damaged packets are skipped and counted, interlaced frames are deinterlaced."""
+"""Packets → decoded frames: damaged packets are skipped and counted, frames are deinterlaced and cropped."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from av.packet import Packet
     from av.video.stream import VideoStream
 
+    from gradcam_cli.media.video.crop import Crop
+
 _HOPELESS = 300
 """After this many failures in a row the stream counts as ended."""
 
@@ -29,27 +31,27 @@ class Decoder:
     Args:
         container: the open file.
         stream: one of its streams.
+        crop: what is cut off from its frames.
         alone: whether no other work runs meanwhile. Otherwise the decoder has half the cores: with two of them only
             the calling thread decodes, and competes with no other.
 
     Attributes:
         skipped: number of damaged packets skipped.
+        deinterlaced: whether interlaced frames have been found.
     """
 
-    def __init__(self, container: InputContainer, stream: VideoStream, *, alone: bool = False) -> None:
+    def __init__(
+        self, container: InputContainer, stream: VideoStream, crop: Crop | None = None, *, alone: bool = False
+    ) -> None:
         self._container = container
         self._stream = stream
         self._tick = Fraction(stream.time_base or Fraction(1, 90_000))
         self._in_a_row = 0
-        self._graph: _Deinterlacer | None = None
+        self._crop = crop
+        self.deinterlaced = False
         self.skipped = 0
         stream.codec_context.thread_type = av.codec.context.ThreadType.FRAME | av.codec.context.ThreadType.SLICE
         stream.codec_context.thread_count = max(1, min(_MAX_THREADS, cores() if alone else cores() // 2))
-
-    @property
-    def deinterlaced(self) -> bool:
-        """Whether interlaced frames have been found."""
-        return self._graph is not None
 
     @property
     def gave_up(self) -> bool:
@@ -58,17 +60,31 @@ class Decoder:
 
     def frames(self) -> Iterator[av.VideoFrame]:
         """Decode to the end, including the frames buffered in the decoder."""
+        graph: _Filters | None = None
         for frame in self._decoded():
-            if frame.interlaced_frame and (self._graph is None or not self._graph.takes(frame)):
-                if self._graph:
-                    yield from self._graph.put(None)
-                self._graph = _Deinterlacer(frame, self._tick)
-            if self._graph and self._graph.takes(frame):
-                yield from self._graph.put(frame)
+            self.deinterlaced |= bool(frame.interlaced_frame)
+            steps = self._steps(frame)
+            if graph is None or not graph.suits(frame, steps):
+                if graph:
+                    yield from graph.put(None)
+                graph = _Filters(frame, steps, self._tick) if steps else None
+            if graph:
+                yield from graph.put(frame)
             else:
                 yield frame
-        if self._graph:
-            yield from self._graph.put(None)
+        if graph:
+            yield from graph.put(None)
+
+    def _steps(self, frame: av.VideoFrame) -> tuple[tuple[str, str], ...]:
+        """Return the filters that a frame passes: names and settings."""
+        found = []
+        if self.deinterlaced:
+            found.append(("bwdif", "mode=send_frame:deint=interlaced"))
+        if self._crop:
+            across, down = self._crop.left + self._crop.right, self._crop.top + self._crop.bottom
+            if across < frame.width and down < frame.height:  # frames may become smaller on the way
+                found.append(("crop", f"iw-{across}:ih-{down}:{self._crop.left}:{self._crop.top}"))
+        return tuple(found)
 
     def _decoded(self) -> Iterator[av.VideoFrame]:
         for packet in self._packets():
@@ -102,20 +118,19 @@ class Decoder:
         self._in_a_row += 1
 
 
-class _Deinterlacer:
-    """Deinterlaces frames; progressive ones pass unchanged."""
+class _Filters:
+    """Passes frames of one size and form through filters. Deinterlacing leaves progressive frames as they are."""
 
-    def __init__(self, frame: av.VideoFrame, tick: Fraction) -> None:
-        self._tick = tick
+    def __init__(self, frame: av.VideoFrame, steps: tuple[tuple[str, str], ...], tick: Fraction) -> None:
+        self._tick, self._steps = tick, steps
         self._kind = _kind(frame)
         graph = Graph()
         source = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=tick)
-        filters = graph.add("bwdif", "mode=send_frame:deint=interlaced")
-        graph.link_nodes(source, filters, graph.add("buffersink")).configure()
+        graph.link_nodes(source, *(graph.add(*step) for step in steps), graph.add("buffersink")).configure()
         self._graph = graph
 
-    def takes(self, frame: av.VideoFrame) -> bool:
-        return _kind(frame) == self._kind
+    def suits(self, frame: av.VideoFrame, steps: tuple[tuple[str, str], ...]) -> bool:
+        return (_kind(frame), steps) == (self._kind, self._steps)
 
     def put(self, frame: av.VideoFrame | None) -> Iterator[av.VideoFrame]:
         """Push a frame, or None for the end, and yield the frames that are ready, with times in the stream's ticks."""

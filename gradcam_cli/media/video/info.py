@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from av.container import InputContainer
     from av.video.stream import VideoStream
 
+    from gradcam_cli.media.video.crop import Crop
     from gradcam_cli.media.video.measure import Measured
     from gradcam_cli.media.video.planes import Shape
     from gradcam_cli.records import Size
 
-_TURNED = {1: "90° counterclockwise", 2: "180°", 3: "90° clockwise"}
 _HDR = {16: "PQ", 18: "HLG"}  # transfer functions
 _LIKELY_RATES = (Fraction(1, 3600), Fraction(240))  # frames per second; containers without a rate state 1000 or 90000
 _USUAL_RATE = Fraction(25)
@@ -82,6 +82,7 @@ def described(
     measured: Measured,
     wanted: Selection,
     *,
+    crop: Crop | None,
     deinterlaced: bool,
 ) -> VideoInfo:
     """Return the properties of the wanted frames.
@@ -93,6 +94,7 @@ def described(
         first: the first frame.
         measured: what the file's packets tell.
         wanted: which frames.
+        crop: what is cut off from the frames.
         deinterlaced: whether frames are deinterlaced.
     """
     rate = mean_rate(container, stream, measured)
@@ -104,6 +106,8 @@ def described(
     counted = wanted.start is None and wanted.end is None and wanted.fps is None
     frames = Fraction(measured.packets) if counted else part * shown
     found = notes(stream, first, shape, deinterlaced=deinterlaced)
+    if crop:
+        found = (f"cropped to {first.width}×{first.height}, as the file states", *found)
     if measured.lacks:
         found = (f"cut off: {float(measured.lacks[0]):.1f} of {float(measured.lacks[1]):.1f} s", *found)
     return VideoInfo(
@@ -168,8 +172,8 @@ def notes(stream: VideoStream, first: av.VideoFrame, shape: Shape, *, deinterlac
     """Return notes for the user on changes to the frames, judged by the first one."""
     height, width = shape.size
     found = []
-    if shape.turns:
-        found.append(f"turned upright ({_TURNED[shape.turns]})")
+    if shape.turn.words:
+        found.append(f"turned upright ({shape.turn.words})")
     if stream.sample_aspect_ratio and stream.sample_aspect_ratio != 1:
         found.append(f"its pixels are not square: resized to {width}×{height}")
     if even(shape.size) != shape.size:

@@ -13,6 +13,7 @@ from av.video.reformatter import Interpolation, VideoReformatter
 
 from gradcam_cli.errors import InputError
 from gradcam_cli.media.video.open import reason
+from gradcam_cli.media.video.turn import Turn, turn_of
 from gradcam_cli.records import fitted
 
 if TYPE_CHECKING:
@@ -33,7 +34,6 @@ _HD_LINES = 720  # untagged pictures of fewer lines are taken for BT.601, the ot
 _SCALER_HAS_THREADS = int(av.__version__.split(".")[0]) >= 17
 _WIDEST_PIXEL = 10  # times its height; more is a damaged header
 _KR_KB_601, _KR_KB_709 = (0.299, 0.114), (0.2126, 0.0722)  # shares of red and blue in luma
-_TURNS = {1: cv2.ROTATE_90_COUNTERCLOCKWISE, 2: cv2.ROTATE_180, 3: cv2.ROTATE_90_CLOCKWISE}
 
 
 def even(size: Size) -> Size:
@@ -47,16 +47,16 @@ class Shape:
 
     Attributes:
         coded: (height, width) to scale to, before turning.
-        turns: quarter turns counterclockwise.
+        turn: what makes it upright.
     """
 
     coded: Size
-    turns: int
+    turn: Turn
 
     @property
     def size(self) -> Size:
         """(height, width) of the upright picture."""
-        return (self.coded[1], self.coded[0]) if self.turns % 2 else self.coded
+        return (self.coded[1], self.coded[0]) if self.turn.transposed else self.coded
 
 
 def shape(frame: av.VideoFrame, aspect: Fraction | None, max_size: int | None) -> Shape:
@@ -70,7 +70,7 @@ def shape(frame: av.VideoFrame, aspect: Fraction | None, max_size: int | None) -
     height, width = float(frame.height), float(frame.width)
     if aspect and 1 / _WIDEST_PIXEL <= aspect <= _WIDEST_PIXEL:
         height, width = (height, width * aspect) if aspect > 1 else (height / aspect, width)
-    return Shape(fitted((height, width), max_size), round(frame.rotation / 90) % 4)
+    return Shape(fitted((height, width), max_size), turn_of(frame))
 
 
 class Converter:
@@ -110,9 +110,7 @@ class Converter:
         return y, u, v
 
     def _upright(self, plane: Plane) -> Plane:
-        if self.shape.turns:
-            return np.asarray(cv2.rotate(plane, _TURNS[self.shape.turns]), np.uint8)
-        return np.ascontiguousarray(plane)
+        return np.ascontiguousarray(self.shape.turn.of(plane))
 
 
 class DecodedFrame:

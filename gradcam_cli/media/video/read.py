@@ -16,6 +16,7 @@ from gradcam_cli.media.limits import FRAME_PIXELS, check_frames
 from gradcam_cli.media.video import info as video_info
 from gradcam_cli.media.video import planes as video_planes
 from gradcam_cli.media.video.audio import AudioSource
+from gradcam_cli.media.video.crop import crop_of
 from gradcam_cli.media.video.decode import Decoder
 from gradcam_cli.media.video.info import Selection, VideoInfo
 from gradcam_cli.media.video.measure import Measured, measure
@@ -102,7 +103,7 @@ class VideoReader:
             self._damage: InputError | None = None
             self.info = video_info.described(
                 self._container, self._stream, self._shape, self._first.what, self._measured,
-                Selection(start, end, stride, fps), deinterlaced=self._decoder.deinterlaced,
+                Selection(start, end, stride, fps), crop=self._crop, deinterlaced=self._decoder.deinterlaced,
             )  # fmt: skip
             self._check_frames(self.info.frames)
             self._stack = stack.pop_all()
@@ -112,7 +113,8 @@ class VideoReader:
         self._file.close()
         self._container = self._file.enter_context(opened(self._path, self._name))
         self._stream = video_stream(self._container, self._name, self._max_pixels)
-        self._decoder = Decoder(self._container, self._stream, alone=self._alone)
+        self._crop = crop_of(self._path, self._container, self._stream)
+        self._decoder = Decoder(self._container, self._stream, self._crop, alone=self._alone)
 
     def __enter__(self) -> Self:
         return self

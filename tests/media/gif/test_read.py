@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from PIL import GifImagePlugin, Image, features
+from PIL import GifImagePlugin, Image, ImageOps, features
 
 from gradcam_cli.errors import InputError
 from gradcam_cli.media.gif.read import AnimationReader
@@ -147,6 +147,26 @@ def test_transparent_webp_lies_on_white():
     assert (first.alpha == 0).all()
     assert (second.pixels == BLUE).all()
     assert second.alpha is None
+
+
+@pytest.mark.parametrize("form", ["WEBP", "PNG"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_orientation(form, orientation):
+    """As `ImageOps.exif_transpose` turns a picture."""
+    pixels = np.zeros((20, 32, 3), np.uint8)
+    pixels[:10, :16], pixels[:10, 16:], pixels[10:, :16] = (255, 0, 0), (0, 255, 0), (0, 0, 255)
+    still = Image.fromarray(pixels)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    buffer = io.BytesIO()
+    others = [Image.fromarray(255 - pixels), still]
+    still.save(buffer, form, save_all=True, append_images=others, exif=exif, lossless=True, duration=100)
+    frames = read(buffer.getvalue())
+    still.getexif()[0x0112] = orientation
+    upright = np.asarray(ImageOps.exif_transpose(still))
+    assert [np.array_equal(frame.pixels, upright) for frame in frames] == [True, False, True]
+    with AnimationReader(buffer.getvalue(), "a") as reader:
+        assert reader.info.size == upright.shape[:2]
 
 
 @pytest.mark.parametrize("form", ["PNG", "JPEG", "BMP"])
