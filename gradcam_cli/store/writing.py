@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-_ATTEMPTS = 5
+_ATTEMPTS = 100
 
 
 class Recorder:

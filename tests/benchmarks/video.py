@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from multiprocessing.synchronize import Barrier
 
-    from gradcam_cli.media.video.planes import VideoFrame
+    from gradcam_cli.media.video.frames.planes import VideoFrame
     from gradcam_cli.pipeline.clips.outputs import Sink
     from gradcam_cli.pipeline.clips.survey import Survey
 

@@ -65,6 +65,7 @@ class Clip:
     frames: list[av.VideoFrame] | None = None
     aspect: Fraction | None = None
     trc: int = 0
+    primaries: int = 0
 
 
 def make(path: Path, clip: Clip | None = None) -> Path:
@@ -82,6 +83,8 @@ def make(path: Path, clip: Clip | None = None) -> Path:
             stream.codec_context.sample_aspect_ratio = clip.aspect
         if clip.trc:
             stream.codec_context.color_trc = clip.trc
+        if clip.primaries:
+            stream.codec_context.color_primaries = clip.primaries
         if clip.frames:
             stream.codec_context.colorspace = clip.frames[0].colorspace
             stream.codec_context.color_range = clip.frames[0].color_range
@@ -114,10 +117,12 @@ def write_sound(output: av.container.OutputContainer, stream: av.AudioStream, so
     output.mux(stream.encode(None))
 
 
-def patches(matrix: str, form: str, *, full: bool, tag: int, height: int = 32) -> av.VideoFrame:
-    """Return `COLOURS` side by side in 16 columns each, brought to YUV by the standards' formulas."""
+def patches(
+    matrix: str, form: str, *, full: bool, tag: int, height: int = 32, colours: np.ndarray = COLOURS
+) -> av.VideoFrame:
+    """Return colours, levels of (8, 3), side by side in 16 columns each, brought to YUV by the standards' formulas."""
     red, blue = KR_KB[matrix]
-    r, g, b = COLOURS.T / 255
+    r, g, b = colours.T / 255
     y = red * r + (1 - red - blue) * g + blue * b
     u, v = (b - y) / 2 / (1 - blue), (r - y) / 2 / (1 - red)
     bits = 10 if "10" in form else 8

@@ -7,7 +7,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from gradcam_cli.media.video.planes import even
+from gradcam_cli.media.video.frames.scale import even
 from gradcam_cli.pipeline.artifacts.registry import ARTIFACTS, CLIP_KINDS, KINDS
 from gradcam_cli.pipeline.clips.sources.base import StillFrame
 from gradcam_cli.pipeline.explanation import Explanation

@@ -15,7 +15,7 @@ from PIL import Image
 from gradcam_cli.errors import InputError
 from gradcam_cli.files import explain_read_error, refusal
 from gradcam_cli.media.gif.blocks import SIGNATURES, Canvas, DamagedGifError, GifFile
-from gradcam_cli.media.image import orientation
+from gradcam_cli.media.image import colours, orientation
 from gradcam_cli.media.image import to_rgb as pixel_modes
 from gradcam_cli.media.image.read import read_picture
 from gradcam_cli.media.limits import PICTURE_PIXELS, check_frames, check_pixels, let_pillow
@@ -177,7 +177,7 @@ class AnimationReader:
         image = _animated(self._stream)
         if image is None:
             return _OneFrame(self._source, self._name, self._most)
-        return _PillowFrames(image, self._name, self._most)
+        return _PillowFrames(image, self._stream, self._name, self._most)
 
     def _unreadable(self, error: OSError) -> InputError:
         what, hint = explain_read_error(error)
@@ -230,7 +230,7 @@ class _GifFrames:
 class _PillowFrames:
     """The frames of an animation that Pillow composes itself; the file's content and one frame are in memory."""
 
-    def __init__(self, image: Image.Image, name: str, most: _Most) -> None:
+    def __init__(self, image: Image.Image, stream: BinaryIO, name: str, most: _Most) -> None:
         width, height = image.size
         check_pixels(width, height, most.pixels, name)
         self._image, self._turn = image, orientation.turn(image)
@@ -242,7 +242,11 @@ class _PillowFrames:
         most.check_frames(self._count - self._first, name)
         plays = image.info.get("loop", 0)  # these formats count rounds, not repetitions; 0 is for ever
         loop = None if plays == 1 else max(0, plays - 1)
-        self.info = AnimationInfo((height, width), self._count - self._first, loop, None)
+        try:
+            self._to_srgb = colours.conversion(image, stream, image.format)
+        except Exception:  # the first frame is damaged: told when it is read
+            self._to_srgb = colours.UNCHANGED
+        self.info = AnimationInfo((height, width), self._count - self._first, loop, None, self._to_srgb.notes)
 
     def __iter__(self) -> Iterator[Drawn]:
         for index in range(self._first, self._count):
@@ -250,7 +254,7 @@ class _PillowFrames:
             self._image.load()
             milliseconds = self._image.info.get("duration", 0)
             alpha = None
-            frame: Image.Image = self._image if self._turn is None else self._image.transpose(self._turn)
+            frame = self._to_srgb.apply(self._image if self._turn is None else self._image.transpose(self._turn))
             if frame.has_transparency_data:
                 frame = frame.convert("RGBA")
                 alpha = np.asarray(frame.getchannel("A"))

@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from gradcam_cli.errors import OutputError
+from gradcam_cli.media.colour import icc
 from gradcam_cli.records import PICTURE_QUALITY
 
 if TYPE_CHECKING:
@@ -23,6 +24,9 @@ PictureSuffix = Literal["png", "jpg", "webp"]
 
 _LONGEST_SIDE = {"png": 1_000_000, "jpg": 65_500, "webp": 16_383}  # libpng's, libjpeg's and the WebP format's limits
 
+_HEADER = 33
+"""Length of a PNG's signature and header."""
+
 
 def encode(
     pixels: npt.NDArray[np.uint8],
@@ -30,7 +34,7 @@ def encode(
     palette: npt.NDArray[np.uint8] | None = None,
     quality: int = PICTURE_QUALITY,
 ) -> bytes:
-    """Encode a picture, fast rather than small; the interpreter lock is released meanwhile.
+    """Encode a picture, tagged as sRGB, fast rather than small; the interpreter lock is released meanwhile.
 
     Args:
         pixels: uint8, gray (H, W) or RGB (H, W, 3).
@@ -49,9 +53,10 @@ def encode(
         raise OutputError(f"a picture of {side} pixels is too long for {suffix.upper()} (at most {limit})", hint)
     if palette is not None:
         if suffix == "png":
-            return with_palette(_encode(pixels, suffix, quality), palette)
+            return with_palette(encode(pixels, suffix, quality=quality), palette)
         pixels = _coloured(pixels, palette)
-    return _encode(pixels, suffix, quality)
+    data = _encode(pixels, suffix, quality)
+    return data if suffix == "jpg" and pixels.ndim == 2 else _tagged(data, suffix)  # the profile is one of colours
 
 
 def encode_figure(pixels: npt.NDArray[np.uint8], suffix: FigureFormat, dpi: int) -> bytes:
@@ -69,8 +74,8 @@ def encode_figure(pixels: npt.NDArray[np.uint8], suffix: FigureFormat, dpi: int)
     """
     if suffix == "png":
         data, per_metre = encode(pixels, "png"), round(dpi / 0.0254)
-        # Directly after the header, whose length is fixed; 1: the unit is the metre.
-        return data[:33] + _chunk(b"pHYs", struct.pack(">IIB", per_metre, per_metre, 1)) + data[33:]
+        # 1: the unit is the metre.
+        return data[:_HEADER] + _chunk(b"pHYs", struct.pack(">IIB", per_metre, per_metre, 1)) + data[_HEADER:]
     side, limit = max(pixels.shape[:2]), _LONGEST_SIDE["jpg"]
     if side > limit:
         raise OutputError(f"a figure of {side} pixels is too long for PDF (at most {limit})", "write it as PNG")
@@ -85,6 +90,17 @@ def encode_array(array: npt.NDArray[Any]) -> bytes:
     buffer = io.BytesIO()
     np.save(buffer, np.asarray(array, np.float32), allow_pickle=False)
     return buffer.getvalue()
+
+
+def _tagged(data: bytes, suffix: PictureSuffix) -> bytes:
+    """Add to a picture that its colours are sRGB: a PNG's own chunk, or a profile; WebP has it already."""
+    if suffix == "png":
+        return data[:_HEADER] + _chunk(b"sRGB", b"\0") + data[_HEADER:]  # 0: perceptual, for photographs
+    if suffix == "jpg":
+        profile = b"ICC_PROFILE\0\1\1" + icc.srgb()  # the first of one part
+        begin = 4 + int.from_bytes(data[4:6], "big")  # behind the JFIF header
+        return data[:begin] + b"\xff\xe2" + struct.pack(">H", 2 + len(profile)) + profile + data[begin:]
+    return data
 
 
 def _coloured(values: npt.NDArray[np.uint8], palette: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
@@ -116,7 +132,7 @@ def _encode(pixels: npt.NDArray[np.uint8], suffix: PictureSuffix, quality: int) 
 def _webp(pixels: npt.NDArray[np.uint8], quality: int) -> bytes:
     """Encode with Pillow, which can use the fastest method: a third of OpenCV's time, a tenth more bytes."""
     buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "WEBP", quality=quality, method=0)
+    Image.fromarray(pixels).save(buffer, "WEBP", quality=quality, method=0, icc_profile=icc.srgb())
     return buffer.getvalue()
 
 
@@ -129,7 +145,9 @@ def with_palette(gray_png: bytes, palette: npt.NDArray[np.uint8]) -> bytes:
     """
     header = bytearray(gray_png[16:29])  # after the signature, and the chunk's length and type
     header[9] = 3  # the colour type
-    return gray_png[:8] + _chunk(b"IHDR", bytes(header)) + _chunk(b"PLTE", palette.tobytes()) + gray_png[33:]
+    pixels = gray_png.index(b"IDAT") - 4  # the palette comes before them, but behind the tag
+    head = gray_png[:8] + _chunk(b"IHDR", bytes(header)) + gray_png[_HEADER:pixels]
+    return head + _chunk(b"PLTE", palette.tobytes()) + gray_png[pixels:]
 
 
 def _chunk(kind: bytes, content: bytes) -> bytes:

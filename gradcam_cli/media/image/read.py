@@ -6,6 +6,7 @@ import errno
 import io
 import logging
 import warnings
+from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -15,7 +16,7 @@ from PIL import Image, UnidentifiedImageError
 
 from gradcam_cli.errors import InputError
 from gradcam_cli.files import explain_read_error, refusal
-from gradcam_cli.media.image import orientation, repair, sniff
+from gradcam_cli.media.image import colours, orientation, repair, sniff
 from gradcam_cli.media.image import to_rgb as pixels
 from gradcam_cli.media.limits import PICTURE_PIXELS, check_pixels, let_pillow, too_large
 from gradcam_cli.media.suffixes import PICTURE_SUFFIXES
@@ -60,7 +61,7 @@ def read_picture(
     """Read a still picture; its format is determined by its content, not by its suffix.
 
     EXIF orientation is applied, transparency is put on white, only the first frame or page is read (as noted
-    in ``Picture.notes``), colour profiles are ignored, and more than 8 bits are scaled to 8, never clipped.
+    in ``Picture.notes``), colours are converted to sRGB, and more than 8 bits are scaled to 8, never clipped.
     Safe to call from several threads.
 
     Args:
@@ -117,10 +118,15 @@ def _read(stream: BinaryIO, name: str, most: int, enough: Callable[[Size], Size]
             if drafted is not None:
                 (width, height), part = drafted
                 shown = _stretched(image, part)
-            turn = orientation.turn(image)
-            rgb, notes = _converted(shown if turn is None else shown.transpose(turn), stream if deep else None, turn)
+            turn, notes = orientation.turn(image), list(_first_of_many(image))
+            if deep:
+                shown, guesses = _all_bits(shown, stream)
+                notes = [*notes, *guesses]
+            to_srgb = colours.conversion(shown, stream, image.format)
+            shown = to_srgb.apply(shown if turn is None else shown.transpose(turn))
+            rgb, guesses = pixels.to_rgb(shown)
             whole = (width, height) if turn in orientation.ASIDE else (height, width)
-            return Picture(rgb, (*_first_of_many(image), *notes), whole)
+            return Picture(rgb, (*notes, *to_srgb.notes, *guesses), whole)
     except UnidentifiedImageError as error:
         what, hint = sniff.describe(head)
         raise InputError(f"{name}: {what}", hint) from error
@@ -139,32 +145,26 @@ def _read(stream: BinaryIO, name: str, most: int, enough: Callable[[Size], Size]
             raise
         raise _damaged(name, error) from error
     except ValueError as error:
-        plain = repair.without_words(stream)
-        if plain is None or plain.getbuffer().nbytes == stream.tell():
+        plainer = repair.without_words(stream)
+        if plainer is None:
             raise _damaged(name, error) from error
-        return _read(plain, name, most, enough)
+        picture = _read(plainer[0], name, most, enough)
+        return replace(picture, notes=(*picture.notes, plainer[1])) if plainer[1] else picture
     except Exception as error:  # decoders raise anything on damaged files: struct.error, KeyError, zlib.error, …
         raise _damaged(name, error) from error
 
 
-def _converted(
-    shown: Image.Image, deep: BinaryIO | None, turn: Image.Transpose | None
-) -> tuple[npt.NDArray[np.uint8], tuple[str, ...]]:
-    """Return upright pixels, and notes; of 16-bit colours that Pillow has cut to eight, all bits where they matter.
-
-    Args:
-        shown: the upright picture.
-        deep: its file, if it has 16-bit colours.
-        turn: what made it upright.
-    """
-    rgb, notes = pixels.to_rgb(shown)
-    if deep is None or (shown.mode == "RGB" and rgb.max() >= _ALL_BITS):
-        return rgb, notes
-    values = repair.deep_colour(deep)
+def _all_bits(shown: Image.Image, stream: BinaryIO) -> tuple[Image.Image, tuple[str, ...]]:
+    """Return a picture of 16-bit colours, which Pillow has cut to eight, by all bits where they matter; and notes."""
+    if shown.mode == "RGB" and np.asarray(shown).max() >= _ALL_BITS:
+        return shown, ()
+    values = repair.deep_colour(stream)
     if values is None or values[..., :3].max() >> 8 >= _ALL_BITS:
-        return rgb, notes
-    upright, notes = pixels.from_deep_colour(values)
-    return (upright if turn is None else np.array(Image.fromarray(upright).transpose(turn))), notes
+        return shown, ()
+    levels, notes = pixels.from_deep_colour(values)
+    image = Image.fromarray(levels)
+    image.info = {name: value for name, value in shown.info.items() if name != "transparency"}
+    return image, notes
 
 
 def _damaged(name: str, error: Exception) -> InputError:

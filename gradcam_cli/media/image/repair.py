@@ -10,12 +10,15 @@ import cv2
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import numpy.typing as npt
     from PIL import Image
 
 _PNG = b"\x89PNG\r\n\x1a\n"
-_WORDS = frozenset({b"tEXt", b"zTXt", b"iTXt", b"iCCP"})
-"""PNG chunks without pixels that may be large."""
+_TEXTS = frozenset({b"tEXt", b"zTXt", b"iTXt"})
+"""PNG chunks of texts, which may be large."""
+_PROFILE = b"iCCP"
 _AVIF = frozenset({b"avif", b"avis"})
 _OPENED = _AVIF | {b"mif1", b"msf1"}
 """Brands of AVIF files that Pillow opens when they come first."""
@@ -43,24 +46,28 @@ def with_known_brand(stream: BinaryIO, head: bytes) -> BinaryIO:
     return io.BytesIO(bytes(data))
 
 
-def without_words(stream: BinaryIO) -> io.BytesIO | None:
-    """Return a PNG without its texts and its colour profile, or None for another file.
+def without_words(stream: BinaryIO) -> tuple[io.BytesIO, str] | None:
+    """Return a PNG with less in it that may unfold to any size, for which Pillow refuses it, and what that costs.
 
-    They may unfold to any size, and Pillow refuses a file for that; no pixel depends on them.
+    Texts are left out; where there are none any more, the colour profile. None: there is nothing to leave out.
     """
     stream.seek(0)
     if stream.read(len(_PNG)) != _PNG:
         return None
-    kept = io.BytesIO()
-    kept.write(_PNG)
+    chunks = list(_chunks(stream))
+    names = {name for name, _ in chunks}
+    left_out = _TEXTS if names & _TEXTS else {_PROFILE}
+    if names.isdisjoint(left_out):
+        return None
+    cost = "" if left_out is _TEXTS else "its colour profile is too large to be read: taken for sRGB"
+    return io.BytesIO(_PNG + b"".join(chunk for name, chunk in chunks if name not in left_out)), cost
+
+
+def _chunks(stream: BinaryIO) -> Iterator[tuple[bytes, bytes]]:
+    """Yield name and bytes of each chunk of a PNG."""
     while len(header := stream.read(8)) == 8:
         length, name = struct.unpack(">I4s", header)
-        if name in _WORDS:
-            stream.seek(length + 4, io.SEEK_CUR)
-        else:
-            kept.write(header + stream.read(length + 4))
-    kept.seek(0)
-    return kept
+        yield name, header + stream.read(length + 4)
 
 
 def is_raw(image: Image.Image) -> bool:

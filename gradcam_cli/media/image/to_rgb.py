@@ -27,8 +27,8 @@ class NonFiniteError(ValueError):
 def to_rgb(image: Image.Image) -> tuple[npt.NDArray[np.uint8], tuple[str, ...]]:
     """Return a loaded picture of any mode as opaque RGB, and notes on guesses.
 
-    Transparent pixels are put on white. Embedded colour profiles (ICC) are ignored, as networks are trained
-    without them. Values of more than 8 bits are scaled, see `_from_integers` and `_from_floats`.
+    Transparent pixels are put on white. Colours are taken for sRGB, see `colours.conversion`. Values of more than 8
+    bits are scaled, see `_from_integers` and `_from_floats`.
 
     Returns:
         uint8 (H, W, 3), C-contiguous; and the notes.

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import av
 from av.filter import Graph
 
 from gradcam_cli.machine import cores
+from gradcam_cli.media.video.frames.colours import states_alpha
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from av.container import InputContainer
     from av.packet import Packet
+    from av.video.codeccontext import VideoCodecContext
     from av.video.stream import VideoStream
 
     from gradcam_cli.media.video.crop import Crop
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 _HOPELESS = 300
 """After this many failures in a row the stream counts as ended."""
 
+_ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 _MAX_THREADS = 4  # more only keep more frames in memory: a decoder with four is far ahead of any network
 
 
@@ -50,8 +53,9 @@ class Decoder:
         self._crop = crop
         self.deinterlaced = False
         self.skipped = 0
-        stream.codec_context.thread_type = av.codec.context.ThreadType.FRAME | av.codec.context.ThreadType.SLICE
-        stream.codec_context.thread_count = max(1, min(_MAX_THREADS, cores() if alone else cores() // 2))
+        self._codec = _with_alpha(stream) or stream.codec_context
+        self._codec.thread_type = av.codec.context.ThreadType.FRAME | av.codec.context.ThreadType.SLICE
+        self._codec.thread_count = max(1, min(_MAX_THREADS, cores() if alone else cores() // 2))
 
     @property
     def gave_up(self) -> bool:
@@ -61,6 +65,8 @@ class Decoder:
     def frames(self) -> Iterator[av.VideoFrame]:
         """Decode to the end, including the frames buffered in the decoder."""
         graph: _Filters | None = None
+        if self._codec is not self._stream.codec_context:
+            self._codec.flush_buffers()  # PyAV's seek does it for the stream's own
         for frame in self._decoded():
             self.deinterlaced |= bool(frame.interlaced_frame)
             steps = self._steps(frame)
@@ -89,7 +95,7 @@ class Decoder:
     def _decoded(self) -> Iterator[av.VideoFrame]:
         for packet in self._packets():
             try:
-                frames = self._stream.decode(packet)
+                frames = self._codec.decode(packet)
             except av.error.EOFError:  # flushed before, by an empty packet in the middle
                 continue
             except av.error.FFmpegError:
@@ -116,6 +122,19 @@ class Decoder:
     def _miss(self) -> None:
         self.skipped += 1
         self._in_a_row += 1
+
+
+def _with_alpha(stream: VideoStream) -> VideoCodecContext | None:
+    """Return the decoder that also decodes a stream's alpha, where FFmpeg's usual one leaves it out: VP8 and VP9."""
+    name = _ALPHA_DECODERS.get(stream.codec_context.codec.canonical_name)
+    if name is None or not states_alpha(stream):
+        return None
+    try:
+        codec = av.CodecContext.create(name, "r")
+    except (ValueError, av.error.FFmpegError):  # this FFmpeg lacks it
+        return None
+    codec.extradata = stream.codec_context.extradata
+    return cast("VideoCodecContext", codec)
 
 
 class _Filters:

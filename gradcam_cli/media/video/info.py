@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import av
 
+from gradcam_cli.media.video.frames.colours import states_alpha
+from gradcam_cli.media.video.frames.scale import even
 from gradcam_cli.media.video.open import audio_stream
-from gradcam_cli.media.video.planes import even
 from gradcam_cli.media.video.stamps import is_raw, of_packet
 
 if TYPE_CHECKING:
@@ -18,12 +19,11 @@ if TYPE_CHECKING:
     from av.container import InputContainer
     from av.video.stream import VideoStream
 
-    from gradcam_cli.media.video.crop import Crop
+    from gradcam_cli.media.video.frames.colours import Treatment
+    from gradcam_cli.media.video.frames.planes import Shape
     from gradcam_cli.media.video.measure import Measured
-    from gradcam_cli.media.video.planes import Shape
     from gradcam_cli.records import Size
 
-_HDR = {16: "PQ", 18: "HLG"}  # transfer functions
 _LIKELY_RATES = (Fraction(1, 3600), Fraction(240))  # frames per second; containers without a rate state 1000 or 90000
 _USUAL_RATE = Fraction(25)
 
@@ -77,25 +77,20 @@ class Selection:
 def described(
     container: InputContainer,
     stream: VideoStream,
-    shape: Shape,
-    first: av.VideoFrame,
+    size: Size,
     measured: Measured,
     wanted: Selection,
-    *,
-    crop: Crop | None,
-    deinterlaced: bool,
+    notes: tuple[str, ...],
 ) -> VideoInfo:
     """Return the properties of the wanted frames.
 
     Args:
         container: the open file.
         stream: its video.
-        shape: of the frames.
-        first: the first frame.
+        size: (height, width) of the frames, upright.
         measured: what the file's packets tell.
         wanted: which frames.
-        crop: what is cut off from the frames.
-        deinterlaced: whether frames are deinterlaced.
+        notes: on what is done with the frames.
     """
     rate = mean_rate(container, stream, measured)
     tick = Fraction(stream.time_base or Fraction(1, 90_000))
@@ -105,20 +100,17 @@ def described(
     shown = wanted.fps or rate
     counted = wanted.start is None and wanted.end is None and wanted.fps is None
     frames = Fraction(measured.packets) if counted else part * shown
-    found = notes(stream, first, shape, deinterlaced=deinterlaced)
-    if crop:
-        found = (f"cropped to {first.width}×{first.height}, as the file states", *found)
     if measured.lacks:
-        found = (f"cut off: {float(measured.lacks[0]):.1f} of {float(measured.lacks[1]):.1f} s", *found)
+        notes = (f"cut off: {float(measured.lacks[0]):.1f} of {float(measured.lacks[1]):.1f} s", *notes)
     return VideoInfo(
-        size=shape.size,
+        size=size,
         frames=max(1, round(frames / wanted.stride)),
         duration=part,
         rate=shown / wanted.stride,
         tick=1 / wanted.fps if wanted.fps else tick,
         has_audio=audio_stream(container) is not None,
         is_cut_off=measured.lacks is not None,
-        notes=found,
+        notes=notes,
     )
 
 
@@ -168,10 +160,29 @@ def mean_rate(container: InputContainer, stream: VideoStream, measured: Measured
     return next((Fraction(rate) for rate in rates if rate and lowest <= rate <= highest), _USUAL_RATE)
 
 
-def notes(stream: VideoStream, first: av.VideoFrame, shape: Shape, *, deinterlaced: bool) -> tuple[str, ...]:
-    """Return notes for the user on changes to the frames, judged by the first one."""
+def changes(
+    stream: VideoStream,
+    first: av.VideoFrame,
+    shape: Shape,
+    treatment: Treatment | None,
+    *,
+    cropped: bool,
+    deinterlaced: bool,
+) -> tuple[str, ...]:
+    """Return notes for the user on what is done with the frames, judged by the first one.
+
+    Args:
+        stream: the video.
+        first: its first frame, decoded, cropped and deinterlaced.
+        shape: scaling and turning of the frames.
+        treatment: of their colours.
+        cropped: whether the file states a crop.
+        deinterlaced: whether frames are deinterlaced.
+    """
     height, width = shape.size
     found = []
+    if cropped:
+        found.append(f"cropped to {first.width}×{first.height}, as the file states")
     if shape.turn.words:
         found.append(f"turned upright ({shape.turn.words})")
     if stream.sample_aspect_ratio and stream.sample_aspect_ratio != 1:
@@ -180,9 +191,9 @@ def notes(stream: VideoStream, first: av.VideoFrame, shape: Shape, *, deinterlac
         found.append(f"padded from {width}×{height} to even sides by repeating the edge")
     if deinterlaced:
         found.append("deinterlaced")
-    if stream.codec_context.color_trc in _HDR:
-        kind = _HDR[stream.codec_context.color_trc]
-        found.append(f"HDR ({kind}) is shown without tone mapping, so its colours look pale")
+    found += treatment.notes() if treatment else ()
+    if states_alpha(stream) and not (treatment and treatment.transparent):
+        found.append("its transparency cannot be read by this FFmpeg: what is hidden is shown")
     bits = max(component.bits for component in first.format.components)
     if bits > 8:
         found.append(f"{bits} bits a colour are reduced to 8")

@@ -1,25 +1,32 @@
-"""A video's length by its packets, without decoding: what a file's header states may be missing or untrue."""
+"""What a whole video tells before it is read: its length by its packets, and how bright HDR is."""
 
 from __future__ import annotations
 
 from contextlib import closing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import av
+from av.video.reformatter import VideoReformatter
 
+from gradcam_cli.media.colour.pixels import peak_of
+from gradcam_cli.media.video.frames.colours import space_of
+from gradcam_cli.media.video.frames.scale import to_deep_rgb
 from gradcam_cli.media.video.open import opened, video_stream
 from gradcam_cli.media.video.stamps import of_packet
+from gradcam_cli.records import fitted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable, Generator, Iterator
     from pathlib import Path
 
     from av.container import InputContainer
     from av.packet import Packet
     from av.stream import Stream
     from av.video.stream import VideoStream
+
+    from gradcam_cli.media.colour.spaces import Space
 
 _STATING = ("mov", "matroska", "flv", "asf")
 """Containers whose header has the length that was written; of others FFmpeg estimates it."""
@@ -30,6 +37,9 @@ _BEYOND = Fraction(2)
 _REORDERED = 16
 """Most frames that can come before a packet's own: H.264 and HEVC allow no more."""
 _FAILURES = 300
+_LOOKS = 8
+"""Key frames that tell how bright HDR is."""
+_LOOK_SIZE = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +53,7 @@ class Measured:
         end: end of the last frame in the same seconds; None where there are no times.
         length: seconds that the packets last together by their own statement; 0 where they have none.
         lacks: (seconds that can be read, seconds that the header states) of a file that is cut off, or None.
+        peak: nits of HDR's brightest part, which becomes white; None for other videos.
     """
 
     packets: int
@@ -50,6 +61,7 @@ class Measured:
     end: Fraction | None
     length: Fraction
     lacks: tuple[Fraction, Fraction] | None
+    peak: float | None = None
 
 
 def measure(path: Path, name: str, max_pixels: int, start: Fraction | None, end: Fraction | None) -> Measured:
@@ -73,19 +85,49 @@ def measure(path: Path, name: str, max_pixels: int, start: Fraction | None, end:
                 container.seek(int((tally.begin + start) * av.time_base), backward=True)
         tally.read(lambda: end is not None and tally.end is not None and tally.end > tally.begin + end + _BEYOND)
         lacks = _lacking(container, tally.latest, None if end is None else tally.begin + end)
-        return Measured(tally.packets, tally.begin, tally.end, tally.length, lacks)
+        stated = space_of(tally.stream)
+        found = Measured(tally.packets, tally.begin, tally.end, tally.length, lacks)  # no stream outlives its container
+    return replace(found, peak=_brightest(path, name, max_pixels, stated, found)) if stated and stated.is_hdr else found
+
+
+def _brightest(path: Path, name: str, max_pixels: int, stated: Space, clip: Measured) -> float | None:
+    """Return the nits of the brightest part of some key frames, spread over a clip; None where none can be decoded."""
+    step = (clip.end - clip.begin) / _LOOKS if clip.end is not None else Fraction(0)
+    found: list[float] = []
+    with opened(path, name) as container:
+        stream = video_stream(container, name, max_pixels)
+        with closing(_packets(container)) as packets:
+            for packet in packets:
+                time = _seconds(packet.stream, of_packet(packet, container))
+                is_due = time is None or time >= clip.begin + step * len(found)
+                if packet.stream.index == stream.index and packet.is_keyframe and is_due:
+                    found += _peaks(packet, stream, stated)
+                    if len(found) >= _LOOKS:
+                        break
+    return max(found, default=None)
+
+
+def _peaks(packet: Packet[Stream], stream: VideoStream, stated: Space) -> Iterator[float]:
+    """Yield the nits of a key frame's brightest part, if it can be decoded."""
+    codec, scaler = stream.codec_context, VideoReformatter()
+    with suppress(av.error.FFmpegError, ValueError):
+        for frame in [*codec.decode(cast("Packet[VideoStream]", packet)), *codec.decode(None)][:1]:
+            size = fitted((frame.height, frame.width), _LOOK_SIZE)
+            yield peak_of(to_deep_rgb(frame, size, scaler, alpha=False), stated)
+    codec.flush_buffers()
 
 
 class _Tally:
     """Sums up what packets tell.
 
     Attributes:
+        stream: the video.
         packets, end, length: as in `Measured`.
         latest: end of the last packet of any stream in seconds, or None.
     """
 
     def __init__(self, container: InputContainer, stream: VideoStream) -> None:
-        self._container, self._stream = container, stream
+        self._container, self.stream = container, stream
         self._first: Fraction | None = None
         self._without, self._in_a_row = Fraction(0), 0
         self.packets, self.length = 0, Fraction(0)
@@ -100,7 +142,7 @@ class _Tally:
     @property
     def begin(self) -> Fraction:
         """As in `Measured`."""
-        stated = _seconds(self._stream, self._stream.start_time) or Fraction(0)
+        stated = _seconds(self.stream, self.stream.start_time) or Fraction(0)
         return stated if not self._without or self._first is None else self._first - self._without
 
     def read(self, enough: Callable[[], bool]) -> None:
@@ -114,7 +156,7 @@ class _Tally:
     def _add(self, packet: Packet[Stream]) -> None:
         time = _seconds(packet.stream, of_packet(packet, self._container))
         length = _seconds(packet.stream, packet.duration) or Fraction(0)
-        if packet.stream.index == self._stream.index:
+        if packet.stream.index == self.stream.index:
             self._add_video(time, length)
         if time is not None:
             self.latest = _later(self.latest, time + length)
@@ -133,7 +175,7 @@ class _Tally:
 
     def _exact(self, length: Fraction) -> Fraction:
         """Return the stated rate's length where a packet's is that, rounded to ticks."""
-        rate, tick = self._stream.average_rate, self._stream.time_base
+        rate, tick = self.stream.average_rate, self.stream.time_base
         return 1 / rate if rate and tick and abs(1 / rate - length) < tick else length
 
 

@@ -14,14 +14,16 @@ from gradcam_cli.errors import InputError
 from gradcam_cli.media import timing
 from gradcam_cli.media.limits import FRAME_PIXELS, check_frames
 from gradcam_cli.media.video import info as video_info
-from gradcam_cli.media.video import planes as video_planes
 from gradcam_cli.media.video.audio import AudioSource
 from gradcam_cli.media.video.crop import crop_of
 from gradcam_cli.media.video.decode import Decoder
+from gradcam_cli.media.video.frames import planes as video_planes
+from gradcam_cli.media.video.frames.colours import treatment_of
+from gradcam_cli.media.video.frames.planes import DecodedFrame, VideoFrame
+from gradcam_cli.media.video.frames.scale import even
 from gradcam_cli.media.video.info import Selection, VideoInfo
 from gradcam_cli.media.video.measure import Measured, measure
 from gradcam_cli.media.video.open import check_size, opened, video_stream
-from gradcam_cli.media.video.planes import DecodedFrame, VideoFrame
 from gradcam_cli.media.video.stamps import BestEffort, has_presentation_times
 from gradcam_cli.text import printable
 
@@ -97,14 +99,19 @@ class VideoReader:
             self._next: TimedFrame[av.VideoFrame] | None = self._first
             self._frames = frames
             self._shape = video_planes.shape(self._first.what, self._stream.sample_aspect_ratio, max_size)
-            self._converter = video_planes.Converter(self._shape)
+            treatment = treatment_of(self._container, self._stream, self._first.what, self._measured.peak)
+            self._converter = video_planes.Converter(self._shape, treatment)
             self._picture: tuple[av.VideoFrame, DecodedFrame] | None = None
             self._ahead: deque[VideoFrame] = deque()
             self._damage: InputError | None = None
-            self.info = video_info.described(
-                self._container, self._stream, self._shape, self._first.what, self._measured,
-                Selection(start, end, stride, fps), crop=self._crop, deinterlaced=self._decoder.deinterlaced,
+            notes = video_info.changes(
+                self._stream, self._first.what, self._shape, treatment,
+                cropped=self._crop is not None, deinterlaced=self._decoder.deinterlaced,
             )  # fmt: skip
+            wanted = Selection(start, end, stride, fps)
+            self.info = video_info.described(
+                self._container, self._stream, self._shape.size, self._measured, wanted, notes
+            )
             self._check_frames(self.info.frames)
             self._stack = stack.pop_all()
 
@@ -180,13 +187,9 @@ class VideoReader:
 
     @property
     def _most_ahead(self) -> int:
-        return AHEAD_BYTES // self._frame_bytes
-
-    @property
-    def _frame_bytes(self) -> int:
-        """Memory of a decoded frame, or of its planes, which replace it."""
-        height, width = video_planes.even(self._shape.size)
-        return max(sum(plane.buffer_size for plane in self._first.what.planes), height * width * 3 // 2)
+        """Number of frames that fit: as decoded, or as planes, which replace it."""
+        height, width = even(self._shape.size)
+        return AHEAD_BYTES // max(sum(plane.buffer_size for plane in self._first.what.planes), height * width * 3 // 2)
 
     def _spread(self, count: int) -> list[Fraction]:
         """Return times spread evenly along the clip, in seconds from its start."""

@@ -13,8 +13,8 @@ import av
 from gradcam_cli.errors import OutputError
 from gradcam_cli.machine import cores
 from gradcam_cli.media.atomic import atomic_path, explained, keep_part
-from gradcam_cli.media.video import planes as video_planes
 from gradcam_cli.media.video.audio import AudioTrack
+from gradcam_cli.media.video.frames import scale
 from gradcam_cli.media.video.open import reason
 from gradcam_cli.records import VIDEO_QUALITY
 from gradcam_cli.text import printable
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from gradcam_cli.media.video.audio import AudioSource
-    from gradcam_cli.media.video.planes import Planes
+    from gradcam_cli.media.video.frames.scale import Planes
     from gradcam_cli.records import Codec, FileState, Size
 
 _BT709 = 1
@@ -114,7 +114,7 @@ class VideoWriter:
         self._flushed = self._finished = False
         self._end = Fraction(0)
         self._durations: dict[int, int] = {}
-        self._size = video_planes.even(size)
+        self._size = scale.even(size)
         self.notes: tuple[str, ...] = ()
         with ExitStack() as stack:
             self._part = stack.enter_context(atomic_path(path, written))
@@ -163,11 +163,11 @@ class VideoWriter:
             time: seconds since the first frame, later than the last one's.
             duration: seconds it is shown.
         """
-        self._encode(video_planes.to_frame(planes, self._size), time, duration)
+        self._encode(scale.to_frame(planes, self._size), time, duration)
 
     def write_rgb(self, pixels: npt.NDArray[np.uint8], time: Fraction, duration: Fraction) -> None:
         """Add a frame given as uint8 RGB (H, W, 3); an odd side is padded by repeating the edge."""
-        self._encode(video_planes.from_rgb(pixels), time, duration)
+        self._encode(scale.from_rgb(pixels), time, duration)
 
     def flush(self) -> None:
         """Write the frames buffered in the encoder, which is slow; no frame may follow. The block's end does it too."""

@@ -10,7 +10,7 @@ import time
 import cv2
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms
 
 from gradcam_cli.errors import OutputError
 from gradcam_cli.media.image.encode import encode, encode_array, encode_figure
@@ -57,9 +57,25 @@ def test_palette_png_has_sound_chunks():
         (length,) = struct.unpack_from(">I", data, position)
         kinds.append(data[position + 4 : position + 8])
         position += 12 + length
-    assert kinds[:3] == [b"IHDR", b"PLTE", b"IDAT"]
+    assert kinds[:4] == [b"IHDR", b"sRGB", b"PLTE", b"IDAT"]
     assert kinds[-1] == b"IEND"
     assert data[24:26] == bytes([8, 3])  # bits and colour type
+
+
+@pytest.mark.parametrize("palette", [None, PALETTE])
+@pytest.mark.parametrize("pixels", [RGB, GRAY])
+@pytest.mark.parametrize("suffix", ["png", "jpg", "webp"])
+def test_colours_are_tagged(suffix, pixels, palette):
+    if palette is not None and pixels.ndim == 3:
+        pytest.skip("a palette is for gray")
+    image = opened(encode(pixels, suffix, palette))
+    if suffix == "png":
+        assert image.info["srgb"] == 0
+    elif image.mode == "RGB":
+        profile = ImageCms.ImageCmsProfile(io.BytesIO(image.info["icc_profile"]))
+        assert "sRGB" in ImageCms.getProfileDescription(profile)
+    else:
+        assert "icc_profile" not in image.info  # a profile of colours does not suit a gray JPEG
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg", "webp"])

@@ -13,7 +13,7 @@ import pytest
 
 from gradcam_cli.errors import InputError, OutputError
 from gradcam_cli.media.video import write as video_write
-from gradcam_cli.media.video.planes import to_rgb
+from gradcam_cli.media.video.frames.scale import to_rgb
 from gradcam_cli.media.video.read import VideoReader
 from gradcam_cli.media.video.write import VideoWriter
 from gradcam_cli.records import CODECS

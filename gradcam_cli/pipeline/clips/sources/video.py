@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from gradcam_cli.media.video.planes import VideoFrame
+    from gradcam_cli.media.video.frames.planes import VideoFrame
     from gradcam_cli.pipeline.settings import ClipSettings
 
 

@@ -9,36 +9,24 @@ from typing import TYPE_CHECKING
 import av
 import cv2
 import numpy as np
-from av.video.reformatter import Interpolation, VideoReformatter
+from av.video.reformatter import VideoReformatter
 
 from gradcam_cli.errors import InputError
+from gradcam_cli.media.video.frames import scale
+from gradcam_cli.media.video.frames.turn import turn_of
 from gradcam_cli.media.video.open import reason
-from gradcam_cli.media.video.turn import Turn, turn_of
 from gradcam_cli.records import fitted
 
 if TYPE_CHECKING:
     from fractions import Fraction
 
-    import numpy.typing as npt
-
+    from gradcam_cli.media.video.frames.colours import Treatment
+    from gradcam_cli.media.video.frames.scale import Plane, Planes
+    from gradcam_cli.media.video.frames.turn import Turn
     from gradcam_cli.records import Size
 
-    Plane = npt.NDArray[np.uint8]
-    Planes = tuple[Plane, Plane, Plane]
-
-_BT709 = 1  # the number for primaries, transfer function and matrix
-_LIMITED, _FULL = 1, 2  # ranges
-_SWS_709, _SWS_601, _SWS_2020 = 1, 5, 9  # swscale's numbers; PyAV 16 has no name for the last one
-_MATRICES = {1: _SWS_709, 4: 4, 5: _SWS_601, 6: _SWS_601, 7: 7, 9: _SWS_2020, 10: _SWS_2020}
-_HD_LINES = 720  # untagged pictures of fewer lines are taken for BT.601, the others for BT.709, as in browsers
-_SCALER_HAS_THREADS = int(av.__version__.split(".")[0]) >= 17
 _WIDEST_PIXEL = 10  # times its height; more is a damaged header
 _KR_KB_601, _KR_KB_709 = (0.299, 0.114), (0.2126, 0.0722)  # shares of red and blue in luma
-
-
-def even(size: Size) -> Size:
-    """Return the size to which a picture of this size is padded: 4:2:0 has one chroma sample per 2×2 pixels."""
-    return size[0] + size[0] % 2, size[1] + size[1] % 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +62,16 @@ def shape(frame: av.VideoFrame, aspect: Fraction | None, max_size: int | None) -
 
 
 class Converter:
-    """Converts decoded frames to planes, safely from several threads."""
+    """Converts decoded frames to planes, safely from several threads.
 
-    def __init__(self, shape: Shape) -> None:
+    Args:
+        shape: of the frames.
+        treatment: what is to be done with their colours, or None.
+    """
+
+    def __init__(self, shape: Shape, treatment: Treatment | None = None) -> None:
         self.shape = shape
+        self._treatment = treatment
         self._scaler = VideoReformatter()
         self._lock = threading.Lock()
 
@@ -87,27 +81,19 @@ class Converter:
         Raises:
             av.error.FFmpegError: swscale does not know the pixel format.
         """
-        if self.shape.coded == (frame.height, frame.width) and _only_matrix_differs(frame):
-            y, u, v = _from_601(*(_array(plane) for plane in frame.planes))
+        if self._treatment is None and self.shape.coded == (frame.height, frame.width) and _only_matrix_differs(frame):
+            y, u, v = _from_601(*(scale.array_of(plane) for plane in frame.planes))
         else:
             with self._lock:
                 y, u, v = self._scaled(frame)
-        return _padded(self._upright(y)), self._upright(u), self._upright(v)
+        return scale.padded(self._upright(y)), self._upright(u), self._upright(v)
 
     def _scaled(self, frame: av.VideoFrame) -> Planes:
-        converted = _scaled(
-            frame,
-            self.shape.coded,
-            "yuv420p",
-            self._scaler,
-            src_colorspace=_matrix(frame),
-            dst_colorspace=_SWS_709,
-            src_color_range=_range(frame),
-            dst_color_range=_LIMITED,
-            interpolation=Interpolation.BICUBIC,
-        )
-        y, u, v = (_array(plane) for plane in converted.planes)
-        return y, u, v
+        if self._treatment is None:
+            return scale.to_planes(frame, self.shape.coded, self._scaler)
+        treated = scale.from_rgb(self._treatment.rgb(frame, self.shape.coded, self._scaler))
+        y, u, v = (scale.array_of(plane) for plane in treated.planes)
+        return y[: self.shape.coded[0], : self.shape.coded[1]], u, v
 
     def _upright(self, plane: Plane) -> Plane:
         return np.ascontiguousarray(self.shape.turn.of(plane))
@@ -185,40 +171,12 @@ class VideoFrame:
 
     def rgb(self, size: Size | None = None) -> Plane:
         """Return the unpadded picture as uint8 RGB (h, w, 3), resized to ``size`` bilinearly with antialiasing."""
-        return to_rgb(self.planes, self.size, size)
-
-
-def _array(plane: av.video.plane.VideoPlane) -> Plane:
-    """Return a plane's pixels (H, W) without a copy."""
-    rows: Plane = np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, plane.line_size)
-    return rows[:, : plane.width]
-
-
-def _padded(pixels: Plane) -> Plane:
-    """Repeat the last row and column where sides are odd."""
-    height, width = pixels.shape[:2]
-    if not (height % 2 or width % 2):
-        return pixels
-    return np.asarray(cv2.copyMakeBorder(pixels, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE), np.uint8)
-
-
-def _matrix(frame: av.VideoFrame) -> int | None:
-    """Return swscale's number for a frame's colour matrix; None leaves it to swscale, for RGB."""
-    if frame.format.is_rgb:
-        return None
-    return _MATRICES.get(frame.colorspace, _SWS_601 if frame.height < _HD_LINES else _SWS_709)
-
-
-def _range(frame: av.VideoFrame) -> int | None:
-    """Return a frame's colour range (black is 16 or 0); None leaves it to swscale, for RGB and gray."""
-    name = frame.format.name
-    if frame.format.is_rgb or name.startswith("gray"):
-        return None
-    return _FULL if name.startswith("yuvj") else frame.color_range or _LIMITED
+        return scale.to_rgb(self.planes, self.size, size)
 
 
 def _only_matrix_differs(frame: av.VideoFrame) -> bool:
-    return frame.format.name == "yuv420p" and _range(frame) == _LIMITED and _matrix(frame) == _SWS_601
+    has_range = frame.format.name == "yuv420p" and scale.range_of(frame) == scale.LIMITED
+    return has_range and scale.matrix_of(frame) == scale.SWS_601
 
 
 def _from_601(y: Plane, u: Plane, v: Plane) -> Planes:
@@ -244,49 +202,3 @@ def _from_601(y: Plane, u: Plane, v: Plane) -> Planes:
 def _mixed(u: Plane, of_u: float, v: Plane, of_v: float) -> Plane:
     """Return a weighted sum of chroma planes; zero is stored as 128 in all of them."""
     return np.asarray(cv2.addWeighted(u, of_u, v, of_v, 128 * (1 - of_u - of_v)), np.uint8)
-
-
-def to_frame(planes: Planes, size: Size) -> av.VideoFrame:
-    """Copy planes into a tagged frame of ``size``, which may be the size before padding."""
-    frame = av.VideoFrame(size[1], size[0], "yuv420p")
-    for plane, pixels in zip(frame.planes, planes, strict=True):
-        _array(plane)[:] = pixels[: plane.height, : plane.width]
-    return _tagged(frame)
-
-
-def from_rgb(pixels: Plane) -> av.VideoFrame:
-    """Turn RGB (H, W, 3) into a tagged yuv420p frame, padded to even sides."""
-    frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(_padded(pixels)), "rgb24")
-    size = frame.height, frame.width
-    colours = {"dst_colorspace": _SWS_709, "dst_color_range": _LIMITED}
-    return _tagged(_scaled(frame, size, "yuv420p", VideoReformatter(), **colours))
-
-
-def to_rgb(planes: Planes, size: Size, target: Size | None) -> Plane:
-    """Turn planes into RGB (h, w, 3), resized to ``target`` with antialiasing; ``size`` is the size before padding."""
-    frame = _scaled(
-        to_frame(planes, size),
-        target or size,
-        "rgb24",
-        VideoReformatter(),
-        src_colorspace=_SWS_709,
-        src_color_range=_LIMITED,
-        dst_color_range=_FULL,
-        interpolation=Interpolation.BILINEAR,
-    )
-    return np.asarray(frame.to_ndarray(), np.uint8)
-
-
-def _scaled(
-    frame: av.VideoFrame, size: Size, form: str, scaler: VideoReformatter, **options: int | None
-) -> av.VideoFrame:
-    """Scale and convert in this thread: swscale would start its own threads again for every frame."""
-    if _SCALER_HAS_THREADS:
-        options["threads"] = 1
-    return scaler.reformat(frame, size[1], size[0], form, **options)
-
-
-def _tagged(frame: av.VideoFrame) -> av.VideoFrame:
-    frame.colorspace = _BT709
-    frame.color_range = _LIMITED
-    return frame

@@ -1,0 +1,1 @@
+"""Colours of other spaces → sRGB: primaries, transfer functions, HDR, ICC profiles."""
