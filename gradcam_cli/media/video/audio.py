@@ -11,6 +11,7 @@ import av
 
 from gradcam_cli.media.timing import Clock
 from gradcam_cli.media.video.open import audio_stream, opened
+from gradcam_cli.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,45 +29,63 @@ _BITS_A_CHANNEL = 96_000  # a second
 _RUN_UP = Fraction(1, 20)
 """Seconds. A decoder needs a packet or two to be right: a cut begins this much earlier, marked as not to be played."""
 
+_EARLY = Fraction(1, 10)
+"""Seconds of sound before the first frame that are worth a note; less is usual, as in MPEG-TS."""
+
 _FAILURES = 300
 
 
 @dataclass(frozen=True, slots=True)
 class AudioSource:
-    """The sound between two times of a file, in its video stream's own seconds; ``begin`` becomes time 0."""
+    """The sound between two times of a file, in its video stream's own seconds; ``begin`` becomes time 0.
+
+    ``from_first`` tells whether ``begin`` is the first frame of the whole video, and not of a part that is wanted.
+    """
 
     path: Path
     name: str
     begin: Fraction
     end: Fraction | None
+    from_first: bool = True
 
 
 class AudioTrack:
     """Adds a source's sound to a container as a stream, packet by packet.
 
     Attributes:
-        missing: why there is no sound, or empty.
+        notes: what is left out of the sound.
 
     Raises:
         InputError: the source can no longer be opened.
     """
 
     def __init__(self, source: AudioSource, output: OutputContainer) -> None:
-        self.missing = ""
+        self.notes: tuple[str, ...] = ()
         self._source, self._output = source, output
         self._packets: Iterator[tuple[Fraction, Packet[AudioStream]]] = iter(())
         with ExitStack() as stack:
             self._input = stack.enter_context(opened(source.path, source.name))
             stream = audio_stream(self._input)
             if stream is None or stream.codec_context is None:
-                self.missing = "its sound is left out, because no decoder is known for it"
-            elif _copyable(stream):
-                self._packets = self._copied(stream, output.add_stream_from_template(stream))
+                self.notes = ("its sound is left out, because no decoder is known for it",)
             else:
-                self._packets = self._encoded(stream)
+                self.notes = tuple(self._left_out(stream))
+                if _copyable(stream):
+                    self._packets = self._copied(stream, output.add_stream_from_template(stream))
+                else:
+                    self._packets = self._encoded(stream)
             self._stack = stack.pop_all()
         self._next: tuple[Fraction, Packet[AudioStream]] | None = None
         self._begun = False
+
+    def _left_out(self, stream: AudioStream) -> Iterator[str]:
+        """Yield notes on sound that is not taken over."""
+        others = len(self._input.streams.audio) - 1
+        if others:
+            yield f"{counted(others, 'other sound track')} left out"
+        earlier = self._source.begin - (stream.start_time or 0) * Fraction(stream.time_base or 0)
+        if self._source.from_first and earlier >= _EARLY:
+            yield f"{float(earlier):.1f} s of sound before the first frame left out"
 
     def advance(self, time: Fraction | None) -> None:
         """Write the packets up to ``time``, or all remaining ones if it is None."""

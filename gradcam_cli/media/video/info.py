@@ -12,6 +12,7 @@ from gradcam_cli.media.video.frames.colours import states_alpha
 from gradcam_cli.media.video.frames.scale import even
 from gradcam_cli.media.video.open import audio_stream
 from gradcam_cli.media.video.stamps import is_raw, of_packet
+from gradcam_cli.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -98,8 +99,11 @@ def described(
     begin, end = wanted.start or Fraction(0), whole if wanted.end is None else min(whole, wanted.end)
     part = max(tick, end - begin)
     shown = wanted.fps or rate
-    counted = wanted.start is None and wanted.end is None and wanted.fps is None
-    frames = Fraction(measured.packets) if counted else part * shown
+    is_whole = wanted.start is None and wanted.end is None and wanted.fps is None
+    frames = Fraction(measured.packets) if is_whole else part * shown
+    subtitles = len(container.streams.subtitles)
+    if subtitles:
+        notes = (*notes, f"{counted(subtitles, 'subtitle track')} left out")
     if measured.lacks:
         notes = (f"cut off: {float(measured.lacks[0]):.1f} of {float(measured.lacks[1]):.1f} s", *notes)
     return VideoInfo(

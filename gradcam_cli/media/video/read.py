@@ -171,7 +171,7 @@ class VideoReader:
         if not self.info.has_audio:
             return None
         end = None if self._end is None else self._base + self._end
-        return AudioSource(self._path, self._name, self._first.time, end)
+        return AudioSource(self._path, self._name, self._first.time, end, from_first=not self._start)
 
     def sample(self, count: int) -> Iterator[tuple[VideoFrame, bool]]:
         """Yield up to ``count`` frames spread evenly along the clip with True, without affecting the iteration.

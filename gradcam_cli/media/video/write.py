@@ -151,8 +151,7 @@ class VideoWriter:
             return None
         track = AudioTrack(source, self._output)
         stack.callback(track.close)
-        if track.missing:
-            self.notes = (*self.notes, track.missing)
+        self.notes = (*self.notes, *track.notes)
         return track
 
     def write(self, planes: Planes, time: Fraction, duration: Fraction) -> None:

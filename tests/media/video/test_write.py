@@ -397,3 +397,58 @@ def test_several_writers_share_one_reader(tmp_path):
     contents = [look(tmp_path / f"{i}.mp4") for i in range(3)]
     assert [c.times for c in contents] == [UNSTEADY] * 3
     assert contents[0].sound == contents[1].sound == contents[2].sound == packets(source)
+
+
+def with_more_tracks(path: Path, source: Path, sounds: int, subtitles: int) -> Path:
+    """Write a Matroska file of a video, its sound several times, and subtitles."""
+    spoken = path.with_suffix(".srt")
+    spoken.write_text("1\n00:00:00,000 --> 00:00:00,500\na line\n")
+    with av.open(str(source)) as container, av.open(str(spoken)) as lines, av.open(str(path), "w") as output:
+        video, audio = container.streams.video[0], container.streams.audio[0]
+        copies = {video.index: [output.add_stream_from_template(video)],
+                  audio.index: [output.add_stream_from_template(audio) for _ in range(sounds)]}  # fmt: skip
+        texts = [output.add_stream_from_template(lines.streams.subtitles[0]) for _ in range(subtitles)]
+        for packet in container.demux():
+            if packet.dts is None:
+                continue
+            for stream in copies[packet.stream.index]:
+                copy = av.Packet(bytes(packet))
+                copy.pts, copy.dts, copy.time_base = packet.pts, packet.dts, packet.time_base
+                copy.duration, copy.is_keyframe, copy.stream = packet.duration, packet.is_keyframe, stream
+                output.mux(copy)
+        for text in texts:
+            line = av.Packet(b"a line")
+            line.pts = line.dts = 0
+            line.duration, line.time_base, line.stream = 500, Fraction(1, 1000), text
+            output.mux(line)
+    return path
+
+
+@pytest.mark.parametrize(("sounds", "subtitles"), [(1, 0), (2, 0), (3, 1), (1, 2)])
+def test_other_sound_tracks_and_subtitles_are_told(tmp_path, sounds, subtitles):
+    source = make(tmp_path / "a.mp4", Clip(sound=Sound()))
+    path = with_more_tracks(tmp_path / "b.mkv", source, sounds, subtitles)
+    with VideoReader(path) as reader:
+        info, audio = reader.info, reader.audio
+    with VideoWriter(tmp_path / "c.mp4", info.size, tick=info.tick, rate=info.rate, audio=audio) as writer:
+        writer.write_rgb(np.zeros((*info.size, 3), np.uint8), Fraction(0), Fraction(1))
+        notes = (*info.notes, *writer.notes)
+    expected = [f"{sounds - 1} other sound track"] * (sounds > 1) + [f"{subtitles} subtitle track"] * (subtitles > 0)
+    assert len(notes) == len(expected)
+    for words in expected:
+        assert any(note.startswith(words) and note.endswith("left out") for note in notes)
+
+
+@pytest.mark.parametrize(("late", "said"), [(0, False), (0.05, False), (0.5, True)])
+def test_sound_before_the_first_frame_is_told(tmp_path, late, said):
+    path = make(tmp_path / "a.mp4", Clip([Fraction(late) + t for t in STEADY], sound=Sound()))
+    with VideoReader(path) as reader:
+        info, audio = reader.info, reader.audio
+    with VideoWriter(tmp_path / "b.mp4", info.size, tick=info.tick, rate=info.rate, audio=audio) as writer:
+        writer.write_rgb(np.zeros((*info.size, 3), np.uint8), Fraction(0), Fraction(1))
+        assert any(f"{late} s of sound before the first frame" in note for note in writer.notes) == said
+    with VideoReader(path, start=Fraction(1, 4)) as reader:
+        audio = reader.audio
+    with VideoWriter(tmp_path / "c.mp4", info.size, tick=info.tick, rate=info.rate, audio=audio) as writer:
+        writer.write_rgb(np.zeros((*info.size, 3), np.uint8), Fraction(0), Fraction(1))
+        assert writer.notes == (), "a part was asked for"
