@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-PICTURE_SUFFIXES: frozenset[str] = frozenset(
+from functools import cache
+from importlib.util import find_spec
+
+_PICTURE_SUFFIXES: frozenset[str] = frozenset(
     {
         ".jpg",
         ".jpeg",
@@ -40,5 +43,13 @@ PICTURE_SUFFIXES: frozenset[str] = frozenset(
 )
 """Lower-case, with the dot. Only a scan uses them: a file that is named by hand is judged by its content."""
 
+_HEIF_SUFFIXES = frozenset({".heic", ".heif", ".hif"})
+
 ANIMATION_SUFFIXES: frozenset[str] = frozenset({".gif", ".apng"})
 """Those of them that usually move: in a directory with other pictures they are left to ``gradcam gif``."""
+
+
+@cache
+def picture_suffixes() -> frozenset[str]:
+    """Return the suffixes of the pictures that can be read: HEIC's only with its package."""
+    return _PICTURE_SUFFIXES | _HEIF_SUFFIXES if find_spec("pi_heif") else _PICTURE_SUFFIXES

@@ -27,7 +27,7 @@ from gradcam_cli.cli.options.shared import (
 from gradcam_cli.cli.options.types import Checked, Function, SectionCommand, count, option, option_group
 from gradcam_cli.cli.runner import CommandRunner
 from gradcam_cli.errors import UsageError
-from gradcam_cli.media.suffixes import PICTURE_SUFFIXES
+from gradcam_cli.media.suffixes import picture_suffixes
 from gradcam_cli.pipeline.clips.sources.registry import suffixes_for
 from gradcam_cli.pipeline.result_settings import ResultSettings, by_part
 from gradcam_cli.pipeline.settings import ClipSettings, SweepSettings
@@ -151,7 +151,7 @@ def gif(inputs: tuple[str, ...], **options: Any) -> int:  # noqa: ANN401
         options,
         results,
         kinds=("overlay",),
-        suffixes=PICTURE_SUFFIXES,
+        suffixes=picture_suffixes(),
         picture_format="gif",
         expected="picture",
     )

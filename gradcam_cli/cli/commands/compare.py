@@ -19,7 +19,7 @@ from gradcam_cli.cli.options.shared import (
 from gradcam_cli.cli.options.types import SectionCommand
 from gradcam_cli.cli.runner import CommandRunner
 from gradcam_cli.errors import UsageError
-from gradcam_cli.media.suffixes import ANIMATION_SUFFIXES, PICTURE_SUFFIXES
+from gradcam_cli.media.suffixes import ANIMATION_SUFFIXES, picture_suffixes
 from gradcam_cli.pipeline.result_settings import ResultSettings
 from gradcam_cli.pipeline.settings import CompareSettings, axes_for
 from gradcam_cli.records import Part
@@ -73,7 +73,7 @@ def compare(inputs: tuple[str, ...], **options: Any) -> int:  # noqa: ANN401
     together = Part("+".join(shown.layers), "+".join(each.name for each in shown.targets), "+".join(shown.methods))
     results = ResultSettings("compare", tuple(models), (settings,), together)
     plan = plan_for(
-        inputs, options, results, kinds=kinds, suffixes=PICTURE_SUFFIXES, second=ANIMATION_SUFFIXES,
+        inputs, options, results, kinds=kinds, suffixes=picture_suffixes(), second=ANIMATION_SUFFIXES,
         picture_format="png", expected="picture",
     )  # fmt: skip
     runner = CommandRunner(plan, results, options)

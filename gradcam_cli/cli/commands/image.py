@@ -18,7 +18,7 @@ from gradcam_cli.cli.options.shared import (
 )
 from gradcam_cli.cli.options.types import SectionCommand
 from gradcam_cli.cli.runner import CommandRunner
-from gradcam_cli.media.suffixes import ANIMATION_SUFFIXES, PICTURE_SUFFIXES
+from gradcam_cli.media.suffixes import ANIMATION_SUFFIXES, picture_suffixes
 from gradcam_cli.pipeline.result_settings import ResultSettings
 from gradcam_cli.pipeline.settings import RunSettings
 
@@ -65,7 +65,7 @@ def image(inputs: tuple[str, ...], **options: Any) -> int:  # noqa: ANN401
     )
     results = ResultSettings("image", (model,), (settings,))
     plan = plan_for(
-        inputs, options, results, kinds=render.kinds, suffixes=PICTURE_SUFFIXES, second=ANIMATION_SUFFIXES,
+        inputs, options, results, kinds=render.kinds, suffixes=picture_suffixes(), second=ANIMATION_SUFFIXES,
         picture_format=render.format, expected="picture",
     )  # fmt: skip
 

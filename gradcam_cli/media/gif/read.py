@@ -15,7 +15,7 @@ from PIL import Image
 from gradcam_cli.errors import InputError
 from gradcam_cli.files import explain_read_error, refusal
 from gradcam_cli.media.gif.blocks import SIGNATURES, Canvas, DamagedGifError, GifFile
-from gradcam_cli.media.image import colours, orientation
+from gradcam_cli.media.image import colours, orientation, repair, sniff
 from gradcam_cli.media.image import to_rgb as pixel_modes
 from gradcam_cli.media.image.read import read_picture
 from gradcam_cli.media.limits import PICTURE_PIXELS, check_frames, check_pixels, let_pillow
@@ -278,7 +278,9 @@ class _OneFrame:
 def _animated(stream: BinaryIO) -> Image.Image | None:
     """Open a file with Pillow if it is an animation; return None for any other file, broken ones included."""
     try:
-        image = Image.open(stream, formats=_formats())
+        head = stream.read(sniff.HEAD)
+        stream.seek(0)
+        image = Image.open(repair.with_known_brand(stream, head), formats=_formats())
         return image if getattr(image, "is_animated", False) else None
     except Exception:  # read_picture reports the error
         return None

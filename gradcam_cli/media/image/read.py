@@ -19,7 +19,6 @@ from gradcam_cli.files import explain_read_error, refusal
 from gradcam_cli.media.image import colours, orientation, repair, sniff
 from gradcam_cli.media.image import to_rgb as pixels
 from gradcam_cli.media.limits import PICTURE_PIXELS, check_pixels, let_pillow, too_large
-from gradcam_cli.media.suffixes import PICTURE_SUFFIXES
 from gradcam_cli.records import Picture
 from gradcam_cli.text import printable
 
@@ -30,8 +29,6 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from gradcam_cli.records import Size
-
-__all__ = ["PICTURE_SUFFIXES", "read_picture", "resized"]
 
 # Tried in this order, common ones first. Left out on purpose: formats that start another program (EPS, WMF), that
 # Pillow identifies without decoding them, or that have no signature and so match any data (TGA excepted).
@@ -105,7 +102,7 @@ def _read(stream: BinaryIO, name: str, most: int, enough: Callable[[Size], Size]
     head = stream.read(sniff.HEAD)
     stream.seek(0)
     try:
-        with Image.open(repair.with_known_brand(stream, head), formats=_formats()) as image:
+        with Image.open(repair.with_known_brand(stream, head), formats=_formats(heic=repair.is_heic(head))) as image:
             if repair.is_raw(image):
                 raise InputError(f"{name}: {sniff.RAW[0]}", sniff.RAW[1])
             deep = repair.has_deep_colour(image)
@@ -174,10 +171,17 @@ def _damaged(name: str, error: Exception) -> InputError:
 
 
 @cache
-def _formats() -> tuple[str, ...]:
-    """Return the formats of `_FORMATS` that this Pillow can read (AVIF came late)."""
+def _formats(*, heic: bool) -> tuple[str, ...]:
+    """Return the formats that this Pillow can read; HEIC is read by a package that need not be there."""
+    if heic:
+        try:
+            import pi_heif
+        except ImportError:
+            return ()
+        pi_heif.register_heif_opener(thumbnails=False)
+        return ("HEIF",)
     Image.init()
-    return tuple(name for name in _FORMATS if name in Image.OPEN)
+    return tuple(name for name in _FORMATS if name in Image.OPEN)  # AVIF came late
 
 
 def _draft(image: Image.Image, enough: Callable[[Size], Size]) -> tuple[tuple[int, int], tuple[float, float]] | None:

@@ -20,6 +20,7 @@ _TEXTS = frozenset({b"tEXt", b"zTXt", b"iTXt"})
 """PNG chunks of texts, which may be large."""
 _PROFILE = b"iCCP"
 _AVIF = frozenset({b"avif", b"avis"})
+_HEIC = frozenset({b"heic", b"heix", b"heim", b"heis"})
 _OPENED = _AVIF | {b"mif1", b"msf1"}
 """Brands of AVIF files that Pillow opens when they come first."""
 
@@ -34,6 +35,12 @@ def brands(head: bytes) -> list[bytes]:
         return []
     end = min(int.from_bytes(head[:4], "big"), len(head))
     return [head[8:12], *(head[start : start + 4] for start in range(16, end - 3, 4))]
+
+
+def is_heic(head: bytes) -> bool:
+    """Whether a file is a HEIC picture, and no AVIF."""
+    found = brands(head)
+    return not _HEIC.isdisjoint(found) and _AVIF.isdisjoint(found)
 
 
 def with_known_brand(stream: BinaryIO, head: bytes) -> BinaryIO:

@@ -48,8 +48,8 @@ _KINDS: tuple[tuple[bytes, str, str], ...] = (
     (rb".{344}(?:n\+|ni)1\0", "is a NIfTI volume", "save a slice of it as PNG; nibabel or a viewer can do it"),
     (
         rb"....ftyp(?:hei[cxms]|hev[cxms]|mif1|msf1)",
-        "is a HEIC/HEIF picture, which is not supported",
-        "convert it to JPEG or PNG",
+        "is a HEIC/HEIF picture, which needs one more package",
+        "pip install 'gradcam[heif]', or convert it to JPEG or PNG",
     ),
     (VIDEO, "is a video, not a still picture", "use 'gradcam video' for it"),
     (

@@ -528,12 +528,12 @@ def test_the_first_thing_that_one_types(gradcam):
 def test_other_files_of_a_directory_are_told_in_one_line(gradcam):
     Path("in").mkdir()
     shutil.copy("a.png", "in")
-    for name in ("b.HEIC", "c.heic", "d.dng", *(f"e.s{k}" for k in range(9))):
+    for name in ("b.JXL", "c.jxl", "d.dng", *(f"e.s{k}" for k in range(9))):
         Path("in", name).touch()
     code, _, err = gradcam("in", "--save", "overlay")
     assert code == 0
     (note,) = [line for line in err.splitlines() if "passed over" in line]
-    assert note == "note: 12 other files passed over: .heic 2, .dng 1, .s0 1, .s1 1, .s2 1, .s3 1, .s4 1, .s5 1, …"
+    assert note == "note: 12 other files passed over: .jxl 2, .dng 1, .s0 1, .s1 1, .s2 1, .s3 1, .s4 1, .s5 1, …"
     assert "passed over" not in gradcam("in", "--save", "overlay", "-q")[2]
 
 

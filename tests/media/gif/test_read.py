@@ -17,6 +17,7 @@ from PIL import GifImagePlugin, Image, ImageOps, features
 
 from gradcam_cli.errors import InputError
 from gradcam_cli.media.gif.read import AnimationReader
+from gradcam_cli.pipeline.clips.sources import registry
 from tests.conftest import corpus_rows
 from tests.media.pictures import saved, scene
 
@@ -147,6 +148,21 @@ def test_transparent_webp_lies_on_white():
     assert (first.alpha == 0).all()
     assert (second.pixels == BLUE).all()
     assert second.alpha is None
+
+
+@pytest.mark.skipif(not features.check("avif"), reason="this Pillow has no AVIF")
+@pytest.mark.parametrize("brand", [b"avis", b"iso8", b"miaf"])
+def test_avif_of_any_brand(brand, tmp_path):
+    buffer = io.BytesIO()
+    images = [Image.fromarray(np.roll(scene(), 9 * k, 1)) for k in range(3)]
+    images[0].save(buffer, "AVIF", save_all=True, append_images=images[1:], duration=100)
+    data = buffer.getvalue()
+    assert data[8:12] == b"avis"
+    data = data[:8] + brand + data[12:16] + b"avis" + data[20:]
+    assert len(read(data)) == 3
+    path = tmp_path / "a.bin"
+    path.write_bytes(data)
+    assert registry._recognised(path, registry.MEDIA["video"]) is registry.MEDIA["animation"]
 
 
 @pytest.mark.parametrize("form", ["WEBP", "PNG"])

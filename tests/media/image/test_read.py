@@ -20,8 +20,9 @@ from PIL import Image, features
 from gradcam_cli.errors import InputError
 from gradcam_cli.media.image import sniff
 from gradcam_cli.media.image import to_rgb as media_pixels
-from gradcam_cli.media.image.read import PICTURE_SUFFIXES, read_picture, resized
+from gradcam_cli.media.image.read import read_picture, resized
 from gradcam_cli.media.limits import PICTURE_PIXELS
+from gradcam_cli.media.suffixes import picture_suffixes
 from tests.media.pictures import off, pixels, png_chunk, png_header, saved, scene
 
 # pytest replaces the filters that the module under test sets; a test below looks at those in a fresh interpreter.
@@ -364,10 +365,10 @@ def test_nothing_is_printed_even_when_warnings_are_errors(tmp_path):
 
 
 def test_suffixes_come_without_anything_heavy():
-    assert {".jpg", ".png", ".gif", ".webp"} <= PICTURE_SUFFIXES
-    assert all(suffix.startswith(".") and suffix == suffix.lower() for suffix in PICTURE_SUFFIXES)
+    assert {".jpg", ".png", ".gif", ".webp"} <= picture_suffixes()
+    assert all(suffix.startswith(".") and suffix == suffix.lower() for suffix in picture_suffixes())
     code = (
-        "import sys; from gradcam_cli.media.suffixes import PICTURE_SUFFIXES\n"
+        "import sys; from gradcam_cli.media.suffixes import picture_suffixes; picture_suffixes()\n"
         "assert not {'numpy', 'PIL', 'cv2'} & set(sys.modules)"
     )
     subprocess.run(

@@ -52,7 +52,7 @@ class Medium:
 
 MEDIA: dict[str, Medium] = {
     "animation": Medium(
-        "animation:AnimationSource", rb"GIF8|\x89PNG.{8,64}acTL|RIFF....WEBP|....ftypavis", "gif",
+        "animation:AnimationSource", rb"GIF8|\x89PNG.{8,64}acTL|RIFF....WEBP|....ftyp(?:.{4}){0,12}?avis", "gif",
         frozenset({".gif", ".webp", ".apng", ".avif"}),
     ),
     "video": Medium(
