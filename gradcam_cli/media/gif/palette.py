@@ -4,8 +4,8 @@ Chosen by measurement on overlays at a width of 480 pixels. A palette per frame,
 (median cut) and makes still parts flicker; so does error diffusion (Floyd-Steinberg), whose pattern changes everywhere
 when one pixel changes. Without dithering, or with a plain threshold matrix, the palette's
 colours lie too far apart to hide the bands of a colormap. Here every colour has a pattern of 16 palette colours whose
-mean is close to it (Thomas Knoll's pattern dithering), from a table: under 1 ms a frame, and the same pixel always
-gives the same result. The palette stays until a frame no longer fits it.
+mean is close to it (Thomas Knoll's pattern dithering), from a table that is filled as colours appear: some ms a frame,
+and the same pixel always gives the same result. The palette stays until a frame no longer fits it.
 """
 
 from __future__ import annotations
@@ -24,13 +24,16 @@ if TYPE_CHECKING:
 _SAMPLES = 6_000
 """Approximate number of pixels of a frame that its palette is computed from."""
 
-_BITS = 5
-"""Bits per channel in the table of patterns: 6 take eight times the work, and are hardly closer to the original."""
+_BITS = 6
+"""Bits per channel in the table of patterns: with 5, what is cut off shows as noise, and takes bytes."""
+
+_COLOUR_BITS = 5
+"""Bits per channel by which colours are distinct for the palette."""
 
 _WEIGHT = 8
 """Number of pixels that each distinct colour counts for, regardless of how many pixels have it."""
 
-_SPREAD = np.float32(0.25)
+_SPREAD = np.float32(0.15)
 """Share of the error that the pattern's next colour corrects: more hides bands better, but shows as grain."""
 
 _REACH = np.float32(16)
@@ -52,7 +55,8 @@ class Quantizer:
     def __init__(self) -> None:
         self.palette: Pixels = np.zeros((256, 3), np.uint8)
         self._carrier = _carrier(self.palette)
-        self._patterns: Pixels = np.zeros(0, np.uint8)
+        self._patterns: Pixels = np.zeros((1 << 3 * _BITS, _ORDER.size), np.uint8)
+        self._known = np.zeros(len(self._patterns), np.bool_)
         self._tolerance = -1.0
 
     def __call__(self, pixels: Pixels) -> Pixels:
@@ -62,12 +66,23 @@ class Quantizer:
         if self._error(sample) > self._tolerance:
             self.palette = _palette(sample)
             self._carrier = _carrier(self.palette)
-            self._patterns = _patterns(self.palette, self._carrier)
+            self._known[:] = False
             self._tolerance = 1.15 * self._error(sample) + 0.5
         height, width = pixels.shape[:2]
         places = np.tile(_ORDER, (height // 4 + 1, width // 4 + 1))[:height, :width]
-        places += _bins(pixels) << 4
-        return self._patterns[places]
+        bins = _bins(pixels, _BITS)
+        self._learn(bins)
+        places += bins << 4
+        return self._patterns.ravel()[places]
+
+    def _learn(self, bins: npt.NDArray[np.int32]) -> None:
+        """Compute the patterns of colours that have not been seen before."""
+        seen = np.zeros_like(self._known)
+        seen[bins] = True
+        seen &= ~self._known
+        new = np.flatnonzero(seen)
+        self._patterns[new] = _patterns(new, self.palette, self._carrier)
+        self._known[new] = True
 
     def _error(self, sample: Pixels) -> float:
         """Return the root mean square difference, in levels, of (n, 3) pixels from their nearest palette colours.
@@ -78,10 +93,10 @@ class Quantizer:
         return float(np.sqrt(np.square(error, dtype=np.float32).mean()))
 
 
-def _bins(pixels: Pixels) -> npt.NDArray[np.int32]:
-    """Return a number for the first `_BITS` bits per channel of each colour: uint8 RGB (…, 3) to int32 (…)."""
-    bins = (pixels >> (8 - _BITS)).astype(np.int32)
-    return (bins[..., 0] << 2 * _BITS) + (bins[..., 1] << _BITS) + bins[..., 2]
+def _bins(pixels: Pixels, bits: int) -> npt.NDArray[np.int32]:
+    """Return a number for the first ``bits`` bits per channel of each colour: uint8 RGB (…, 3) to int32 (…)."""
+    bins = (pixels >> (8 - bits)).astype(np.int32)
+    return (bins[..., 0] << 2 * bits) + (bins[..., 1] << bits) + bins[..., 2]
 
 
 def _palette(sample: Pixels) -> Pixels:
@@ -102,25 +117,27 @@ def _palette(sample: Pixels) -> Pixels:
 
 
 def _colours(sample: Pixels) -> Pixels:
-    """Return the distinct colours among (n, 3) pixels: the mean of those that share `_BITS` bits per channel."""
-    _, which, count = np.unique(_bins(sample), return_inverse=True, return_counts=True)
+    """Return the distinct colours among (n, 3) pixels: the mean of those that share `_COLOUR_BITS` bits per channel."""
+    _, which, count = np.unique(_bins(sample, _COLOUR_BITS), return_inverse=True, return_counts=True)
     means = np.stack([np.bincount(which, channel) for channel in sample.T], axis=1) / count[:, None]
     return np.rint(means).astype(np.uint8)
 
 
-def _patterns(palette: Pixels, carrier: Image.Image) -> Pixels:
-    """Return 16 palette indices, dark to light, for every colour of `_BITS` bits per channel: uint8 (n · 16,)."""
+def _patterns(bins: npt.NDArray[np.int64], palette: Pixels, carrier: Image.Image) -> Pixels:
+    """Return 16 palette indices, dark to light, for colours by their numbers, see `_bins`: uint8 (n, 16)."""
+    pattern = np.empty((len(bins), _ORDER.size), np.uint8)
+    if not len(bins):
+        return pattern
     width = 256 >> _BITS
-    levels = np.arange(1 << _BITS, dtype=np.float32) * width + (width - 1) / 2
-    wanted = np.stack(np.meshgrid(levels, levels, levels, indexing="ij"), -1).reshape(-1, 3)
+    channels = np.stack([bins >> 2 * _BITS, bins >> _BITS, bins], -1) & ((1 << _BITS) - 1)
+    wanted = (channels * width).astype(np.float32) + np.float32((width - 1) / 2)
     missing = np.zeros_like(wanted)
-    pattern = np.empty((len(wanted), _ORDER.size), np.uint8)
     for column in pattern.T:
         sought = wanted + np.clip(missing * _SPREAD, -_REACH, _REACH)
         column[:] = _nearest(np.clip(sought, 0, 255).astype(np.uint8), carrier)
         missing += wanted - palette[column]
     pattern.sort(axis=1)
-    return pattern.ravel()
+    return pattern
 
 
 def _carrier(palette: Pixels) -> Image.Image:

@@ -1,8 +1,9 @@
-"""Writing of animated GIFs frame by frame, with at most two frames in memory."""
+"""Writing of animated GIFs frame by frame: of each only what changes, with a few frames in memory."""
 
 from __future__ import annotations
 
 import io
+import struct
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
@@ -12,6 +13,7 @@ from PIL import Image
 
 from gradcam_cli.errors import OutputError
 from gradcam_cli.media.atomic import atomic_path, explained, keep_part
+from gradcam_cli.media.gif.changes import Canvas, in_runs
 from gradcam_cli.media.gif.palette import Quantizer
 from gradcam_cli.text import printable
 
@@ -38,16 +40,29 @@ _LARGEST = 65_535
 _HEADER = 13 + 768
 """Bytes of a file's header with a palette of 256 colours."""
 
+_PLACE = 8 + 1
+"""Offset, from a control block's start, of the picture's left and top."""
+
 _FLAGS = 8 + 9
 """Offset, from a control block's start, of the picture block's flags, which state whether a palette follows."""
 
 
 @dataclass(slots=True)
 class _PendingFrame:
-    """A frame that is written once its display time is known; ``start`` is in centiseconds."""
+    """The changed part of a frame, which is written once its display time is known.
+
+    Attributes:
+        indices: uint8 (h, w).
+        palette: uint8 RGB (256, 3).
+        place: (top, left) of the part.
+        unchanged: the index of pixels that stay as they are, or None.
+        start: centiseconds.
+    """
 
     indices: Pixels
     palette: Pixels
+    place: tuple[int, int]
+    unchanged: int | None
     start: int
 
 
@@ -55,7 +70,8 @@ class GifWriter:
     """Writes an animated GIF; a context manager: the complete file appears when its block ends, or none.
 
     Start times, not durations, are rounded to centiseconds, so that they never drift. A frame that would be shown for
-    less than 20 ms is left out; a frame equal to the one before prolongs that one.
+    less than 20 ms is left out; a frame equal to the one before prolongs that one. Of every other frame, the rectangle
+    is written that changes, and in it unchanged pixels are transparent where an index is free.
 
     Args:
         path: the file; its directory is made when missing.
@@ -92,6 +108,7 @@ class GifWriter:
         self._keep_partial = keep_partial
         self._written = written
         self._quantizer = Quantizer()
+        self._canvas = Canvas(size)
         self._first_time: Fraction | None = None
         self._waiting: list[_PendingFrame] = []
         self._end = 0
@@ -133,10 +150,12 @@ class GifWriter:
             raise ValueError("a GifWriter without a palette writes RGB frames only")
         start = self._start(time, duration)
         if start is not None:
-            self._show(indices, self._palette, start)
+            self._show(indices, self._palette, start, self._canvas.changes(indices, self._palette))
 
     def write(self, pixels: Pixels, time: Fraction, duration: Fraction) -> None:
         """Add a frame of any colours, which are reduced to 256: see `Quantizer`.
+
+        Colours are kept along rows and over time while they are within `NEAR` levels: see `Canvas`.
 
         Args:
             pixels: uint8 RGB (H, W, 3).
@@ -145,8 +164,9 @@ class GifWriter:
         """
         start = self._start(time, duration)
         if start is not None:
-            indices = self._quantizer(pixels)
-            self._show(indices, self._quantizer.palette, start)
+            indices, palette = self._quantizer(pixels), self._quantizer.palette
+            indices = in_runs(indices, palette, pixels)
+            self._show(indices, palette, start, self._canvas.changes(indices, palette, pixels))
 
     def extend(self, until: Fraction) -> None:
         """Show the last frame until a later time, in seconds as in `write`: for a source frame that is left out."""
@@ -166,18 +186,22 @@ class GifWriter:
             return start
         return earliest if self._end - earliest >= _MIN_DELAY else None
 
-    def _show(self, indices: Pixels, palette: Pixels, start: int) -> None:
-        """Append a frame that begins at ``start``, unless it equals the one before."""
-        if indices.shape != self._size:
-            raise ValueError(f"a frame of {indices.shape} pixels in a GIF of {self._size}")
-        if self._waiting:
-            last = self._waiting[-1]
-            if last.palette is palette and np.array_equal(last.indices, indices):
-                return
+    def _show(self, indices: Pixels, palette: Pixels, start: int, changed: npt.NDArray[np.bool_]) -> None:
+        """Append the pixels (H, W) of a frame that ``changed``; it begins at ``start``."""
+        rows, columns = np.flatnonzero(changed.any(1)), np.flatnonzero(changed.any(0))
+        if not rows.size:
+            return
+        part = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+        free = np.flatnonzero(np.bincount(indices[changed], minlength=256) == 0)
+        unchanged = int(free[0]) if free.size else None
+        whole = indices[part].copy()
+        shown = whole if unchanged is None else np.where(changed[part], whole, np.uint8(unchanged))
+        if palette is self._palette and _ends_of_runs(whole) <= _ends_of_runs(shown):  # exact: the rest is as it was
+            shown, unchanged = whole, None
         if len(self._waiting) == 2:
             first = self._waiting.pop(0)
             self._emit(first, self._waiting[0].start)
-        self._waiting.append(_PendingFrame(indices.copy(), palette, start))
+        self._waiting.append(_PendingFrame(shown, palette, (rows[0], columns[0]), unchanged, start))
 
     def _emit(self, shown: _PendingFrame, end: int) -> None:
         """Write a frame that is shown until ``end``."""
@@ -186,13 +210,14 @@ class GifWriter:
         blocks: list[bytes] = []
         if not self._whole:
             self._common = shown.palette
-            blocks += [_encoded(image, _MIN_DELAY)[:_HEADER], b"" if self._loop is None else _looping(self._loop)]
+            blocks.append(_encoded(image, _MIN_DELAY, shown)[:_HEADER])
+            blocks.append(b"" if self._loop is None else _looping(self._loop))
         remaining = max(end - shown.start, _MIN_DELAY)
         while remaining:
             # A delay beyond the format's limit is split so that the remainder is not too short.
             delay = remaining if remaining <= _MAX_DELAY else min(_MAX_DELAY, remaining - _MIN_DELAY)
             remaining -= delay
-            alone = _encoded(image, delay)[_HEADER:-1]
+            alone = _encoded(image, delay, shown)[_HEADER:-1]
             if shown.palette is not self._common:
                 alone = alone[:_FLAGS] + b"\x87" + shown.palette.tobytes() + alone[_FLAGS + 1 :]
             blocks.append(alone)
@@ -244,15 +269,23 @@ class GifWriter:
         return True
 
 
-def _encoded(image: Image.Image, delay: int) -> bytes:
-    """Return a GIF file of one frame: header and palette, control block, picture block, end mark.
+def _encoded(image: Image.Image, delay: int, frame: _PendingFrame) -> bytes:
+    """Return a GIF file of one frame: header and palette, control block, picture block at its place, end mark.
 
     Pillow's function for the blocks alone, `GifImagePlugin.getdata`, leaves every frame in memory until Python happens
     to collect garbage, and its writer of animations merges and alters frames on its own.
     """
     buffer = io.BytesIO()
-    image.save(buffer, "GIF", duration=delay * 10, optimize=False, interlace=False)
-    return buffer.getvalue()
+    clear = {} if frame.unchanged is None else {"transparency": frame.unchanged}
+    image.save(buffer, "GIF", duration=delay * 10, optimize=False, interlace=False, **clear)
+    data = bytearray(buffer.getvalue())
+    struct.pack_into("<HH", data, _HEADER + _PLACE, *reversed(frame.place))
+    return bytes(data)
+
+
+def _ends_of_runs(indices: Pixels) -> int:
+    """Return how often the index changes along the rows, which is what a GIF's size depends on."""
+    return int(np.count_nonzero(indices[:, 1:] != indices[:, :-1]))
 
 
 def _looping(count: int) -> bytes:

@@ -81,7 +81,11 @@ def open_output(
             keep_partial=settings.keep_partial,
             written=written,
         )
-        return GifSink(stack.enter_context(gif), artifact, size, settings)
+        sink = GifSink(stack.enter_context(gif), artifact, size, settings)
+        if size != info.size:
+            whole = f"{info.size[1]}×{info.size[0]}"
+            sink.notes = (f"the GIF is made smaller: {size[1]}×{size[0]} of {whole}",)
+        return sink
     video = VideoWriter(
         output.path,
         artifact.size(_even(info.size)),
