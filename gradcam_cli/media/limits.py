@@ -7,7 +7,10 @@ from PIL import Image
 from gradcam_cli.errors import InputError
 
 PICTURE_PIXELS = 178_956_970
-"""Most pixels of a picture or an animation's canvas: Pillow's own limit for a decompression bomb."""
+"""Most pixels of a picture: Pillow's own limit for a decompression bomb."""
+
+ANIMATION_PIXELS = 1 << 25
+"""Most pixels of an animation's canvas (8K). Few bytes can state a large one, and memory follows it: two GiB here."""
 
 FRAME_PIXELS = 1 << 26
 """Most pixels of a video's frame (8192×8192)."""

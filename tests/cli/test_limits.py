@@ -60,7 +60,7 @@ OPTIONS = {"compare": ("--method", "gradcam", "--method", "layercam"), "image": 
 def most(pixels: int, monkeypatch) -> None:
     """Make the usual limits, Pillow's own among them, as low as that, so that a test needs no large picture."""
     monkeypatch.setattr("gradcam_cli.media.image.read.PICTURE_PIXELS", pixels)
-    monkeypatch.setattr("gradcam_cli.media.gif.read.PICTURE_PIXELS", pixels)
+    monkeypatch.setattr("gradcam_cli.media.gif.read.ANIMATION_PIXELS", pixels)
     monkeypatch.setattr("gradcam_cli.media.video.read.FRAME_PIXELS", pixels)
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", pixels // 2)
 
@@ -234,4 +234,6 @@ def _can_have(path) -> bool:
 def test_limits_are_what_the_help_says(capfd):
     run(["video", "--help"])
     said = " ".join(capfd.readouterr().out.split())
-    assert f"Default: {limits.PICTURE_PIXELS // 10**6}M, for videos {limits.FRAME_PIXELS // 10**6}M." in said
+    pictures, videos, animations = limits.PICTURE_PIXELS, limits.FRAME_PIXELS, limits.ANIMATION_PIXELS
+    millions = [f"{each // 10**6}M" for each in (pictures, videos, animations)]
+    assert "Default: {}, for videos {}, for animations {}.".format(*millions) in said

@@ -43,7 +43,8 @@ input_options = option_group(
     option("-r", "--recursive", is_flag=True, help="Search the subfolders of directories."),
     option(
         "--max-pixels", type=Checked("N", count), metavar="N",
-        help="Refuse larger pictures and frames undecoded; 200M is 200 million. Default: 178M, for videos 67M.",
+        help="Refuse larger pictures and frames undecoded; 200M is 200 million. "
+        "Default: 178M, for videos 67M, for animations 33M.",
     ),
 )  # fmt: skip
 

@@ -31,7 +31,7 @@ class Canvas:
 
     def __init__(self, size: Size) -> None:
         self._size = size
-        self._shown: npt.NDArray[np.uint32] | None = None
+        self._shown: npt.NDArray[np.uint8] | npt.NDArray[np.uint32] | None = None
         self._meant: Pixels | None = None
 
     def changes(self, indices: Pixels, palette: Pixels, pixels: Pixels | None = None) -> npt.NDArray[np.bool_]:
@@ -42,14 +42,14 @@ class Canvas:
 
         Args:
             indices: uint8 (H, W).
-            palette: uint8 RGB (256, 3).
+            palette: uint8 RGB (256, 3); without ``pixels`` that of all frames.
             pixels: uint8 RGB (H, W, 3), which the indices stand for.
         """
         if indices.shape != self._size:
             raise ValueError(f"a frame of {indices.shape} pixels in a GIF of {self._size}")
-        wanted = _packed(palette)[indices]
+        wanted = indices if pixels is None else _packed(palette)[indices]
         if self._shown is None:
-            self._shown, self._meant = wanted, None if pixels is None else pixels.copy()
+            self._shown, self._meant = wanted.copy(), None if pixels is None else pixels.copy()
             return np.ones(self._size, np.bool_)
         changed: npt.NDArray[np.bool_] = wanted != self._shown
         if pixels is not None and self._meant is not None:

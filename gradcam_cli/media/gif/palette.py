@@ -39,6 +39,9 @@ _SPREAD = np.float32(0.15)
 _REACH = np.float32(16)
 """Largest such correction, in levels: error that no palette colour corrects would add up to blue within red."""
 
+_STRIP = 64
+"""Rows that are quantised at once."""
+
 _ORDER = np.array([[0, 8, 2, 10], [12, 4, 14, 6], [3, 11, 1, 9], [15, 7, 13, 5]], np.int32)
 """Index of the pattern's colour, dark to light, for each pixel: a 4×4 Bayer matrix."""
 
@@ -68,6 +71,13 @@ class Quantizer:
             self._carrier = _carrier(self.palette)
             self._known[:] = False
             self._tolerance = 1.15 * self._error(sample) + 0.5
+        found = np.empty(pixels.shape[:2], np.uint8)
+        for top in range(0, len(pixels), _STRIP):
+            found[top : top + _STRIP] = self._patterned(pixels[top : top + _STRIP])
+        return found
+
+    def _patterned(self, pixels: Pixels) -> Pixels:
+        """Quantise rows that begin at a multiple of four: what is needed on the way is far larger than they are."""
         height, width = pixels.shape[:2]
         places = np.tile(_ORDER, (height // 4 + 1, width // 4 + 1))[:height, :width]
         bins = _bins(pixels, _BITS)

@@ -18,7 +18,7 @@ from gradcam_cli.media.gif.blocks import SIGNATURES, Canvas, DamagedGifError, Gi
 from gradcam_cli.media.image import colours, orientation, repair, sniff
 from gradcam_cli.media.image import to_rgb as pixel_modes
 from gradcam_cli.media.image.read import read_picture
-from gradcam_cli.media.limits import PICTURE_PIXELS, check_frames, check_pixels, let_pillow
+from gradcam_cli.media.limits import ANIMATION_PIXELS, check_frames, check_pixels, let_pillow
 from gradcam_cli.text import printable
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ class AnimationReader:
     Args:
         source: a file's path or its content.
         name: the animation's name in error messages.
-        max_pixels: most pixels of the canvas; None is `limits.PICTURE_PIXELS`.
+        max_pixels: most pixels of the canvas; None is `limits.ANIMATION_PIXELS`.
         max_frames: most frames in the file; None is no limit.
 
     Attributes:
@@ -102,7 +102,7 @@ class AnimationReader:
     ) -> None:
         self._source = source
         self._name = printable(name)
-        self._most = _Most(max_pixels or PICTURE_PIXELS, max_frames)
+        self._most = _Most(max_pixels or ANIMATION_PIXELS, max_frames)
         let_pillow(self._most.pixels)
         self.damage = ""
         self._stream = self._open()
