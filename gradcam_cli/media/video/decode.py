@@ -40,6 +40,7 @@ class Decoder:
 
     Attributes:
         skipped: number of damaged packets skipped.
+        incomplete: number of packets that are decoded although a part of them is lost.
         deinterlaced: whether interlaced frames have been found.
     """
 
@@ -52,7 +53,7 @@ class Decoder:
         self._in_a_row = 0
         self._crop = crop
         self.deinterlaced = False
-        self.skipped = 0
+        self.skipped = self.incomplete = 0
         self._codec = _with_alpha(stream) or stream.codec_context
         self._codec.thread_type = av.codec.context.ThreadType.FRAME | av.codec.context.ThreadType.SLICE
         self._codec.thread_count = max(1, min(_MAX_THREADS, cores() if alone else cores() // 2))
@@ -101,6 +102,7 @@ class Decoder:
             except av.error.FFmpegError:
                 self._miss()
                 continue
+            self.incomplete += packet is not None and packet.is_corrupt
             if frames:
                 self._in_a_row = 0
             yield from frames

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import av
 
+from gradcam_cli.errors import InputError
 from gradcam_cli.media.video.frames.colours import states_alpha
 from gradcam_cli.media.video.frames.scale import even
 from gradcam_cli.media.video.open import audio_stream
@@ -123,6 +124,23 @@ def length(container: InputContainer, stream: VideoStream) -> Fraction | None:
     if stream.duration and stream.time_base:
         return stream.duration * Fraction(stream.time_base)
     return Fraction(container.duration, av.time_base) if container.duration else None
+
+
+def without_frames(name: str, length: Fraction | None, *, damaged: bool, part: bool) -> InputError:
+    """Return the error for a video of which no frame can be had.
+
+    Args:
+        name: the video's name.
+        length: seconds that it lasts by its own statement, or None.
+        damaged: whether packets could not be decoded.
+        part: whether only a part of it is wanted.
+    """
+    if damaged:
+        return InputError(f"{name}: no frame of it can be decoded", "copy or download it again")
+    if part:
+        lasts = f" (it lasts {float(length):.2f} s)" if length else ""
+        return InputError(f"{name}: has no frame in the part that is wanted{lasts}", "change {start} or {end}")
+    return InputError(f"{name}: holds a video without frames", "copy or download it again")
 
 
 def key_frame(container: InputContainer, stream: VideoStream, time: Fraction) -> Fraction | None:

@@ -87,6 +87,7 @@ class VideoReader:
         self._path, self._name = path, printable(name or path)
         self._start, self._end, self._max_size = start, end, max_size
         self._max_pixels, self._max_frames, self._count = max_pixels or FRAME_PIXELS, max_frames, 0
+        self._wrong = 0
         with ExitStack() as stack:
             self._file, self._alone = stack.enter_context(ExitStack()), alone
             self._open()
@@ -154,6 +155,7 @@ class VideoReader:
             raise StopIteration
         self._next = next(self._frames, None)
         self._count += 1
+        self._wrong += frame.what.is_corrupt
         self._check_frames(self._count)
         return self._delivered(frame)
 
@@ -164,6 +166,11 @@ class VideoReader:
     def skipped(self) -> int:
         """Number of damaged packets skipped so far; after 300 in a row the video counts as ended."""
         return self._decoder.skipped
+
+    @property
+    def damaged(self) -> int:
+        """Number of places so far where something could be decoded although a part of it is lost or damaged."""
+        return self._decoder.incomplete + self._wrong
 
     @property
     def audio(self) -> AudioSource | None:
@@ -300,17 +307,11 @@ class VideoReader:
             yield stamps.of_frame(frame), frame.duration or 0, frame
 
     def _require(self, first: TimedFrame[av.VideoFrame] | None) -> TimedFrame[av.VideoFrame]:
-        if first:
-            return first
-        whole = video_info.length(self._container, self._stream)
-        if self._decoder.skipped:
-            raise InputError(f"{self._name}: no frame of it can be decoded", "copy or download it again")
-        if self._start or self._end is not None:
-            length = f" (it lasts {float(whole):.2f} s)" if whole else ""
-            raise InputError(
-                f"{self._name}: has no frame in the part that is wanted{length}", "change {start} or {end}"
-            )
-        raise InputError(f"{self._name}: holds a video without frames", "copy or download it again")
+        if first is None:
+            wants_part = bool(self._start) or self._end is not None
+            length = video_info.length(self._container, self._stream)
+            raise video_info.without_frames(self._name, length, damaged=self._decoder.skipped > 0, part=wants_part)
+        return first
 
     def _delivered(self, frame: TimedFrame[av.VideoFrame]) -> VideoFrame:
         if self._picture is None or self._picture[0] is not frame.what:

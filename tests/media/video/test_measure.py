@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 
 from gradcam_cli.media.video.read import VideoReader
+from gradcam_cli.pipeline.clips.sources.video import VideoSource
+from gradcam_cli.pipeline.settings import ClipSettings
 
 FRAMES = 48
 RATE = 12
@@ -170,3 +172,27 @@ def test_ffprobe_counts_the_same(tmp_path, kind):
     done = subprocess.run([*command, str(path)], capture_output=True, text=True, check=True)
     with VideoReader(path) as reader:
         assert reader.info.frames == int(done.stdout.strip().strip(",").splitlines()[0])
+
+
+@pytest.mark.parametrize("kind", ["mp4", "mpegts"])
+def test_damage_that_the_decoder_hides_is_counted(tmp_path, kind):
+    """Frames that are made up of others, and packets of which a part is lost: without a word they pass for whole."""
+    whole = encoded(kind)
+    path = tmp_path / "clip"
+    path.write_bytes(whole)
+    with VideoSource(path, "clip", ClipSettings()) as source:
+        assert len(list(source.frames())) == FRAMES
+        assert source.complete
+        assert source.notes == ()
+    random, data = np.random.default_rng(5), bytearray(whole)
+    begin = data.index(b"mdat") + 1500 if kind == "mp4" else 188 * 12
+    if kind == "mp4":
+        for place in random.integers(begin, begin + 6000, 12):
+            data[place] ^= 0xFF
+    else:
+        del data[begin : begin + 4 * 188]
+    path.write_bytes(data)
+    with VideoSource(path, "clip", ClipSettings()) as source:
+        assert list(source.frames())
+        assert not source.complete
+        assert any("damaged in" in note and "wrong or missing" in note for note in source.notes)

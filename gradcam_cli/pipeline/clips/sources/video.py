@@ -57,8 +57,12 @@ class VideoSource:
     @property
     def notes(self) -> tuple[str, ...]:
         """What the user should know of the file."""
-        damaged = f"{counted(self.skipped, 'damaged packet')} passed over"
-        return (*self._reader.info.notes, *([damaged] if self.skipped else []))
+        found = list(self._reader.info.notes)
+        if self.skipped:
+            found.append(f"{counted(self.skipped, 'damaged packet')} passed over")
+        if self._reader.damaged:
+            found.append(f"damaged in {counted(self._reader.damaged, 'place')}: frames there are wrong or missing")
+        return tuple(found)
 
     @property
     def skipped(self) -> int:
@@ -68,7 +72,7 @@ class VideoSource:
     @property
     def complete(self) -> bool:
         """Whether the file is neither cut off nor, as far as it has been read, damaged."""
-        return not (self.skipped or self._reader.info.is_cut_off)
+        return not (self.skipped or self._reader.damaged or self._reader.info.is_cut_off)
 
     @property
     def samples_recur(self) -> bool:
