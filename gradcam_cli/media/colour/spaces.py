@@ -38,8 +38,9 @@ _PRIMARIES: dict[int, tuple[str, Chromaticities]] = {
 }
 """Those that differ visibly from BT.709. Those of BT.601 (5, 6, 7, 22) are shown as they are, as most players do."""
 
-_POWERS = {5: 2.8, 17: 2.6}
-"""Transfer functions that are powers of another exponent than displays'. The others for SDR are shown as they are."""
+_POWERS = {17: 2.6}
+"""Transfer functions that are powers of another exponent than displays'. The others for SDR are shown as they are, also
+BT.470 BG's (5): its 2.8 stands in PAL's standard, but no player acts on it."""
 
 _BRADFORD = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
 
@@ -132,11 +133,18 @@ def measured_space(gamma: float, primaries: Chromaticities | None) -> Space | No
         gamma: the exponent of encoding, 0.45455 for sRGB's.
         primaries: (x, y) of white, red, green and blue; None for sRGB's.
     """
-    xy = primaries or _709
+    xy = primaries if primaries and _is_sound(primaries) else _709
     usual = abs(gamma * 2.2 - 1) < 0.02
     if not 0.1 < gamma < 10 or (usual and max(abs(a - b) for a, b in zip(xy, _709, strict=True)) < 0.005):
         return None
     return Space("the PNG's primaries and gamma", xy, 0, 0.0 if usual else 1 / gamma)
+
+
+def _is_sound(primaries: Chromaticities) -> bool:
+    """Whether chromaticities are those of three lights that make up a white."""
+    if len(primaries) != 8 or not all(0 <= each <= 1 for each in primaries) or min(primaries[1::2]) <= 0:
+        return False
+    return abs(float(np.linalg.det(_corners(primaries)))) > 1e-3
 
 
 @cache
@@ -149,8 +157,12 @@ def _to_709(primaries: Chromaticities) -> Values:
 
 
 def _to_xyz(primaries: Chromaticities) -> Values:
-    columns = np.stack([_xyz(*primaries[k : k + 2], scale=False) for k in (2, 4, 6)], axis=1)
+    columns = _corners(primaries)
     return np.asarray(columns * np.linalg.solve(columns, _xyz(*primaries[:2])))
+
+
+def _corners(primaries: Chromaticities) -> Values:
+    return np.stack([_xyz(*primaries[k : k + 2], scale=False) for k in (2, 4, 6)], axis=1)
 
 
 def _xyz(x: float, y: float, *, scale: bool = True) -> Values:

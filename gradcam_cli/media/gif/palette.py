@@ -39,6 +39,9 @@ _SPREAD = np.float32(0.15)
 _REACH = np.float32(16)
 """Largest such correction, in levels: error that no palette colour corrects would add up to blue within red."""
 
+_COLOURS = 255
+"""Colours of a palette: one index stays free for what does not change in a GIF."""
+
 _STRIP = 64
 """Rows that are quantised at once."""
 
@@ -49,7 +52,7 @@ _LIGHTNESS = np.array([0.299, 0.587, 0.114])
 
 
 class Quantizer:
-    """Converts RGB frames to indices of a palette that is kept from frame to frame.
+    """Converts RGB frames to indices, up to 254, of a palette that is kept from frame to frame.
 
     Attributes:
         palette: uint8 RGB (256, 3), of the latest frame; a new array each time it is recomputed.
@@ -115,7 +118,7 @@ def _palette(sample: Pixels) -> Pixels:
     Distinct colours count in addition to pixels, so that rare ones, as in a small hot spot, get a share of the palette.
     """
     sample = np.concatenate([sample, np.repeat(_colours(sample), _WEIGHT, axis=0)])
-    cut = Image.fromarray(sample[None]).quantize(256, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    cut = Image.fromarray(sample[None]).quantize(_COLOURS, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
     labels = np.asarray(cut).astype(np.int32).reshape(-1, 1)
     count = int(labels.max()) + 1
     rounds = (cv2.TERM_CRITERIA_MAX_ITER, 4, 0.0)
@@ -123,6 +126,7 @@ def _palette(sample: Pixels) -> Pixels:
     _, _, means = cv2.kmeans(points, count, labels, rounds, 1, cv2.KMEANS_USE_INITIAL_LABELS)
     palette = np.zeros((256, 3), np.uint8)
     palette[:count] = np.rint(means[np.argsort(means @ _LIGHTNESS)])
+    palette[count:] = palette[0]
     return palette
 
 
@@ -146,6 +150,7 @@ def _patterns(bins: npt.NDArray[np.int64], palette: Pixels, carrier: Image.Image
         sought = wanted + np.clip(missing * _SPREAD, -_REACH, _REACH)
         column[:] = _nearest(np.clip(sought, 0, 255).astype(np.uint8), carrier)
         missing += wanted - palette[column]
+    pattern[pattern >= _COLOURS] = 0  # the same colour
     pattern.sort(axis=1)
     return pattern
 

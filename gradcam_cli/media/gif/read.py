@@ -85,7 +85,7 @@ class AnimationReader:
     Args:
         source: a file's path or its content.
         name: the animation's name in error messages.
-        max_pixels: most pixels of the canvas; None is `limits.ANIMATION_PIXELS`.
+        max_pixels: most pixels of the canvas; None is `limits.ANIMATION_PIXELS`, for a still picture `PICTURE_PIXELS`.
         max_frames: most frames in the file; None is no limit.
 
     Attributes:
@@ -102,6 +102,7 @@ class AnimationReader:
     ) -> None:
         self._source = source
         self._name = printable(name)
+        self._max_pixels = max_pixels
         self._most = _Most(max_pixels or ANIMATION_PIXELS, max_frames)
         let_pillow(self._most.pixels)
         self.damage = ""
@@ -176,7 +177,7 @@ class AnimationReader:
             return _GifFrames(self._stream, self._name, self._most)
         image = _animated(self._stream)
         if image is None:
-            return _OneFrame(self._source, self._name, self._most)
+            return _OneFrame(self._source, self._name, self._max_pixels)
         return _PillowFrames(image, self._stream, self._name, self._most)
 
     def _unreadable(self, error: OSError) -> InputError:
@@ -266,8 +267,8 @@ class _PillowFrames:
 class _OneFrame:
     """A still picture of any format."""
 
-    def __init__(self, source: Path | bytes, name: str, most: _Most) -> None:
-        picture = read_picture(source, name, most.pixels)
+    def __init__(self, source: Path | bytes, name: str, max_pixels: int | None) -> None:
+        picture = read_picture(source, name, max_pixels)
         self._pixels = picture.pixels
         self.info = AnimationInfo(picture.size, 1, None, DEFAULT_DURATION, picture.notes)
 

@@ -16,12 +16,11 @@ from gradcam_cli.media.colour.spaces import REFERENCE_WHITE, Space, measured_spa
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    import numpy.typing as npt
+
 _PNG = b"\x89PNG\r\n\x1a\n"
-_PLACES = (
-    (b"meta", b"iprp", b"ipco", b"colr"),
-    (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd", b"*", b"colr"),
-)
-"""Where AVIF and HEIF files have code points: of pictures, and of animations."""
+_OF_ANIMATIONS = (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd", b"*", b"colr")
+"""Where animated AVIF files have code points."""
 _CHUNKS = 100
 """Most chunks of a PNG that are searched for code points, which must come before the pixels."""
 
@@ -33,10 +32,22 @@ class Conversion:
     Attributes:
         apply: converts a loaded picture; alpha stays, palettes are resolved.
         notes: what it does, or why it cannot.
+        space: how the values are meant, if that is stated by numbers.
+        peak: nits of the brightest part of HDR, which becomes white.
     """
 
     apply: Callable[[Image.Image], Image.Image]
     notes: tuple[str, ...] = ()
+    space: Space | None = None
+    peak: float = REFERENCE_WHITE
+
+    def of_deep(self, values: npt.NDArray[np.uint16]) -> Image.Image:
+        """Convert colours of 16 bits (H, W, 3 or 4) from `space`, all their bits, to a picture of sRGB."""
+        assert self.space is not None
+        image = Image.fromarray(pixels.converted(values[..., :3], self.space, self.peak))
+        if values.shape[2] == 4:
+            image.putalpha(Image.fromarray(pixels.to_8_bits(values[..., 3])))
+        return image
 
 
 def _same(image: Image.Image) -> Image.Image:
@@ -77,7 +88,7 @@ def _of_space(image: Image.Image, stated: Space) -> Conversion:
             converted.putalpha(image.getchannel("A"))
         return converted
 
-    return Conversion(apply, (stated.description("sRGB", peak),))
+    return Conversion(apply, (stated.description("sRGB", peak),), stated, peak)
 
 
 def _of_profile(image: Image.Image, content: bytes) -> Conversion:
@@ -94,8 +105,8 @@ def _of_profile(image: Image.Image, content: bytes) -> Conversion:
         if fitting is None:  # a later picture of another kind
             return image
         converted = profile.to_srgb(fitting)
-        if image.mode == "LA" and converted.mode == "RGB":
-            converted.putalpha(image.getchannel("A"))
+        if image.has_transparency_data and converted.mode == "RGB":
+            converted.putalpha(image.convert("LA" if fitting.mode == "L" else "RGBA").getchannel("A"))
         return converted
 
     return Conversion(apply, (f"its colours are converted from {profile.name} to sRGB",))
@@ -121,10 +132,10 @@ def _with_colours(image: Image.Image) -> Image.Image:
 def _stated(image: Image.Image, stream: BinaryIO, form: str | None) -> tuple[bool, Space | None]:
     """Return whether a file has code points or measures of its colours, and the space that they mean, if not sRGB."""
     position = stream.tell()
-    points = list(_code_points(stream))
+    points = next(_code_points(stream), None)
     stream.seek(position)
     if points:
-        return True, space(*points[0])
+        return True, space(*points)
     gamma: Any = image.info.get("gamma")
     if form == "PNG" and gamma and "srgb" not in image.info and not image.info.get("icc_profile"):
         return True, measured_space(gamma, image.info.get("chromaticity"))
@@ -144,10 +155,12 @@ def _code_points(stream: BinaryIO) -> Iterator[tuple[int, int]]:
                 return
             stream.seek(length + 4 - (2 if name == b"cICP" else 0), 1)
     elif head[4:] == b"ftyp":
-        for place in _PLACES:
-            for content in boxes.content(stream, boxes.whole(stream), *place):
-                if content[:4] in (b"nclx", b"nclc"):
-                    yield _pair(content[4:8], ">HH")
+        for content in boxes.primary_properties(stream, b"colr"):
+            if content[:4] in (b"nclx", b"nclc"):
+                yield _pair(content[4:8], ">HH")
+        for content in boxes.content(stream, boxes.whole(stream), *_OF_ANIMATIONS):
+            if content[:4] in (b"nclx", b"nclc"):
+                yield _pair(content[4:8], ">HH")
 
 
 def _pair(data: bytes, form: str) -> tuple[int, int]:

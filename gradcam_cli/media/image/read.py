@@ -116,11 +116,16 @@ def _read(stream: BinaryIO, name: str, most: int, enough: Callable[[Size], Size]
                 (width, height), part = drafted
                 shown = _stretched(image, part)
             turn, notes = orientation.turn(image), list(_first_of_many(image))
-            if deep:
-                shown, guesses = _all_bits(shown, stream)
-                notes = [*notes, *guesses]
             to_srgb = colours.conversion(shown, stream, image.format)
-            shown = to_srgb.apply(shown if turn is None else shown.transpose(turn))
+            values = repair.deep_colour(stream) if deep and to_srgb.space else None
+            if values is not None:
+                shown = to_srgb.of_deep(values)
+            else:
+                if deep:
+                    shown, guesses = _all_bits(shown, stream)
+                    notes = [*notes, *guesses]
+                shown = to_srgb.apply(shown)
+            shown = shown if turn is None else shown.transpose(turn)
             rgb, guesses = pixels.to_rgb(shown)
             whole = (width, height) if turn in orientation.ASIDE else (height, width)
             return Picture(rgb, (*notes, *to_srgb.notes, *guesses), whole)

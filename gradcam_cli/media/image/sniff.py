@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from importlib.util import find_spec
 from typing import Literal
 
 HEAD = 512
@@ -16,6 +17,11 @@ STILL = rb"\xff\xd8\xff|\x89PNG(?!.{8,64}acTL)|BM|II[*+]\0|MM\0[*+]|....jP  |\xf
 """Beginnings of pictures that do not move."""
 
 RAW = "is a camera's raw file, of which only a thumbnail can be read", "develop it first: export it as JPEG or PNG"
+
+_DAMAGED = (
+    "is a picture that is damaged, cut off or of a variant that is not supported",
+    "copy or download it again, or save it anew as PNG or JPEG",
+)
 
 # The first pattern that matches the beginning decides.
 _KINDS: tuple[tuple[bytes, str, str], ...] = (
@@ -54,8 +60,7 @@ _KINDS: tuple[tuple[bytes, str, str], ...] = (
     (VIDEO, "is a video, not a still picture", "use 'gradcam video' for it"),
     (
         rb"\xff\xd8\xff|\x89PNG|GIF8|BM|II[*+]\0|MM\0[*+]|RIFF....WEBP|....ftypavi[fs]|....jP  |\xff\x4f\xff\x51|8BPS",
-        "is a picture that is damaged, cut off or of a variant that is not supported",
-        "copy or download it again, or save it anew as PNG or JPEG",
+        *_DAMAGED,
     ),
 )
 
@@ -64,7 +69,7 @@ def describe(head: bytes) -> tuple[str, str]:
     """Describe a file by its first bytes (``"is a web page, not a picture"``), and return that with a remedy."""
     for pattern, what, hint in _KINDS:
         if re.match(pattern, head, re.DOTALL):
-            return what, hint
+            return _DAMAGED if "HEIC" in what and find_spec("pi_heif") else (what, hint)
     return "is not a picture of a known kind", "give a JPEG, PNG, WebP, AVIF, GIF, BMP or TIFF file"
 
 

@@ -22,6 +22,8 @@ _SEGMENT, _TRACKS, _TRACK, _TYPE, _VIDEO = 0x18538067, 0x1654AE6B, 0xAE, 0x83, 0
 _CROPS = {0x54BB: "top", 0x54AA: "bottom", 0x54CC: "left", 0x54DD: "right"}
 _IS_VIDEO = 1
 _LARGEST = 1 << 20
+_MOST = 100_000
+"""Most elements of a segment: a film of a day has some ten thousand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,7 @@ def _matroska(file: BinaryIO, number: int) -> Crop | None:
 
 def _list_of_tracks(file: BinaryIO) -> bytes:
     """Return the content of a file's list of tracks: before its frames, or behind them where tools have edited it."""
-    while True:
+    for _ in range(_MOST):
         id_, size = _head(file)
         if id_ == _SEGMENT:
             continue
@@ -71,6 +73,7 @@ def _list_of_tracks(file: BinaryIO) -> bytes:
         if id_ == _TRACKS:
             return file.read(size)
         file.seek(size, 1)
+    return b""
 
 
 def _children(body: bytes, wanted: int) -> Iterator[bytes]:

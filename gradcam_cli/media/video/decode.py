@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from fractions import Fraction
 from typing import TYPE_CHECKING, cast
 
 import av
 from av.filter import Graph
 
+from gradcam_cli.errors import InputError
 from gradcam_cli.machine import cores
+from gradcam_cli.media.video.crop import crop_of
 from gradcam_cli.media.video.frames.colours import states_alpha
+from gradcam_cli.media.video.frames.turn import turn_of
+from gradcam_cli.media.video.open import reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from av.container import InputContainer
     from av.packet import Packet
     from av.video.codeccontext import VideoCodecContext
     from av.video.stream import VideoStream
 
-    from gradcam_cli.media.video.crop import Crop
+    from gradcam_cli.media.video.frames.turn import Turn
 
 _HOPELESS = 300
 """After this many failures in a row the stream counts as ended."""
@@ -34,7 +40,8 @@ class Decoder:
     Args:
         container: the open file.
         stream: one of its streams.
-        crop: what is cut off from its frames.
+        path: the file.
+        name: its name in error messages.
         alone: whether no other work runs meanwhile. Otherwise the decoder has half the cores: with two of them only
             the calling thread decodes, and competes with no other.
 
@@ -42,19 +49,22 @@ class Decoder:
         skipped: number of damaged packets skipped.
         incomplete: number of packets that are decoded although a part of them is lost.
         deinterlaced: whether interlaced frames have been found.
+        crop: what the file wants cut off from its frames, or None.
     """
 
     def __init__(
-        self, container: InputContainer, stream: VideoStream, crop: Crop | None = None, *, alone: bool = False
+        self, container: InputContainer, stream: VideoStream, path: Path, name: str, *, alone: bool = False
     ) -> None:
         self._container = container
         self._stream = stream
         self._tick = Fraction(stream.time_base or Fraction(1, 90_000))
         self._in_a_row = 0
-        self._crop = crop
+        self._name = name
+        self.crop = crop_of(path, container, stream)
         self.deinterlaced = False
         self.skipped = self.incomplete = 0
         self._codec = _with_alpha(stream) or stream.codec_context
+        self._usual: av.VideoFrame | None = None
         self._codec.thread_type = av.codec.context.ThreadType.FRAME | av.codec.context.ThreadType.SLICE
         self._codec.thread_count = max(1, min(_MAX_THREADS, cores() if alone else cores() // 2))
 
@@ -64,7 +74,18 @@ class Decoder:
         return self._in_a_row >= _HOPELESS
 
     def frames(self) -> Iterator[av.VideoFrame]:
-        """Decode to the end, including the frames buffered in the decoder."""
+        """Decode to the end, including the frames buffered in the decoder.
+
+        Raises:
+            InputError: frames cannot be cropped or deinterlaced.
+        """
+        try:
+            yield from self._filtered()
+        except av.error.FFmpegError as error:
+            what = f"its frames cannot be cropped or deinterlaced ({reason(error)})"
+            raise InputError(f"{self._name}: {what}", "convert it to H.264 first") from error
+
+    def _filtered(self) -> Iterator[av.VideoFrame]:
         graph: _Filters | None = None
         if self._codec is not self._stream.codec_context:
             self._codec.flush_buffers()  # PyAV's seek does it for the stream's own
@@ -87,16 +108,16 @@ class Decoder:
         found = []
         if self.deinterlaced:
             found.append(("bwdif", "mode=send_frame:deint=interlaced"))
-        if self._crop:
-            across, down = self._crop.left + self._crop.right, self._crop.top + self._crop.bottom
+        if self.crop:
+            across, down = self.crop.left + self.crop.right, self.crop.top + self.crop.bottom
             if across < frame.width and down < frame.height:  # frames may become smaller on the way
-                found.append(("crop", f"iw-{across}:ih-{down}:{self._crop.left}:{self._crop.top}"))
+                found.append(("crop", f"iw-{across}:ih-{down}:{self.crop.left}:{self.crop.top}:exact=1"))
         return tuple(found)
 
     def _decoded(self) -> Iterator[av.VideoFrame]:
         for packet in self._packets():
             try:
-                frames = self._codec.decode(packet)
+                frames = self._informed(packet, self._codec.decode(packet))
             except av.error.EOFError:  # flushed before, by an empty packet in the middle
                 continue
             except av.error.FFmpegError:
@@ -106,6 +127,22 @@ class Decoder:
             if frames:
                 self._in_a_row = 0
             yield from frames
+
+    def _informed(self, packet: Packet[VideoStream] | None, frames: list[av.VideoFrame]) -> list[av.VideoFrame]:
+        """Return frames of a decoder of our own with what only the stream's decoder knows of their colours."""
+        if self._codec is self._stream.codec_context:
+            return frames
+        if self._usual is None:
+            with suppress(av.error.FFmpegError):
+                self._usual = next(iter(self._stream.codec_context.decode(packet)), None)
+        if self._usual:
+            for frame in frames:
+                frame.colorspace, frame.color_range = self._usual.colorspace, self._usual.color_range
+        return frames
+
+    def turn(self, first: av.VideoFrame) -> Turn:
+        """Return what makes frames upright, by the first one."""
+        return turn_of(self._usual or first)
 
     def _packets(self) -> Iterator[Packet[VideoStream] | None]:
         """Yield packets, also after errors; the last one is None or empty, which flushes the decoder."""
@@ -136,6 +173,7 @@ def _with_alpha(stream: VideoStream) -> VideoCodecContext | None:
     except (ValueError, av.error.FFmpegError):  # this FFmpeg lacks it
         return None
     codec.extradata = stream.codec_context.extradata
+    stream.codec_context.thread_count = 1  # it decodes no more than one frame, see `Decoder._informed`
     return cast("VideoCodecContext", codec)
 
 
@@ -162,7 +200,9 @@ class _Filters:
             except (av.error.BlockingIOError, av.error.EOFError):
                 return
             if done.pts is not None and done.time_base:  # the filter counts in half ticks
-                done.pts, done.time_base = round(done.pts * done.time_base / self._tick), self._tick
+                ticks = done.time_base / self._tick
+                done.duration = round((done.duration or 0) * ticks)
+                done.pts, done.time_base = round(done.pts * ticks), self._tick
             yield done
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from av.container import InputContainer
     from av.video.stream import VideoStream
 
+    from gradcam_cli.media.video.decode import Decoder
     from gradcam_cli.media.video.frames.colours import Treatment
     from gradcam_cli.media.video.frames.planes import Shape
     from gradcam_cli.media.video.measure import Measured
@@ -187,9 +188,7 @@ def changes(
     first: av.VideoFrame,
     shape: Shape,
     treatment: Treatment | None,
-    *,
-    cropped: bool,
-    deinterlaced: bool,
+    decoder: Decoder,
 ) -> tuple[str, ...]:
     """Return notes for the user on what is done with the frames, judged by the first one.
 
@@ -198,12 +197,11 @@ def changes(
         first: its first frame, decoded, cropped and deinterlaced.
         shape: scaling and turning of the frames.
         treatment: of their colours.
-        cropped: whether the file states a crop.
-        deinterlaced: whether frames are deinterlaced.
+        decoder: of the frames, which crops and deinterlaces them.
     """
     height, width = shape.size
     found = []
-    if cropped:
+    if decoder.crop:
         found.append(f"cropped to {first.width}×{first.height}, as the file states")
     if shape.turn.words:
         found.append(f"turned upright ({shape.turn.words})")
@@ -211,7 +209,7 @@ def changes(
         found.append(f"its pixels are not square: resized to {width}×{height}")
     if even(shape.size) != shape.size:
         found.append(f"padded from {width}×{height} to even sides by repeating the edge")
-    if deinterlaced:
+    if decoder.deinterlaced:
         found.append("deinterlaced")
     found += treatment.notes() if treatment else ()
     if states_alpha(stream) and not (treatment and treatment.transparent):

@@ -48,8 +48,8 @@ class Measured:
 
     Attributes:
         packets: number of the video's packets.
-        begin: start of the first frame in the video stream's own seconds; counted back from the first time that is
-            known where frames before it have none.
+        begin: start of the video in its stream's own seconds, as the file states it; counted back from the first time
+            that is known where frames before it have none.
         end: end of the last frame in the same seconds; None where there are no times.
         length: seconds that the packets last together by their own statement; 0 where they have none.
         lacks: (seconds that can be read, seconds that the header states) of a file that is cut off, or None.
@@ -87,23 +87,38 @@ def measure(path: Path, name: str, max_pixels: int, start: Fraction | None, end:
         lacks = _lacking(container, tally.latest, None if end is None else tally.begin + end)
         stated = space_of(tally.stream)
         found = Measured(tally.packets, tally.begin, tally.end, tally.length, lacks)  # no stream outlives its container
-    return replace(found, peak=_brightest(path, name, max_pixels, stated, found)) if stated and stated.is_hdr else found
+    return (
+        replace(found, peak=_brightest(path, name, max_pixels, stated, found, start, end))
+        if stated and stated.is_hdr
+        else found
+    )
 
 
-def _brightest(path: Path, name: str, max_pixels: int, stated: Space, clip: Measured) -> float | None:
-    """Return the nits of the brightest part of some key frames, spread over a clip; None where none can be decoded."""
-    step = (clip.end - clip.begin) / _LOOKS if clip.end is not None else Fraction(0)
+def _brightest(
+    path: Path, name: str, max_pixels: int, stated: Space, clip: Measured, start: Fraction | None, end: Fraction | None
+) -> float | None:
+    """Return the nits of the brightest part of some key frames, spread over the part from ``start`` to ``end``.
+
+    None where no key frame can be decoded.
+    """
+    begin = clip.begin + (start or 0)
+    last = clip.end if end is None else clip.begin + end
+    step = max(Fraction(0), last - begin) / _LOOKS if last is not None else Fraction(0)
     found: list[float] = []
     with opened(path, name) as container:
         stream = video_stream(container, name, max_pixels)
+        if start:
+            with suppress(av.error.FFmpegError, OverflowError):  # no index: all is read
+                container.seek(int(begin * av.time_base), backward=True)
         with closing(_packets(container)) as packets:
             for packet in packets:
-                time = _seconds(packet.stream, of_packet(packet, container))
-                is_due = time is None or time >= clip.begin + step * len(found)
-                if packet.stream.index == stream.index and packet.is_keyframe and is_due:
+                if packet.stream.index != stream.index:
+                    continue
+                time = _seconds(stream, of_packet(packet, container))
+                if len(found) >= _LOOKS or (time is not None and last is not None and time > last + _BEYOND):
+                    break
+                if packet.is_keyframe and (time is None or time >= begin + step * len(found) or not found):
                     found += _peaks(packet, stream, stated)
-                    if len(found) >= _LOOKS:
-                        break
     return max(found, default=None)
 
 

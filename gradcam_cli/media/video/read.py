@@ -15,7 +15,6 @@ from gradcam_cli.media import timing
 from gradcam_cli.media.limits import FRAME_PIXELS, check_frames
 from gradcam_cli.media.video import info as video_info
 from gradcam_cli.media.video.audio import AudioSource
-from gradcam_cli.media.video.crop import crop_of
 from gradcam_cli.media.video.decode import Decoder
 from gradcam_cli.media.video.frames import planes as video_planes
 from gradcam_cli.media.video.frames.colours import treatment_of
@@ -99,16 +98,14 @@ class VideoReader:
             self._first = self._require(next(frames, None))
             self._next: TimedFrame[av.VideoFrame] | None = self._first
             self._frames = frames
-            self._shape = video_planes.shape(self._first.what, self._stream.sample_aspect_ratio, max_size)
+            turn = self._decoder.turn(self._first.what)
+            self._shape = video_planes.shape(self._first.what, self._stream.sample_aspect_ratio, max_size, turn)
             treatment = treatment_of(self._container, self._stream, self._first.what, self._measured.peak)
             self._converter = video_planes.Converter(self._shape, treatment)
             self._picture: tuple[av.VideoFrame, DecodedFrame] | None = None
             self._ahead: deque[VideoFrame] = deque()
             self._damage: InputError | None = None
-            notes = video_info.changes(
-                self._stream, self._first.what, self._shape, treatment,
-                cropped=self._crop is not None, deinterlaced=self._decoder.deinterlaced,
-            )  # fmt: skip
+            notes = video_info.changes(self._stream, self._first.what, self._shape, treatment, self._decoder)
             wanted = Selection(start, end, stride, fps)
             self.info = video_info.described(
                 self._container, self._stream, self._shape.size, self._measured, wanted, notes
@@ -121,8 +118,7 @@ class VideoReader:
         self._file.close()
         self._container = self._file.enter_context(opened(self._path, self._name))
         self._stream = video_stream(self._container, self._name, self._max_pixels)
-        self._crop = crop_of(self._path, self._container, self._stream)
-        self._decoder = Decoder(self._container, self._stream, self._crop, alone=self._alone)
+        self._decoder = Decoder(self._container, self._stream, self._path, self._name, alone=self._alone)
 
     def __enter__(self) -> Self:
         return self

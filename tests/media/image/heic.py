@@ -39,13 +39,19 @@ def _hevc(pixels: np.ndarray) -> tuple[bytes, bytes]:
         return _box(b"hvcC", bytes(stream.codec_context.extradata)), coded
 
 
-def heic(pixels: np.ndarray, quarter_turns: int = 0, points: tuple[int, int] = (1, 13)) -> bytes:
+def heic(
+    pixels: np.ndarray,
+    quarter_turns: int = 0,
+    points: tuple[int, int] = (1, 13),
+    foreign: tuple[int, int] | None = None,
+) -> bytes:
     """Return a HEIC file.
 
     Args:
         pixels: uint8 RGB (H, W, 3), even sides, as coded.
         quarter_turns: counterclockwise, that a viewer makes.
         points: code points of primaries and transfer function.
+        foreign: code points in the file that are not the picture's.
     """
     config, coded = _hevc(pixels)
     height, width = pixels.shape[:2]
@@ -53,8 +59,13 @@ def heic(pixels: np.ndarray, quarter_turns: int = 0, points: tuple[int, int] = (
     properties = [config, _box(b"ispe", struct.pack(">II", width, height), version=0), colour]
     if quarter_turns:
         properties.append(_box(b"irot", bytes([quarter_turns])))
-    used = b"".join(bytes([(0x80 if index == 1 else 0) | index]) for index in range(1, len(properties) + 1))
-    associated = struct.pack(">IHB", 1, 1, len(properties)) + used
+    first = 1
+    if foreign:
+        properties.insert(0, _box(b"colr", b"nclx", struct.pack(">HHHB", *foreign, 9, 0)))
+        first = 2
+    places = range(first, len(properties) + 1)
+    used = b"".join(bytes([(0x80 if place == first else 0) | place]) for place in places)
+    associated = struct.pack(">IHB", 1, 1, len(places)) + used
 
     def meta(offset: int) -> bytes:
         place = struct.pack(">BBHHHHII", 0x44, 0, 1, 1, 0, 1, offset, len(coded))

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image, features
 
+from gradcam_cli.media.colour.hdr import pq_to_nits
 from gradcam_cli.media.gif.read import AnimationReader
 from gradcam_cli.media.image.encode import encode
 from gradcam_cli.media.image.read import read_picture
@@ -251,3 +252,23 @@ def test_what_is_written_is_read_as_it_is():
     for suffix in ("png", "webp", "jpg"):
         data = encode(scene(), suffix, quality=95)
         assert read_picture(data, "a").notes == ()
+
+
+def test_gray_with_a_transparent_level_and_a_profile():
+    image = Image.fromarray(np.repeat(np.array([[10, 200]], np.uint8), 8, 0).repeat(8, 1))
+    data = saved(image, transparency=10, icc_profile=oracle.profile("gray", 1.0))
+    pixels = read_picture(data, "a").pixels
+    assert (pixels[:, :8] == 255).all()
+    assert np.abs(pixels[:, 8:].astype(int) - 228).max() <= 2  # of linear light
+
+
+def test_sixteen_bits_of_hdr():
+    """The values are what they are: no guess at their depth, and no loss of bits before the conversion."""
+    ramp = np.linspace(0.1, 0.45, 4000).reshape(40, 100, 1).repeat(3, 2)
+    rows = b"".join(b"\0" + row.tobytes() for row in np.round(ramp * 65535).astype(">u2"))
+    data = png_header(100, 40, bits=16) + png_chunk(b"cICP", bytes([9, 16, 0, 1]))
+    data += png_chunk(b"IDAT", zlib.compress(rows)) + png_chunk(b"IEND", b"")
+    picture = read_picture(data, "a")
+    expected = oracle.coded(pq_to_nits(ramp) / 203) * 255
+    assert np.abs(picture.pixels - expected).max() <= 1
+    assert len(picture.notes) == 1

@@ -182,3 +182,26 @@ def test_shapes_hold_for_treated_frames(tmp_path):
             video_planes.Shape(reader._shape.coded, Turn(transposed=True)), reader._converter._treatment
         )
         assert [plane.shape for plane in turned.planes(reader._first.what)] == [(66, 22), (33, 11), (33, 11)]
+
+
+def test_only_the_wanted_part_tells_how_bright_it_is(tmp_path):
+    bright, own = oracle.pq(900 * OF_2020), SPACES["PQ"][3]
+    frames = [
+        patches("bt2020", "yuv444p10le", full=False, tag=9, colours=255 * (bright if k >= 24 else own))
+        for k in range(36)
+    ]
+    more = {"trc": 16, "primaries": 9, "options": {"g": "1"}, "times": [Fraction(k, 12) for k in range(36)]}
+    path = make(tmp_path / "a.mkv", Clip(frames=frames, size=(32, 128), form="yuv444p10le", codec="ffv1", **more))
+    for part, is_bright in (({"end": Fraction(3, 2)}, False), ({"start": Fraction(5, 2)}, True), ({}, True)):
+        with VideoReader(path, **part) as reader:
+            assert any("highlights" in note for note in reader.info.notes) == is_bright
+
+
+def test_the_decoder_of_alpha_learns_the_matrix_from_the_usual_one(tmp_path):
+    clip = Clip(frames=[see_through("yuva420p")] * 12, form="yuva420p", codec="libvpx",
+                options={"auto-alt-ref": "0", "b": "4M"}, tick=Fraction(1, 12))  # fmt: skip
+    path = make(tmp_path / "a.webm", clip)
+    with av.open(str(path)) as container:
+        usual = next(container.decode(video=0)).colorspace
+    with VideoReader(path) as reader:
+        assert reader._first.what.colorspace == usual

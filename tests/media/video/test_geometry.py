@@ -97,7 +97,7 @@ def framed(top: int, bottom: int, left: int, right: int) -> av.VideoFrame:
     )
 
 
-SIDES = [(8, 4, 0, 0), (0, 0, 10, 2), (6, 6, 12, 4)]
+SIDES = [(8, 4, 0, 0), (0, 0, 10, 2), (6, 6, 12, 4), (1, 0, 0, 0), (0, 3, 5, 0)]
 
 
 def shows_only_white(path: Path, size: tuple[int, int], **options) -> None:
@@ -139,6 +139,16 @@ def test_the_clean_aperture_of_mp4(tmp_path, sides):
     size = SIZE[0] - top - bottom, SIZE[1] - left - right
     set_aperture(path, size[1], size[0], (left - right) // 2, (top - bottom) // 2)
     shows_only_white(path, size)
+
+
+@pytest.mark.parametrize("sides", [(0, 0, 63, 0), (47, 0, 0, 0), (24, 23, 32, 31)])
+def test_a_crop_that_leaves_a_pixel(tmp_path, sides):
+    top, bottom, left, right = sides
+    path = clip_of(tmp_path / "a.mp4", framed(0, 0, 0, 0))
+    set_aperture(path, SIZE[1] - left - right, SIZE[0] - top - bottom, (left - right) // 2, (top - bottom) // 2)
+    with VideoReader(path) as reader:
+        assert min(reader.info.size) >= 1
+        assert len(list(reader)) == 12
 
 
 def test_a_crop_that_leaves_nothing_is_ignored(tmp_path):

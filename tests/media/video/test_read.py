@@ -194,6 +194,14 @@ def test_interlaced_frames_are_made_whole(tmp_path):
     assert teeth(found[5].rgb()) < teeth(look(path).frames[5].to_ndarray(format="rgb24")) / 4
 
 
+def test_the_last_frame_lasts_as_long_as_the_others_when_deinterlaced(tmp_path):
+    options = {"flags": "+ildct+ilme", "x264-params": "tff=1"}
+    frames, _ = read(
+        make(tmp_path / "a.mkv", Clip(size=(64, 64), options=options, frames=[comb(i) for i in range(12)]))
+    )
+    assert float(frames[-1].duration) == pytest.approx(1 / 12, abs=0.002)
+
+
 def test_start_and_end(tmp_path):
     path = make(tmp_path / "a.mp4", Clip(options={"g": "4"}))
     frames, reader = read(path, start=Fraction(1, 3), end=Fraction(17, 24))

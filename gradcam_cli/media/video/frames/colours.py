@@ -7,17 +7,14 @@ from typing import TYPE_CHECKING
 
 from gradcam_cli.media.colour import pixels
 from gradcam_cli.media.colour.spaces import REFERENCE_WHITE, space
-from gradcam_cli.media.video.frames import scale
 
 if TYPE_CHECKING:
     import av
     from av.container import InputContainer
-    from av.video.reformatter import VideoReformatter
     from av.video.stream import VideoStream
 
     from gradcam_cli.media.colour.spaces import Space
-    from gradcam_cli.media.video.frames.scale import Plane
-    from gradcam_cli.records import Size
+    from gradcam_cli.media.video.frames.scale import Levels, Plane
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +31,8 @@ class Treatment:
     peak: float
     transparent: bool
 
-    def rgb(self, frame: av.VideoFrame, size: Size, scaler: VideoReformatter) -> Plane:
-        """Return a frame as uint8 sRGB (H, W, 3) of ``size``, opaque.
-
-        Raises:
-            av.error.FFmpegError: swscale does not know the pixel format.
-        """
-        values = scale.to_deep_rgb(frame, size, scaler, alpha=self.transparent)
+    def rgb(self, values: Levels) -> Plane:
+        """Return what `scale.to_deep_rgb` makes of a frame, RGB or RGBA (H, W, C), as opaque uint8 sRGB (H, W, 3)."""
         colours = values[..., :3]
         if self.space:
             rgb = pixels.converted(colours, self.space, self.peak)

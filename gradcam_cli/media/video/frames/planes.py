@@ -13,7 +13,6 @@ from av.video.reformatter import VideoReformatter
 
 from gradcam_cli.errors import InputError
 from gradcam_cli.media.video.frames import scale
-from gradcam_cli.media.video.frames.turn import turn_of
 from gradcam_cli.media.video.open import reason
 from gradcam_cli.records import fitted
 
@@ -47,18 +46,19 @@ class Shape:
         return (self.coded[1], self.coded[0]) if self.turn.transposed else self.coded
 
 
-def shape(frame: av.VideoFrame, aspect: Fraction | None, max_size: int | None) -> Shape:
+def shape(frame: av.VideoFrame, aspect: Fraction | None, max_size: int | None, turn: Turn) -> Shape:
     """Decide how a stream's frames become upright pictures with square pixels.
 
     Args:
         frame: the stream's first one.
         aspect: width ÷ height of a pixel, None where unknown. Pixels are stretched, never squeezed.
         max_size: the longest side allowed.
+        turn: what makes it upright.
     """
     height, width = float(frame.height), float(frame.width)
     if aspect and 1 / _WIDEST_PIXEL <= aspect <= _WIDEST_PIXEL:
         height, width = (height, width * aspect) if aspect > 1 else (height / aspect, width)
-    return Shape(fitted((height, width), max_size), turn_of(frame))
+    return Shape(fitted((height, width), max_size), turn)
 
 
 class Converter:
@@ -84,14 +84,16 @@ class Converter:
         if self._treatment is None and self.shape.coded == (frame.height, frame.width) and _only_matrix_differs(frame):
             y, u, v = _from_601(*(scale.array_of(plane) for plane in frame.planes))
         else:
-            with self._lock:
-                y, u, v = self._scaled(frame)
+            y, u, v = self._scaled(frame)
         return scale.padded(self._upright(y)), self._upright(u), self._upright(v)
 
     def _scaled(self, frame: av.VideoFrame) -> Planes:
         if self._treatment is None:
-            return scale.to_planes(frame, self.shape.coded, self._scaler)
-        treated = scale.from_rgb(self._treatment.rgb(frame, self.shape.coded, self._scaler))
+            with self._lock:
+                return scale.to_planes(frame, self.shape.coded, self._scaler)
+        with self._lock:
+            values = scale.to_deep_rgb(frame, self.shape.coded, self._scaler, alpha=self._treatment.transparent)
+        treated = scale.from_rgb(self._treatment.rgb(values))
         y, u, v = (scale.array_of(plane) for plane in treated.planes)
         return y[: self.shape.coded[0], : self.shape.coded[1]], u, v
 
