@@ -24,7 +24,7 @@ _STRIP = 64  # rows: they fit into the processor's cache
 _FINE = (1 << 16) - 1
 _GAINS = 4095
 _LOOKED_AT = 1_000_000
-"""Pixels, evenly spread, that tell how bright a picture is."""
+"""Pixels, evenly spread, of which the brightness of a picture is measured."""
 _SPECKLE = 1e-4
 """Share of the pixels that may be brighter than the peak: sparkles must not darken a picture."""
 

@@ -1,4 +1,4 @@
-"""What changes from frame to frame in a GIF, and what may stay because nobody sees the difference.
+"""What changes from frame to frame in a GIF, and what may stay because the difference is not visible.
 
 A GIF's size is that of the changes, and of the ends of runs of equal pixels. Both are saved where the error stays
 within `NEAR` levels; tests/benchmarks/README.md has the measurements.

@@ -105,30 +105,8 @@ def _read(stream: BinaryIO, name: str, most: int, enough: Callable[[Size], Size]
         with Image.open(repair.with_known_brand(stream, head), formats=_formats(heic=repair.is_heic(head))) as image:
             if repair.is_raw(image):
                 raise InputError(f"{name}: {sniff.RAW[0]}", sniff.RAW[1])
-            deep = repair.has_deep_colour(image)
             check_pixels(*image.size, most, name)
-            drafted = None if enough is None else _draft(image, enough)
-            image.load()
-            check_pixels(*image.size, most, name)  # a GIF's first frame may enlarge its canvas
-            width, height = image.size
-            shown: Image.Image = image
-            if drafted is not None:
-                (width, height), part = drafted
-                shown = _stretched(image, part)
-            turn, notes = orientation.turn(image), list(_first_of_many(image))
-            to_srgb = colours.conversion(shown, stream, image.format)
-            values = repair.deep_colour(stream) if deep and to_srgb.space else None
-            if values is not None:
-                shown = to_srgb.of_deep(values)
-            else:
-                if deep:
-                    shown, guesses = _all_bits(shown, stream)
-                    notes = [*notes, *guesses]
-                shown = to_srgb.apply(shown)
-            shown = shown if turn is None else shown.transpose(turn)
-            rgb, guesses = pixels.to_rgb(shown)
-            whole = (width, height) if turn in orientation.ASIDE else (height, width)
-            return Picture(rgb, (*notes, *to_srgb.notes, *guesses), whole)
+            return _decoded(image, stream, name, most, enough)
     except UnidentifiedImageError as error:
         what, hint = sniff.describe(head)
         raise InputError(f"{name}: {what}", hint) from error
@@ -154,6 +132,35 @@ def _read(stream: BinaryIO, name: str, most: int, enough: Callable[[Size], Size]
         return replace(picture, notes=(*picture.notes, plainer[1])) if plainer[1] else picture
     except Exception as error:  # decoders raise anything on damaged files: struct.error, KeyError, zlib.error, …
         raise _damaged(name, error) from error
+
+
+def _decoded(
+    image: Image.Image, stream: BinaryIO, name: str, most: int, enough: Callable[[Size], Size] | None
+) -> Picture:
+    """Decode an opened picture: upright, sRGB, opaque."""
+    deep = repair.has_deep_colour(image)
+    drafted = None if enough is None else _draft(image, enough)
+    image.load()
+    check_pixels(*image.size, most, name)  # a GIF's first frame may enlarge its canvas
+    width, height = image.size
+    shown: Image.Image = image
+    if drafted is not None:
+        (width, height), part = drafted
+        shown = _stretched(image, part)
+    notes = _first_of_many(image)
+    to_srgb = colours.conversion(shown, stream, image.format)
+    values = repair.deep_colour(stream) if deep and to_srgb.space else None
+    if values is not None:
+        shown = to_srgb.of_deep(values)
+    else:
+        if deep:
+            shown, guesses = _all_bits(shown, stream)
+            notes = (*notes, *guesses)
+        shown = to_srgb.apply(shown)
+    turn = orientation.turn(image)
+    rgb, guesses = pixels.to_rgb(shown if turn is None else shown.transpose(turn))
+    whole = (width, height) if turn in orientation.ASIDE else (height, width)
+    return Picture(rgb, (*notes, *to_srgb.notes, *guesses), whole)
 
 
 def _all_bits(shown: Image.Image, stream: BinaryIO) -> tuple[Image.Image, tuple[str, ...]]:

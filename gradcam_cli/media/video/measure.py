@@ -1,4 +1,4 @@
-"""What a whole video tells before it is read: its length by its packets, and how bright HDR is."""
+"""Properties of a whole video before it is read: its length by its packets, and the brightness of HDR."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _REORDERED = 16
 """Most frames that can come before a packet's own: H.264 and HEVC allow no more."""
 _FAILURES = 300
 _LOOKS = 8
-"""Key frames that tell how bright HDR is."""
+"""Key frames of which the brightness of HDR is measured."""
 _LOOK_SIZE = 512
 
 
