@@ -17,7 +17,9 @@ HLG_PEAK = 1000.0
 
 _M1, _M2 = 2610 / 16384, 2523 / 4096 * 128
 _C1, _C2, _C3 = 3424 / 4096, 2413 / 4096 * 32, 2392 / 4096 * 32
-_PQ_PEAK = 10_000.0
+PQ_PEAK = 10_000.0
+"""Nits of PQ's largest value."""
+
 _A, _B, _C = 0.17883277, 0.28466892, 0.55991073
 _HLG_GAMMA = 1.2
 _LUMA_2020 = np.array([0.2627, 0.6780, 0.0593])
@@ -26,12 +28,12 @@ _LUMA_2020 = np.array([0.2627, 0.6780, 0.0593])
 def pq_to_nits(values: Values) -> Values:
     """Return luminance in nits of PQ's values in [0, 1]."""
     root = np.asarray(values) ** (1 / _M2)
-    return np.asarray(_PQ_PEAK * (np.maximum(root - _C1, 0) / (_C2 - _C3 * root)) ** (1 / _M1))
+    return np.asarray(PQ_PEAK * (np.maximum(root - _C1, 0) / (_C2 - _C3 * root)) ** (1 / _M1))
 
 
 def nits_to_pq(nits: Values) -> Values:
     """Return PQ's values of luminance in nits."""
-    root = (np.asarray(nits) / _PQ_PEAK) ** _M1
+    root = (np.asarray(nits) / PQ_PEAK) ** _M1
     return np.asarray(((_C1 + _C2 * root) / (1 + _C3 * root)) ** _M2)
 
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
-from gradcam_cli.media.colour.hdr import gain
-from gradcam_cli.media.colour.spaces import REFERENCE_WHITE, srgb_of_light
+from gradcam_cli.media.colour.hdr import HLG_PEAK, PQ_PEAK, gain
+from gradcam_cli.media.colour.spaces import HLG, REFERENCE_WHITE, srgb_of_light
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -60,7 +60,8 @@ def peak_of(pixels: Pixels, space: Space) -> float:
     step = max(1, math.ceil((pixels.shape[0] * pixels.shape[1] / _LOOKED_AT) ** 0.5))
     nits = _light(pixels[::step, ::step], space).max(-1).ravel() * REFERENCE_WHITE
     place = int(nits.size * (1 - _SPECKLE))
-    return max(REFERENCE_WHITE, float(np.partition(nits, min(place, nits.size - 1))[min(place, nits.size - 1)]))
+    peak = float(np.partition(nits, min(place, nits.size - 1))[min(place, nits.size - 1)])
+    return min(max(REFERENCE_WHITE, peak), HLG_PEAK if space.transfer == HLG else PQ_PEAK)
 
 
 def to_8_bits(values: Pixels) -> npt.NDArray[np.uint8]:

@@ -137,7 +137,8 @@ def measured_space(gamma: float, primaries: Chromaticities | None) -> Space | No
     usual = abs(gamma * 2.2 - 1) < 0.02
     if not 0.1 < gamma < 10 or (usual and max(abs(a - b) for a, b in zip(xy, _709, strict=True)) < 0.005):
         return None
-    return Space("the PNG's primaries and gamma", xy, 0, 0.0 if usual else 1 / gamma)
+    name = "the PNG's primaries and gamma" if xy != _709 else "the PNG's gamma"
+    return Space(name, xy, 0, 0.0 if usual else 1 / gamma)
 
 
 def _is_sound(primaries: Chromaticities) -> bool:

@@ -53,7 +53,7 @@ class Canvas:
             return np.ones(self._size, np.bool_)
         changed: npt.NDArray[np.bool_] = wanted != self._shown
         if pixels is not None and self._meant is not None:
-            changed &= ~_near(pixels, self._meant)
+            changed &= ~_near(pixels, self._meant) | _is_pure(pixels)
             np.copyto(self._meant, pixels, where=changed[..., np.newaxis])
         np.copyto(self._shown, wanted, where=changed)
         return changed
@@ -69,14 +69,22 @@ def in_runs(indices: Pixels, palette: Pixels, pixels: Pixels) -> Pixels:
     """
     found = indices.T.copy()  # columns, one after the other: each is a step along all rows
     columns = np.ascontiguousarray(pixels.transpose(1, 0, 2))
-    for before, here, meant in zip(found, found[1:], columns[1:], strict=False):
-        np.copyto(here, before, where=_near(meant[:, np.newaxis], palette[before][:, np.newaxis])[:, 0])
+    mixed = ~_is_pure(columns)
+    for before, here, meant, free in zip(found, found[1:], columns[1:], mixed[1:], strict=False):
+        near = _near(meant[:, np.newaxis], palette[before][:, np.newaxis])[:, 0]
+        np.copyto(here, before, where=near & free)
     return np.ascontiguousarray(found.T)
 
 
 def _packed(palette: Pixels) -> npt.NDArray[np.uint32]:
     """Return a palette's colours (256, 3) as numbers (256,), which are compared at once."""
     return np.asarray(palette.astype(np.uint32) @ np.array([1 << 16, 1 << 8, 1], np.uint32), np.uint32)
+
+
+def _is_pure(pixels: Pixels) -> npt.NDArray[np.bool_]:
+    """Return where pixels (H, W, 3) are black or white (H, W): a ground of them shows any other colour."""
+    white = cv2.inRange(pixels, (255, 255, 255), (255, 255, 255))
+    return np.asarray(cv2.bitwise_or(white, cv2.inRange(pixels, (0, 0, 0), (0, 0, 0)))).view(np.bool_)
 
 
 def _near(one: Pixels, other: Pixels) -> npt.NDArray[np.bool_]:

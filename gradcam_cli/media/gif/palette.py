@@ -42,6 +42,9 @@ _REACH = np.float32(16)
 _COLOURS = 255
 """Colours of a palette: one index stays free for what does not change in a GIF."""
 
+_PURE = 0.005
+"""Share of pixels of pure black or white from which it is in the palette."""
+
 _STRIP = 64
 """Rows that are quantised at once."""
 
@@ -86,7 +89,12 @@ class Quantizer:
         bins = _bins(pixels, _BITS)
         self._learn(bins)
         places += bins << 4
-        return self._patterns.ravel()[places]
+        found = self._patterns.ravel()[places]
+        for pure in (0, 255):
+            index = np.flatnonzero((self.palette == pure).all(-1))
+            if index.size:
+                found[cv2.inRange(pixels, (pure,) * 3, (pure,) * 3) > 0] = index[0]
+        return found
 
     def _learn(self, bins: npt.NDArray[np.int32]) -> None:
         """Compute the patterns of colours that have not been seen before."""
@@ -127,6 +135,9 @@ def _palette(sample: Pixels) -> Pixels:
     palette = np.zeros((256, 3), np.uint8)
     palette[:count] = np.rint(means[np.argsort(means @ _LIGHTNESS)])
     palette[count:] = palette[0]
+    for pure in (0, 255):  # means are a little off, which shows on a page of that colour
+        if np.count_nonzero((sample == pure).all(-1)) > _PURE * len(sample):
+            palette[np.abs(palette.astype(np.int32) - pure).sum(-1).argmin()] = pure
     return palette
 
 

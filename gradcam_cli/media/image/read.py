@@ -96,6 +96,13 @@ def resized(pixels: npt.NDArray[np.uint8], size: Size) -> npt.NDArray[np.uint8]:
     return np.asarray(cv2.resize(pixels, size[::-1], interpolation=cv2.INTER_AREA), np.uint8)
 
 
+def reduced(pixels: npt.NDArray[np.uint8], size: Size) -> npt.NDArray[np.uint8]:
+    """Return uint8 RGB (H, W, 3) resized to ``size`` bilinearly with antialiasing, as networks' inputs are."""
+    if pixels.shape[:2] == size:
+        return pixels
+    return np.asarray(Image.fromarray(pixels).resize(size[::-1], Image.Resampling.BILINEAR), np.uint8)
+
+
 def _read(stream: BinaryIO, name: str, most: int, enough: Callable[[Size], Size] | None) -> Picture:
     """Decode an open, seekable stream."""
     let_pillow(most)

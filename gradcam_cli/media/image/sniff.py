@@ -6,14 +6,16 @@ import re
 from importlib.util import find_spec
 from typing import Literal
 
-HEAD = 512
-"""Number of first bytes that `describe` needs."""
+HEAD = 1 << 16
+"""Number of first bytes that `describe` needs: an animated PNG may have its profile in front."""
 
 _TEXT = rb"(?:\xef\xbb\xbf)?\s*"  # text may begin with a byte order mark and blanks
 
 VIDEO = rb"....ftyp(?!avi[fs])|\x1a\x45\xdf\xa3|RIFF....AVI |\x00\x00\x01[\xb3\xba]|FLV\x01"
 """Beginnings of videos."""
-STILL = rb"\xff\xd8\xff|\x89PNG(?!.{8,64}acTL)|BM|II[*+]\0|MM\0[*+]|....jP  |\xff\x4f\xff\x51|8BPS|P[1-6]\s|qoif"
+STILL = (
+    rb"\xff\xd8\xff|\x89PNG(?!(?:(?!IDAT).)*?acTL)|BM|II[*+]\0|MM\0[*+]|....jP  |\xff\x4f\xff\x51|8BPS|P[1-6]\s|qoif"
+)
 """Beginnings of pictures that do not move."""
 
 RAW = "is a camera's raw file, of which only a thumbnail can be read", "develop it first: export it as JPEG or PNG"

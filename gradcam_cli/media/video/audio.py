@@ -74,6 +74,7 @@ class AudioTrack:
                     self._packets = self._copied(stream, output.add_stream_from_template(stream))
                 else:
                     self._packets = self._encoded(stream)
+                    self.notes = (*self.notes, f"its sound ({stream.codec_context.name}) is encoded anew, as AAC")
             self._stack = stack.pop_all()
         self._next: tuple[Fraction, Packet[AudioStream]] | None = None
         self._begun = False

@@ -218,5 +218,7 @@ def _lacking(
         return None
     begin = Fraction(container.start_time or 0, av.time_base)
     stated = Fraction(container.duration, av.time_base)
+    if container.format.name.startswith("matroska"):
+        stated -= max(Fraction(0), begin)  # writers count from 0, wherever the first frame is
     wanted = begin + stated if end is None else min(begin + stated, end)
     return (max(Fraction(0), latest - begin), stated) if wanted - latest > _SLACK else None

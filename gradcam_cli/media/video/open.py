@@ -10,6 +10,7 @@ import av
 
 from gradcam_cli.errors import InputError
 from gradcam_cli.files import explain_read_error, refusal
+from gradcam_cli.media.image.sniff import HEAD
 from gradcam_cli.media.limits import check_pixels
 from gradcam_cli.text import printable
 
@@ -35,7 +36,7 @@ _AGAIN = "copy or download it again"
 _KINDS: tuple[tuple[bytes, str, str], ...] = (
     (rb"\Z", "is empty", _AGAIN),
     (rb"version https://git-lfs", "is a Git LFS pointer, not the video itself", "fetch the video with 'git lfs pull'"),
-    (rb"GIF8|\x89PNG.{8,64}acTL|RIFF....WEBP", "is a picture, not a video", "use gradcam gif or gradcam image"),
+    (rb"GIF8|\x89PNG(?:(?!IDAT).)*?acTL|RIFF....WEBP", "is a picture, not a video", "use gradcam gif or gradcam image"),
     (rb"\xff\xd8\xff|\x89PNG|BM|II[*+]\0|MM\0[*+]", "is a picture, not a video", "use gradcam image"),
     (
         rb"\s*(?:#EXTM3U|ffconcat|v=0\s|<\?xml.*?<MPD|\[playlist\])",
@@ -82,7 +83,7 @@ def _explained(path: Path, name: str) -> InputError:
     """Return the error for a file that cannot be opened: the system's reason, or the kind of its first bytes."""
     try:
         with path.open("rb") as stream:
-            head = stream.read(512)
+            head = stream.read(HEAD)
     except OSError as error:
         what, hint = explain_read_error(error)
         return InputError(f"{name}: {what}", hint)

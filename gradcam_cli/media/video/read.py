@@ -305,7 +305,8 @@ class VideoReader:
     def _require(self, first: TimedFrame[av.VideoFrame] | None) -> TimedFrame[av.VideoFrame]:
         if first is None:
             wants_part = bool(self._start) or self._end is not None
-            length = video_info.length(self._container, self._stream)
+            known = self._measured.end
+            length = video_info.length(self._container, self._stream) if known is None else known - self._base
             raise video_info.without_frames(self._name, length, damaged=self._decoder.skipped > 0, part=wants_part)
         return first
 

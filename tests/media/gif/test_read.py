@@ -17,6 +17,7 @@ from PIL import GifImagePlugin, Image, ImageOps, features
 
 from gradcam_cli.errors import InputError
 from gradcam_cli.media.gif.read import AnimationReader
+from gradcam_cli.media.image import sniff
 from gradcam_cli.pipeline.clips.sources import registry
 from tests.conftest import corpus_rows
 from tests.media.pictures import saved, scene
@@ -163,6 +164,18 @@ def test_avif_of_any_brand(brand, tmp_path):
     path = tmp_path / "a.bin"
     path.write_bytes(data)
     assert registry._recognised(path, registry.MEDIA["video"]) is registry.MEDIA["animation"]
+
+
+def test_an_apng_with_a_profile_in_front_is_an_animation(tmp_path):
+    images = [Image.fromarray(np.roll(scene(), 9 * k, 1)) for k in range(3)]
+    path, still = tmp_path / "a.png", tmp_path / "b.png"
+    profile = np.random.default_rng(0).bytes(4000)
+    images[0].save(path, save_all=True, append_images=images[1:], icc_profile=profile)
+    images[0].save(still, icc_profile=profile)
+    assert path.read_bytes().index(b"acTL") > 4000
+    assert registry._recognised(path, registry.MEDIA["video"]) is registry.MEDIA["animation"]
+    assert sniff.misplaced(path.read_bytes()[: sniff.HEAD], "clip") is None
+    assert sniff.misplaced(still.read_bytes()[: sniff.HEAD], "clip") is not None
 
 
 @pytest.mark.parametrize("form", ["WEBP", "PNG"])

@@ -234,6 +234,19 @@ def test_an_index_stays_free_for_what_does_not_change():
         assert quantizer(frame).max() < 255
 
 
+def test_a_white_page_stays_white(tmp_path):
+    """Nothing that moves over it leaves a trail."""
+    with GifWriter(tmp_path / "a.gif", (60, 80)) as writer:
+        for k in range(8):
+            frame = np.full((60, 80, 3), 255, np.uint8)
+            frame[20:40, 5 + 8 * k : 20 + 8 * k] = (252, 251, 253) if k % 2 else (200, 30, 30)
+            writer.write(frame, Fraction(k, 10), Fraction(1, 10))
+    for k, frame in enumerate(read(tmp_path / "a.gif")):
+        outside = np.ones((60, 80), np.bool_)
+        outside[20:40, 5 + 8 * k : 20 + 8 * k] = False
+        assert (frame.pixels[outside] == 255).all()
+
+
 def test_still_parts_stay_still():
     quantizer = Quantizer()
     clip = overlays()

@@ -25,7 +25,7 @@ CORNERS = np.array([[[255, 0, 0], [0, 255, 0]], [[0, 0, 255], [255, 255, 255]]])
 MATRICES = {
     (1, 0, 0, 1): "",
     (-1, 0, 0, 1): "mirrored",
-    (1, 0, 0, -1): "upside down and mirrored",
+    (1, 0, 0, -1): "flipped top to bottom",
     (-1, 0, 0, -1): "180°",
     (0, 1, -1, 0): "90° clockwise",
     (0, -1, 1, 0): "90° counterclockwise",

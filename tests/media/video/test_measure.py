@@ -11,6 +11,7 @@ import av
 import numpy as np
 import pytest
 
+from gradcam_cli.errors import InputError
 from gradcam_cli.media.video.read import VideoReader
 from gradcam_cli.pipeline.clips.sources.video import VideoSource
 from gradcam_cli.pipeline.settings import ClipSettings
@@ -196,3 +197,21 @@ def test_damage_that_the_decoder_hides_is_counted(tmp_path, kind):
         assert list(source.frames())
         assert not source.complete
         assert any("damaged in" in note and "wrong or missing" in note for note in source.notes)
+
+
+@pytest.mark.parametrize("kind", ["matroska", "mp4", "mpegts"])
+def test_a_clip_that_begins_late_is_whole(tmp_path, kind):
+    path = tmp_path / "clip"
+    with av.open(io.BytesIO(encoded("mp4"))) as source, av.open(str(path), "w", format=kind) as target:
+        stream = target.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.size:
+                late = round(10 / packet.time_base)
+                packet.pts, packet.dts, packet.stream = packet.pts + late, packet.dts + late, stream
+                target.mux(packet)
+    with VideoReader(path) as reader:
+        assert not reader.info.is_cut_off
+        assert float(reader.info.duration) == pytest.approx(FRAMES / RATE, abs=0.1)
+        assert len(list(reader)) == FRAMES
+    with pytest.raises(InputError, match=r"it lasts (4\.0|3\.9)"):
+        VideoReader(path, start=Fraction(11), end=Fraction(12))

@@ -107,6 +107,17 @@ def test_colours(tmp_path, matrix, form, full):
     assert np.abs(patch_colours(read_back.rgb()) - COLOURS).max() <= 4
 
 
+@pytest.mark.parametrize("form", ["yuvj420p", "yuvj422p", "yuvj444p"])
+@pytest.mark.parametrize("matrix", ["bt601", "bt709"])
+def test_gray_of_full_range_stays_what_it_is(tmp_path, matrix, form):
+    """As webcams and MJPEG have it."""
+    gray = np.linspace(0, 255, 8).repeat(3).reshape(8, 3)
+    frame = patches(matrix, form, full=True, tag=TAGS[matrix], colours=gray)
+    clip = Clip(size=(32, 128), frames=[frame] * 12, form=form, options={"qp": "1"})
+    (first, *_), _ = read(make(tmp_path / "a.mkv", clip))
+    assert np.abs(patch_colours(first.rgb()) - gray).max() <= (2 if NEW_PYAV else 4)
+
+
 def test_gray_of_the_older_matrix_stays_what_it_is(tmp_path):
     frame = av.VideoFrame(64, 62, "yuv420p")
     ramp = np.arange(16, 78, dtype=np.uint8)[:, None].repeat(64, 1)

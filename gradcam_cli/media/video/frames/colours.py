@@ -43,7 +43,7 @@ class Treatment:
     def notes(self) -> tuple[str, ...]:
         """Return what is done, for the user."""
         colours = (self.space.description("BT.709", self.peak),) if self.space else ()
-        return (*colours, *(("where it is transparent it is put on white",) if self.transparent else ()))
+        return (*colours, *(("transparent parts are shown on white",) if self.transparent else ()))
 
 
 def space_of(stream: VideoStream) -> Space | None:

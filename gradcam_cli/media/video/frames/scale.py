@@ -9,6 +9,8 @@ import cv2
 import numpy as np
 from av.video.reformatter import Interpolation, VideoReformatter
 
+from gradcam_cli.media.colour.pixels import to_8_bits
+
 if TYPE_CHECKING:
     import numpy.typing as npt
 
@@ -64,6 +66,10 @@ def range_of(frame: av.VideoFrame) -> int | None:
 
 def to_planes(frame: av.VideoFrame, size: Size, scaler: VideoReformatter) -> Planes:
     """Scale a frame to yuv420p, BT.709, limited range; the planes are without a copy, and odd sides are not padded."""
+    if range_of(frame) == FULL and matrix_of(frame) != _SWS_709:  # swscale's own way makes it darker, by three levels
+        again = from_rgb(to_8_bits(to_deep_rgb(frame, size, scaler, alpha=False)))
+        y, u, v = (array_of(plane) for plane in again.planes)
+        return y[: size[0], : size[1]], u, v
     converted = _scaled(
         frame,
         size,

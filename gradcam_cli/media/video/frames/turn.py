@@ -53,7 +53,7 @@ class Turn:
             return way if self.across != self.down else f"{way} and mirrored"
         if self.across and self.down:
             return "180°"
-        return "mirrored" if self.across else "upside down and mirrored" if self.down else ""
+        return "mirrored" if self.across else "flipped top to bottom" if self.down else ""
 
 
 def turn_of(frame: av.VideoFrame) -> Turn:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from gradcam_cli.media.image.read import resized
+from gradcam_cli.media.image.read import reduced, resized
 from gradcam_cli.media.timing import at_rate, every, within
 from gradcam_cli.render.planes import to_planes
 
@@ -74,8 +74,8 @@ class StillFrame:
         return self._pixels.shape[0], self._pixels.shape[1]
 
     def rgb(self, size: Size | None = None) -> Pixels:
-        """Return uint8 RGB (h, w, 3), resized with antialiasing when ``size`` is given."""
-        return resized(self._pixels, size or self.size)
+        """Return uint8 RGB (h, w, 3), resized bilinearly with antialiasing when ``size`` is given."""
+        return reduced(self._pixels, size or self.size)
 
     @cached_property
     def planes(self) -> Planes:

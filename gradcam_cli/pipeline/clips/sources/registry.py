@@ -11,6 +11,7 @@ from pkgutil import resolve_name
 from typing import TYPE_CHECKING, cast
 
 from gradcam_cli.errors import InputError
+from gradcam_cli.media.image import sniff
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,9 +20,6 @@ if TYPE_CHECKING:
     from gradcam_cli.pipeline.clips.sources.base import Source
     from gradcam_cli.pipeline.settings import ClipSettings
     from gradcam_cli.records import Job
-
-HEAD = 512
-"""Number of bytes at a file's start that are examined."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +50,9 @@ class Medium:
 
 MEDIA: dict[str, Medium] = {
     "animation": Medium(
-        "animation:AnimationSource", rb"GIF8|\x89PNG.{8,64}acTL|RIFF....WEBP|....ftyp(?:.{4}){0,12}?avis", "gif",
+        "animation:AnimationSource",
+        rb"GIF8|\x89PNG(?:(?!IDAT).)*?acTL|RIFF....WEBP|....ftyp(?:.{4}){0,12}?avis",
+        "gif",
         frozenset({".gif", ".webp", ".apng", ".avif"}),
     ),
     "video": Medium(
@@ -93,7 +93,7 @@ def _recognised(path: Path, usual: Medium) -> Medium:
         return usual
     try:
         with open(path, "rb") as file:
-            head = file.read(HEAD)
+            head = file.read(sniff.HEAD)
     except OSError:
         return usual
     return next((medium for medium in MEDIA.values() if re.match(medium.content, head, re.DOTALL)), usual)
