@@ -6,6 +6,7 @@ The corpus is the shared one, where that is, and one in small that has a file of
 from __future__ import annotations
 
 import faulthandler
+import io
 import json
 import os
 import re
@@ -17,7 +18,7 @@ import av
 import cv2
 import numpy as np
 import pytest
-from PIL import Image, ImageOps
+from PIL import Image, ImageCms, ImageOps
 
 from gradcam_cli.cli.main import run
 from gradcam_cli.text import printable
@@ -151,6 +152,8 @@ def expected(path: Path, category: str, white: int) -> np.ndarray | None:
     if category.startswith(("orientation", "apng", "animated")):
         with Image.open(path) as image:
             return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+    if category == "icc":
+        return _by_profile(path)
     raw = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION)
     if raw is None or category == "lab":  # OpenCV does not convert it
         return None
@@ -163,6 +166,16 @@ def expected(path: Path, category: str, white: int) -> np.ndarray | None:
         return _on_white(raw)
     shown = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
     return None if shown is None else shown[..., ::-1]
+
+
+def _by_profile(path: Path) -> np.ndarray:
+    """Return a picture's pixels as Pillow's own tool converts them to sRGB, on white."""
+    with Image.open(path) as image:
+        profile = ImageCms.ImageCmsProfile(io.BytesIO(image.info["icc_profile"]))
+        shown = image.convert("RGBA")
+        colours = ImageCms.profileToProfile(shown.convert("RGB"), profile, ImageCms.createProfile("sRGB"))
+        colours.putalpha(shown.getchannel("A"))
+        return _on_white(np.asarray(colours)[..., [2, 1, 0, 3]])
 
 
 def _on_white(bgra: np.ndarray) -> np.ndarray:
@@ -211,8 +224,20 @@ def test_videos(files, capfdbinary):
 
 
 def _frames(path: str) -> list[np.ndarray]:
+    """Return a video's frames, RGB in 0…255, on white where they have alpha."""
     with av.open(f"file:{path}") as container:
-        return [frame.to_ndarray(format="rgb24").astype(np.float32) for frame in container.decode(video=0)]
+        stream = container.streams.video[0]
+        frames = container.decode(stream)
+        if stream.metadata.get("alpha_mode") == "1":  # FFmpeg's own decoder leaves it out
+            codec = av.CodecContext.create("libvpx-vp9", "r")
+            frames = (frame for packet in container.demux(stream) for frame in codec.decode(packet))
+        return [_opaque(frame) for frame in frames]
+
+
+def _opaque(frame: av.VideoFrame) -> np.ndarray:
+    if not any(component.is_alpha for component in frame.format.components):
+        return frame.to_ndarray(format="rgb24").astype(np.float32)
+    return _on_white(frame.to_ndarray(format="bgra").astype(np.float32))
 
 
 @pytest.fixture
