@@ -158,6 +158,7 @@ class Explanation:
         settings: how the map is shown.
         seconds: time spent on this picture by stage.
         files: kind of result → where it was written.
+        notes: what was done with the picture when it was read.
     """
 
     input: str
@@ -170,6 +171,7 @@ class Explanation:
     settings: RenderSettings
     seconds: dict[str, float] = field(default_factory=dict)
     files: dict[str, Path] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     @property
     def layer(self) -> str:
@@ -233,7 +235,8 @@ class Explanation:
     def record(self) -> dict[str, Any]:
         """Return the explanation as plain values, ready for JSON."""
         low, high = (float(f"{value:.9g}") for value in (self.class_map.low, self.class_map.high))
-        return build_record(self, {"min": low, "max": high, "size": list(self.class_map.values.shape)})
+        record = build_record(self, {"min": low, "max": high, "size": list(self.class_map.values.shape)})
+        return {**record, "notes": [*record["notes"], *self.notes]}
 
 
 def as_json(record: dict[str, Any]) -> str:

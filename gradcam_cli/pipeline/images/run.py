@@ -109,6 +109,7 @@ def finish_job(item: _Item, result: Explained, session: Session, settings: Rende
             predictions=result.predictions[:TOP],
             settings=settings,
             seconds=item.seconds,
+            notes=item.picture.notes,
         )
         explanation.files = {output.key: output.path for output in outputs}
         files |= {output.path: ARTIFACTS[output.kind].encode(explanation) for output in outputs}

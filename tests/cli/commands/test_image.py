@@ -17,6 +17,7 @@ from PIL import Image
 from gradcam_cli.cam.methods.registry import METHODS
 from gradcam_cli.cli.main import run
 from tests.conftest import commands, heed_interrupts
+from tests.media.colour import oracle
 
 
 @pytest.fixture(autouse=True)
@@ -553,3 +554,12 @@ def test_options_expand_a_tilde(gradcam, tmp_path, monkeypatch):
     assert (code, len(out)) == (0, 3), err
     assert all(path.startswith(str(home / "out")) for path in out)
     assert not Path("~").exists()
+
+
+def test_what_was_done_with_the_colours_is_said_and_in_the_json(gradcam):
+    Image.new("RGB", (64, 48), (200, 90, 60)).save("a.png", icc_profile=oracle.profile("P3"))
+    code, out, err = gradcam("a.png", "--json", "--save", "overlay")
+    note = "its colours are converted from P3 to sRGB"
+    assert code == 0
+    assert note in json.loads(out[0])["notes"]
+    assert note in err
