@@ -65,7 +65,7 @@ def primary_properties(stream: BinaryIO, name: bytes) -> Iterator[bytes]:
         OSError: the file cannot be read.
     """
     everything = whole(stream)
-    item = next((_number(box[4:]) for box in content(stream, everything, b"meta", b"pitm")), None)
+    item = next((number(box[4:]) for box in content(stream, everything, b"meta", b"pitm")), None)
     boxes = [box for span in spans(stream, everything, b"meta", b"iprp", b"ipco") for box in _listed(stream, *span)]
     for table in content(stream, everything, b"meta", b"iprp", b"ipma"):
         for place in _associated(table, item):
@@ -79,17 +79,18 @@ def _associated(table: bytes, item: int | None) -> Iterator[int]:
     """Yield the places of an item's properties, from 1, by the content of ``ipma``."""
     wide_item, wide_place = table[:1] > b"\0", bool(table[3:4] and table[3] & 1)
     at, id_size, place_size = 8, 4 if wide_item else 2, 2 if wide_place else 1
-    for _ in range(min(_number(table[4:8]), _MOST)):
-        found, at = _number(table[at : at + id_size]), at + id_size
-        count, at = _number(table[at : at + 1]), at + 1
+    for _ in range(min(number(table[4:8]), _MOST)):
+        found, at = number(table[at : at + id_size]), at + id_size
+        count, at = number(table[at : at + 1]), at + 1
         if found == item:
             for k in range(count):
-                value = _number(table[at + k * place_size : at + (k + 1) * place_size])
+                value = number(table[at + k * place_size : at + (k + 1) * place_size])
                 yield value & ((1 << 8 * place_size - 1) - 1)  # the first bit says how much it matters
         at += count * place_size
 
 
-def _number(value: bytes) -> int:
+def number(value: bytes) -> int:
+    """Return the number that bytes stand for, the largest first, as boxes and Matroska's elements have them."""
     return int.from_bytes(value, "big")
 
 

@@ -66,13 +66,9 @@ def read(content: bytes) -> Profile | None:
         return None
 
 
+@lru_cache(maxsize=1)
 def srgb() -> bytes:
     """Return an sRGB profile; always the same bytes."""
-    return _srgb()
-
-
-@lru_cache(maxsize=1)
-def _srgb() -> bytes:
     content = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
     content[24:36], content[40:44] = bytes(12), bytes(4)  # when and on what system it was made
     return bytes(content)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
@@ -12,13 +13,13 @@ from PIL import Image
 from gradcam_cli.media import boxes
 from gradcam_cli.media.colour import icc, pixels
 from gradcam_cli.media.colour.spaces import REFERENCE_WHITE, Space, measured_space, space
+from gradcam_cli.media.image import repair
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     import numpy.typing as npt
 
-_PNG = b"\x89PNG\r\n\x1a\n"
 _OF_ANIMATIONS = (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd", b"*", b"colr")
 """Where animated AVIF files have code points."""
 _CHUNKS = 100
@@ -144,23 +145,19 @@ def _stated(image: Image.Image, stream: BinaryIO, form: str | None) -> tuple[boo
 
 def _code_points(stream: BinaryIO) -> Iterator[tuple[int, int]]:
     """Yield the code points of primaries and transfer function that a PNG, AVIF or HEIF file states."""
+    for name, begin, _ in islice(repair.png_chunks(stream), _CHUNKS):
+        if name == b"IDAT":
+            return
+        if name == b"cICP":
+            stream.seek(begin + 8)
+            yield _pair(stream.read(2), "BB")
     stream.seek(0)
-    head = stream.read(len(_PNG))
-    if head == _PNG:
-        for _ in range(_CHUNKS):
-            length, name = struct.unpack(">I4s", stream.read(8).ljust(8, b"\0"))
-            if name == b"cICP":
-                yield _pair(stream.read(2), "BB")
-            if name in (b"IDAT", b"\0" * 4):
-                return
-            stream.seek(length + 4 - (2 if name == b"cICP" else 0), 1)
-    elif head[4:] == b"ftyp":
-        for content in boxes.primary_properties(stream, b"colr"):
-            if content[:4] in (b"nclx", b"nclc"):
-                yield _pair(content[4:8], ">HH")
-        for content in boxes.content(stream, boxes.whole(stream), *_OF_ANIMATIONS):
-            if content[:4] in (b"nclx", b"nclc"):
-                yield _pair(content[4:8], ">HH")
+    if not repair.brands(stream.read(16)):
+        return
+    animated = boxes.content(stream, boxes.whole(stream), *_OF_ANIMATIONS)
+    for content in chain(boxes.primary_properties(stream, b"colr"), animated):
+        if content[:4] in (b"nclx", b"nclc"):
+            yield _pair(content[4:8], ">HH")
 
 
 def _pair(data: bytes, form: str) -> tuple[int, int]:

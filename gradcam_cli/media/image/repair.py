@@ -58,23 +58,32 @@ def without_words(stream: BinaryIO) -> tuple[io.BytesIO, str] | None:
 
     Texts are left out; where there are none any more, the colour profile. None: there is nothing to leave out.
     """
-    stream.seek(0)
-    if stream.read(len(_PNG)) != _PNG:
-        return None
-    chunks = list(_chunks(stream))
-    names = {name for name, _ in chunks}
+    chunks = list(png_chunks(stream))
+    names = {name for name, *_ in chunks}
     left_out = _TEXTS if names & _TEXTS else {_PROFILE}
     if names.isdisjoint(left_out):
         return None
     cost = "" if left_out is _TEXTS else "its colour profile is too large to be read: taken for sRGB"
-    return io.BytesIO(_PNG + b"".join(chunk for name, chunk in chunks if name not in left_out)), cost
+    kept = io.BytesIO(_PNG)
+    kept.seek(len(_PNG))
+    for name, begin, size in chunks:
+        if name not in left_out:
+            stream.seek(begin)
+            kept.write(stream.read(size))
+    kept.seek(0)
+    return kept, cost
 
 
-def _chunks(stream: BinaryIO) -> Iterator[tuple[bytes, bytes]]:
-    """Yield name and bytes of each chunk of a PNG."""
+def png_chunks(stream: BinaryIO) -> Iterator[tuple[bytes, int, int]]:
+    """Yield each chunk of a PNG: its name, and where it begins and how many bytes it has; nothing for other files."""
+    stream.seek(0)
+    if stream.read(len(_PNG)) != _PNG:
+        return
+    begin = len(_PNG)
     while len(header := stream.read(8)) == 8:
         length, name = struct.unpack(">I4s", header)
-        yield name, header + stream.read(length + 4)
+        yield name, begin, 12 + length  # the checksum, too
+        begin = stream.seek(begin + 12 + length)
 
 
 def is_raw(image: Image.Image) -> bool:

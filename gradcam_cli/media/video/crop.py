@@ -57,9 +57,9 @@ def crop_of(path: Path, container: InputContainer, stream: VideoStream) -> Crop 
 
 def _matroska(file: BinaryIO, number: int) -> Crop | None:
     tracks = _children(_list_of_tracks(file), _TRACK)
-    videos = [track for track in tracks if _IS_VIDEO in map(_number, _children(track, _TYPE))]
+    videos = [track for track in tracks if _IS_VIDEO in map(boxes.number, _children(track, _TYPE))]
     video = next(_children(videos[number], _VIDEO), b"") if number < len(videos) else b""
-    return Crop(**{side: _number(value) for id_, side in _CROPS.items() for value in _children(video, id_)})
+    return Crop(**{side: boxes.number(value) for id_, side in _CROPS.items() for value in _children(video, id_)})
 
 
 def _list_of_tracks(file: BinaryIO) -> bytes:
@@ -86,10 +86,6 @@ def _children(body: bytes, wanted: int) -> Iterator[bytes]:
         value = file.read(size)
         if id_ == wanted:
             yield value
-
-
-def _number(value: bytes) -> int:
-    return int.from_bytes(value, "big")
 
 
 def _head(file: BinaryIO) -> tuple[int | None, int | None]:

@@ -93,9 +93,7 @@ class Converter:
                 return scale.to_planes(frame, self.shape.coded, self._scaler)
         with self._lock:
             values = scale.to_deep_rgb(frame, self.shape.coded, self._scaler, alpha=self._treatment.transparent)
-        treated = scale.from_rgb(self._treatment.rgb(values))
-        y, u, v = (scale.array_of(plane) for plane in treated.planes)
-        return y[: self.shape.coded[0], : self.shape.coded[1]], u, v
+        return scale.planes_of_rgb(self._treatment.rgb(values))
 
     def _upright(self, plane: Plane) -> Plane:
         return np.ascontiguousarray(self.shape.turn.of(plane))

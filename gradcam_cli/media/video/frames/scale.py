@@ -67,9 +67,7 @@ def range_of(frame: av.VideoFrame) -> int | None:
 def to_planes(frame: av.VideoFrame, size: Size, scaler: VideoReformatter) -> Planes:
     """Scale a frame to yuv420p, BT.709, limited range; the planes are without a copy, and odd sides are not padded."""
     if range_of(frame) == FULL and matrix_of(frame) != _SWS_709:  # swscale's own way makes it darker, by three levels
-        again = from_rgb(to_8_bits(to_deep_rgb(frame, size, scaler, alpha=False)))
-        y, u, v = (array_of(plane) for plane in again.planes)
-        return y[: size[0], : size[1]], u, v
+        return planes_of_rgb(to_8_bits(to_deep_rgb(frame, size, scaler, alpha=False)))
     converted = _scaled(
         frame,
         size,
@@ -116,6 +114,12 @@ def from_rgb(pixels: Plane) -> av.VideoFrame:
     size = frame.height, frame.width
     colours = {"dst_colorspace": _SWS_709, "dst_color_range": LIMITED}
     return _tagged(_scaled(frame, size, "yuv420p", VideoReformatter(), **colours))
+
+
+def planes_of_rgb(pixels: Plane) -> Planes:
+    """Turn uint8 RGB (H, W, 3) into planes as those of `to_planes`."""
+    y, u, v = (array_of(plane) for plane in from_rgb(pixels).planes)
+    return y[: pixels.shape[0], : pixels.shape[1]], u, v
 
 
 def to_rgb(planes: Planes, size: Size, target: Size | None) -> Plane:
