@@ -15,10 +15,10 @@ from gradcam_cli.cam.targets import TargetSpec, parse_target
 from gradcam_cli.errors import InputError, UsageError
 from gradcam_cli.pipeline.explanation import TOP, Explanation
 from gradcam_cli.pipeline.images.loading import prepare_picture, read_picture_for
+from gradcam_cli.pipeline.render_settings import looking
 from gradcam_cli.pipeline.session import Session
-from gradcam_cli.pipeline.settings import ModelSettings, RenderSettings
+from gradcam_cli.pipeline.settings import ModelSettings
 from gradcam_cli.records import Picture
-from gradcam_cli.render.colormap import check_colormap
 
 if TYPE_CHECKING:
     import os
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from gradcam_cli.models.network import Network
-    from gradcam_cli.records import Activation, Fit, Normalization
+    from gradcam_cli.records import Activation, Fit, Upsampling
 
 
 def explain(
@@ -47,10 +47,13 @@ def explain(
     output: str | int | None = None,
     activation: Activation = "auto",
     device: str = "auto",
-    colormap: str = "jet",
-    alpha: float = 0.5,
+    look: str = "clear",
+    colormap: str | None = None,
+    alpha: float | None = None,
     alpha_by_intensity: bool = False,
-    normalize: Normalization = "minmax",
+    contours: Sequence[float] = (),
+    normalize: str | None = None,
+    upsample: Upsampling = "bilinear",
     max_pixels: int | None = None,
     max_size: int | None = None,
 ) -> Explanation:
@@ -74,10 +77,13 @@ def explain(
         activation: ``softmax``, ``sigmoid`` (each class has its own probability), ``none`` (scores that are no logits,
             as a regression's), or ``auto``.
         device: device that runs the network.
+        look: ``clear`` or ``classic``, which the following arguments change.
         colormap: name of the colormap.
         alpha: the heatmap's weight in the overlay, in [0, 1].
-        alpha_by_intensity: whether cold regions stay clear.
-        normalize: ``minmax``, ``max`` or ``none``.
+        alpha_by_intensity: whether cold regions stay clear in every look.
+        contours: levels in (0, 1) of lines that the overlay shows instead of the heatmap.
+        normalize: ``minmax``, ``max``, ``none``, or a percentile as ``p99``.
+        upsample: ``bilinear`` or ``bicubic``, in heatmap and overlay.
         max_pixels: larger pictures are refused from their header; default: 178 million.
         max_size: longest side in pixels of the maps and pictures that are returned; larger pictures are reduced.
 
@@ -115,9 +121,10 @@ def explain(
         activation=activation,
         device=device,
     )
-    render = RenderSettings(
-        colormap=check_colormap(colormap), alpha=alpha, by_intensity=alpha_by_intensity, normalize=normalize
-    )
+    render = looking(
+        look, colormap=colormap, alpha=alpha, alpha_by_intensity=alpha_by_intensity, contours=contours,
+        normalize=normalize, upsample=upsample,
+    )  # fmt: skip
     if max_size is not None and max_size < 1:
         raise UsageError(f"a longest side of {max_size} pixels is not possible", "give a whole number from 1 on")
     session = Session(settings, warn=_warn) if loaded is None else _session(settings, loaded)

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 Size = tuple[int, int]
 Fit = Literal["whole", "crop", "stretch", "pad"]
-Normalization = Literal["minmax", "max", "none"]
+Upsampling = Literal["bilinear", "bicubic"]
+Unseen = Literal["light", "dark"]
 Activation = Literal["auto", "softmax", "sigmoid", "none"]
 Numbers = tuple[float, ...]
 
@@ -33,7 +34,7 @@ FUSIONS: tuple[Fusion, ...] = ("mean", "max", "product")
 FIGURE_FORMATS: tuple[FigureFormat, ...] = ("png", "pdf")
 CODECS: tuple[Codec, ...] = ("h264", "vp9", "av1")
 FITS: tuple[Fit, ...] = ("whole", "crop", "stretch", "pad")
-NORMALIZATIONS: tuple[Normalization, ...] = ("minmax", "max", "none")
+UPSAMPLINGS: tuple[Upsampling, ...] = ("bilinear", "bicubic")
 ACTIVATIONS: tuple[Activation, ...] = ("auto", "softmax", "sigmoid", "none")
 
 NO_RESULT: Mapping[str, str] = {"hash": "never"}

@@ -13,6 +13,7 @@ from gradcam_cli.cam.predictions import activation_for
 from gradcam_cli.media.image.encode import encode
 from gradcam_cli.models.load import versions
 from gradcam_cli.render.colormap import colormap
+from gradcam_cli.render.contours import draw_contours
 from gradcam_cli.render.overlay import heatmap, mark_unseen, overlay
 from gradcam_cli.render.saliency import SaliencyMap
 from gradcam_cli.text import escaped_json
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from gradcam_cli.cam.maps import ClassMap
+    from gradcam_cli.pipeline.render_settings import RenderSettings
     from gradcam_cli.pipeline.session import Session
-    from gradcam_cli.pipeline.settings import RenderSettings
     from gradcam_cli.records import Geometry, Prediction
 
 TOP = 5
@@ -208,20 +209,27 @@ class Explanation:
         """The saliency map as the bytes of a file."""
         return encode(self.grayscale, self.settings.format, quality=self.settings.quality)
 
+    @cached_property
+    def shown(self) -> npt.NDArray[np.uint8]:
+        """The saliency map as bytes, uint8 (H, W), interpolated as heatmap and overlay show it."""
+        if self.settings.upsample == "bilinear":
+            return self.grayscale
+        return self.saliency.smooth().bytes()
+
     @property
     def heatmap(self) -> npt.NDArray[np.uint8]:
         """The coloured map, uint8 RGB (H, W, 3)."""
-        return self._marked(heatmap(self.grayscale, colormap(self.settings.colormap)))
+        return self._marked(heatmap(self.shown, colormap(self.settings.colormap)))
 
     @property
     def overlay(self) -> npt.NDArray[np.uint8]:
         """The coloured map over the picture, uint8 RGB (H, W, 3); the picture alone where the map is blank."""
         if self.blank:
             return self._marked(self.pixels)
-        table = colormap(self.settings.colormap)
-        blended = overlay(
-            self.pixels, self.grayscale, table, alpha=self.settings.alpha, by_intensity=self.settings.by_intensity
-        )
+        look, table = self.settings, colormap(self.settings.colormap)
+        if look.contours:
+            return self._marked(draw_contours(self.pixels, self.shown, look.contours, table))
+        blended = overlay(self.pixels, self.shown, table, alpha=look.alpha, by_intensity=look.by_intensity)
         return self._marked(blended)
 
     @property
@@ -230,12 +238,15 @@ class Explanation:
         return self.class_map.blank
 
     def _marked(self, picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-        return picture if self.geometry.sees_all else mark_unseen(picture, self.saliency.seen_box)
+        return picture if self.geometry.sees_all else mark_unseen(picture, self.saliency.seen_box, self.settings.unseen)
 
     def record(self) -> dict[str, Any]:
         """Return the explanation as plain values, ready for JSON."""
         low, high = (float(f"{value:.9g}") for value in (self.class_map.low, self.class_map.high))
-        record = build_record(self, {"min": low, "max": high, "size": list(self.class_map.values.shape)})
+        scale = self.saliency.scale
+        shown = None if scale is None else [float(f"{value:.9g}") for value in scale]
+        sides = list(self.class_map.values.shape)
+        record = build_record(self, {"min": low, "max": high, "size": sides, "scale": shown})
         return {**record, "notes": [*record["notes"], *self.notes]}
 
 

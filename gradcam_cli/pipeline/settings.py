@@ -9,6 +9,7 @@ from gradcam_cli.cam.methods.registry import check_method
 from gradcam_cli.cam.targets import TOP, TargetSpec
 from gradcam_cli.errors import UsageError
 from gradcam_cli.models.registry import check_arguments, check_texts
+from gradcam_cli.pipeline.render_settings import RenderSettings
 from gradcam_cli.records import (
     ACTIVATIONS,
     BY_CONTENT,
@@ -16,8 +17,6 @@ from gradcam_cli.records import (
     MAX_INPUT,
     MIN_INPUT,
     NO_RESULT,
-    NORMALIZATIONS,
-    PICTURE_QUALITY,
     PRECISIONS,
     VIDEO_QUALITY,
 )
@@ -27,11 +26,7 @@ if TYPE_CHECKING:
     from fractions import Fraction
     from pathlib import Path
 
-    from gradcam_cli.records import Activation, Codec, Fit, Fusion, Normalization, Numbers, Precision, Size
-
-PictureFormat = Literal["png", "jpg", "webp"]
-
-FORMATS: tuple[PictureFormat, ...] = ("png", "jpg", "webp")
+    from gradcam_cli.records import Activation, Codec, Fit, Fusion, Numbers, Precision, Size
 
 Sweep = Literal["channels", "layers", "classes", "methods"]
 
@@ -145,34 +140,6 @@ class ModelSettings:
         """Return the number of entries on each axis of a comparison; ``all`` layers count as two while not known."""
         layers = 1 if self.fusion else 2 if self.layers == (ALL_LAYERS,) else len(self.layers)
         return {"models": models, "layers": layers, "targets": len(self.targets), "methods": len(self.methods)}
-
-
-@dataclass(frozen=True, slots=True)
-class RenderSettings:
-    """How a map is shown.
-
-    Attributes:
-        kinds: kinds of result, keys of ``pipeline.artifacts.registry.ARTIFACTS``.
-        format: file format of results that are pictures.
-        colormap: one of ``render.colormap.COLORMAPS``.
-        alpha: the heatmap's weight in the overlay, in [0, 1].
-        by_intensity: whether that weight is multiplied by the map.
-        normalize: how the map is scaled to [0, 1].
-        quality: quality of JPEG, WebP and videos, 1 to 100.
-    """
-
-    kinds: tuple[str, ...] = field(default=("grayscale", "heatmap", "overlay"), metadata=NO_RESULT)
-    format: PictureFormat = "png"
-    colormap: str = "jet"
-    alpha: float = 0.5
-    by_intensity: bool = False
-    normalize: Normalization = "minmax"
-    quality: int = PICTURE_QUALITY
-
-    def __post_init__(self) -> None:
-        _require("normalisation", self.normalize, NORMALIZATIONS)
-        if not 0 <= self.alpha <= 1:  # NaN fails here too
-            raise UsageError(f"an alpha of {self.alpha} is not possible", "give a number from 0 to 1")
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,15 +10,19 @@ import numpy as np
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from gradcam_cli.records import Unseen
+
     Pixels = npt.NDArray[np.uint8]
     Box = tuple[int, int, int, int]
 
 STRIP = 64
 """Rows blended at a time; their intermediate values then stay in the processor's cache."""
 
-_UNSEEN_LIGHT = 0.35
+_UNSEEN: dict[Unseen, tuple[float, float, float]] = {"light": (0.3, 165.0, -22.0), "dark": (0.35, 0.0, 40.0)}
+"""Of pixels outside the network's input: the share of their grey that is kept, what is added to it, and to lines."""
+
 _HATCH = 12
-"""Distance in pixels of the lines that mark pixels outside the network's input."""
+"""Distance in pixels of these lines."""
 
 
 def heatmap(grayscale: Pixels, table: Pixels) -> Pixels:
@@ -57,15 +61,17 @@ def overlay(
     return blended
 
 
-def mark_unseen(picture: Pixels, seen: Box) -> Pixels:
-    """Return the picture with the area outside ``seen``, which the network did not see, made dark, grey and hatched.
+def mark_unseen(picture: Pixels, seen: Box, look: Unseen = "light") -> Pixels:
+    """Return the picture with the area outside ``seen``, which the network did not see, made pale or dark and hatched.
 
     Args:
         picture: uint8 RGB (H, W, 3).
         seen: (left, top, right, bottom) in pixels.
+        look: whether that area is pale or dark.
     """
     height, width = picture.shape[:2]
     left, top, right, bottom = seen
+    kept, added, line = _UNSEEN[look]
     marked = picture.copy()
     for rows, columns in (
         (slice(0, top), slice(0, width)),
@@ -75,7 +81,7 @@ def mark_unseen(picture: Pixels, seen: Box) -> Pixels:
     ):
         part = marked[rows, columns]
         if part.size:
-            grey = part.mean(axis=2, keepdims=True) * _UNSEEN_LIGHT
+            grey = part.mean(axis=2, keepdims=True) * kept + added
             lines = np.arange(rows.start, rows.start + len(part))[:, None] + np.arange(part.shape[1]) + columns.start
-            part[:] = np.rint(grey + 40 * (lines % _HATCH == 0)[:, :, None])
+            part[:] = np.rint(grey + line * (lines % _HATCH == 0)[:, :, None])
     return marked

@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from gradcam_cli.render.scale import clipped_range, normalization_for, percentile, seen_cells
+from gradcam_cli.render.upsampling import refined
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import numpy.typing as npt
 
-    from gradcam_cli.records import Geometry, Normalization
+    from gradcam_cli.records import Geometry
 
 STRIP_VALUES = 1 << 16
 """Pixels processed at a time: few enough to stay in the processor's cache, whatever the picture's size."""
@@ -83,27 +86,36 @@ class SaliencyMap:
     Args:
         values: the class activation map, float32 (h, w), rectified; zeros when it is blank.
         geometry: how the picture was resized and cropped to the network's input.
-        normalize: ``minmax`` stretches the seen part to [0, 1]; ``max`` divides by its maximum; ``none`` leaves the
-            values as they are.
+        normalize: ``minmax`` stretches the seen part to [0, 1]; ``max`` divides by its maximum; ``p99`` stretches up
+            to that percentile of its cells, and clips; ``none`` leaves the values as they are; ``auto`` chooses.
         scale: (low, high) that become 0 and 1 instead, for maps that share a scale; values outside are clipped.
+
+    Attributes:
+        scale: (low, high) that became 0 and 1, or None where the values are as they were.
     """
 
     def __init__(
         self,
         values: npt.NDArray[np.float32],
         geometry: Geometry,
-        normalize: Normalization = "minmax",
+        normalize: str = "auto",
         scale: tuple[float, float] | None = None,
     ) -> None:
         self.size = geometry.source
+        self._values, self._geometry = values, geometry
         self._place = _place(geometry, values.shape)
         across = self._place.across
         self._rows: npt.NDArray[np.float32] = values.take(across.low, axis=1) * across.rest
         self._rows += values.take(across.high, axis=1) * across.part
-        shared = scale is not None
-        if scale is None and normalize != "none":
+        way = normalization_for(normalize, (values.shape[0], values.shape[1]), geometry)
+        share = percentile(way)
+        clipped = scale is not None or share is not None
+        if scale is None and share is not None:
+            scale = clipped_range(seen_cells(values, geometry), share)
+        elif scale is None and way != "none":
             low, high = self._range()
-            scale = (low if normalize == "minmax" else 0.0, high)
+            scale = (low if way == "minmax" else 0.0, high)
+        self.scale = scale
         if scale is not None:
             low, high = scale
             if high > low:
@@ -112,7 +124,7 @@ class SaliencyMap:
             else:
                 self._rows[:] = 0
         # An interpolated value never exceeds both of its rows.
-        self._exceeds = shared and (self._rows.min() < 0 or self._rows.max() > 1)
+        self._exceeds = clipped and (self._rows.min() < 0 or self._rows.max() > 1)
 
     @property
     def seen_box(self) -> tuple[int, int, int, int]:
@@ -149,6 +161,10 @@ class SaliencyMap:
                 strip[:, :left] = 0
                 strip[:, right:] = 0
             yield run, strip
+
+    def smooth(self) -> SaliencyMap:
+        """Return the same map on the same scale with bicubic interpolation, for what shows it in colours."""
+        return SaliencyMap(refined(self._values, self.size), self._geometry, "none", self.scale)
 
     def array(self) -> npt.NDArray[np.float32]:
         """Return the map as float32 (H, W): in [0, 1], or the layer's own values with ``none``."""

@@ -11,8 +11,9 @@ from gradcam_cli.media.video.frames.scale import even
 from gradcam_cli.pipeline.artifacts.registry import ARTIFACTS, CLIP_KINDS, KINDS
 from gradcam_cli.pipeline.clips.sources.base import StillFrame
 from gradcam_cli.pipeline.explanation import Explanation
+from gradcam_cli.pipeline.render_settings import RenderSettings
 from gradcam_cli.pipeline.session import Session
-from gradcam_cli.pipeline.settings import ClipSettings, ModelSettings, RenderSettings
+from gradcam_cli.pipeline.settings import ClipSettings, ModelSettings
 from gradcam_cli.records import Prediction
 from gradcam_cli.render.planes import to_planes
 

@@ -73,9 +73,12 @@ def test_strips_cover_every_row():
 
 
 def test_unseen_is_marked_and_the_rest_is_not(photo):
-    marked = mark_unseen(photo, (20, 0, 70, 60))
+    marked = mark_unseen(photo, (20, 0, 70, 60), "dark")
     np.testing.assert_array_equal(marked[:, 20:70], photo[:, 20:70])
     outside = np.concatenate([marked[:, :20], marked[:, 70:]], axis=1)
     assert (outside[..., 0] == outside[..., 1]).all()
     assert outside.mean() < 0.6 * photo.mean()
     assert photo.shape == marked.shape
+    pale = mark_unseen(photo, (20, 0, 70, 60))
+    np.testing.assert_array_equal(pale[:, 20:70], photo[:, 20:70])
+    assert np.concatenate([pale[:, :20], pale[:, 70:]], axis=1).min() > 120

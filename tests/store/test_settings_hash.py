@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from gradcam_cli.cam.targets import TargetSpec
-from gradcam_cli.pipeline.settings import ClipSettings, CompareSettings, ModelSettings, RenderSettings, RunSettings
+from gradcam_cli.pipeline.render_settings import RenderSettings
+from gradcam_cli.pipeline.settings import ClipSettings, CompareSettings, ModelSettings, RunSettings
 from gradcam_cli.records import BY_CONTENT, NO_RESULT
 from gradcam_cli.store import settings_hash as module
 from gradcam_cli.store.settings_hash import settings_hash, stated
@@ -39,9 +40,12 @@ OTHERS = {
     "augment_smooth": True,
     "eigen_smooth": True,
     "format": "jpg",
-    "colormap": "turbo",
+    "colormap": "jet",
     "alpha": 0.25,
-    "by_intensity": True,
+    "by_intensity": False,
+    "contours": (0.5,),
+    "upsample": "bicubic",
+    "unseen": "dark",
     "normalize": "max",
     "quality": 50,
     "per_frame_target": True,
@@ -61,7 +65,7 @@ OTHERS = {
     "rows": "layers",
     "columns": "methods",
     "width": 90.0,
-    "render": RenderSettings(colormap="turbo"),
+    "render": RenderSettings(colormap="jet"),
 }
 """Another value for every setting that changes a result: a new one is missing here, and its test fails."""
 
@@ -179,13 +183,13 @@ def test_the_order_of_contents_does_not_matter():
 
 def test_stated_settings_are_those_that_differ():
     model = ModelSettings("resnet18", targets=(TargetSpec(label="cat"), TargetSpec(index=3)), weights=Path("w.pth"))
-    run = ClipSettings(batch_size=2, start=Fraction(1, 2), render=RenderSettings(colormap="turbo", quality=75))
+    run = ClipSettings(batch_size=2, start=Fraction(1, 2), render=RenderSettings(colormap="jet", quality=75))
     assert stated((model, run)) == {
         "model": "resnet18",
         "weights": "w.pth",
         "targets": ["cat", "3"],
         "start": "1/2",
-        "colormap": "turbo",
+        "colormap": "jet",
     }
     assert stated((ModelSettings(), ClipSettings())) == {}
 

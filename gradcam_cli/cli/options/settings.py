@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
@@ -9,7 +10,8 @@ import click
 from gradcam_cli.cam.methods.registry import methods_named
 from gradcam_cli.cli.options.network import flat
 from gradcam_cli.pipeline.artifacts.registry import SUFFIXES
-from gradcam_cli.pipeline.settings import ALL_LAYERS, ModelSettings, RenderSettings
+from gradcam_cli.pipeline.render_settings import RenderSettings, looking
+from gradcam_cli.pipeline.settings import ALL_LAYERS, ModelSettings
 from gradcam_cli.plan.make import OutputOptions, Plan, make_plan
 
 if TYPE_CHECKING:
@@ -49,15 +51,20 @@ def model_settings(options: Mapping[str, Any]) -> ModelSettings:
 
 def render_settings(options: Mapping[str, Any]) -> RenderSettings:
     """Return the settings of the options for appearance and kinds of result; missing options have defaults."""
-    usual = RenderSettings()
-    return RenderSettings(
-        kinds=options.get("save", usual.kinds),
-        format=options.get("picture_format", usual.format),
+    shown = looking(
+        options["look"],
         colormap=options["colormap"],
         alpha=options["alpha"],
-        by_intensity=options["alpha_by_intensity"],
+        alpha_by_intensity=options["alpha_by_intensity"],
+        contours=options["contours"],
         normalize=options["normalize"],
-        quality=options.get("quality", usual.quality),
+        upsample=options["upsample"],
+    )
+    return replace(
+        shown,
+        kinds=options.get("save", shown.kinds),
+        format=options.get("picture_format", shown.format),
+        quality=options.get("quality", shown.quality),
     )
 
 

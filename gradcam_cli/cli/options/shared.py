@@ -18,6 +18,7 @@ from gradcam_cli.cli.options.types import (
     Several,
     count,
     exact,
+    levels,
     longest_side,
     option,
     option_group,
@@ -25,10 +26,12 @@ from gradcam_cli.cli.options.types import (
 )
 from gradcam_cli.files import expanded
 from gradcam_cli.pipeline.artifacts.registry import CLIP_KINDS, KINDS
-from gradcam_cli.pipeline.settings import AXES, FORMATS, SWEEPS
+from gradcam_cli.pipeline.render_settings import FORMATS, LOOKS
+from gradcam_cli.pipeline.settings import AXES, SWEEPS
 from gradcam_cli.plan.name_template import FIELDS, USUAL, parse_template
-from gradcam_cli.records import CODECS, FIGURE_FORMATS, NORMALIZATIONS, PICTURE_QUALITY, VIDEO_QUALITY
+from gradcam_cli.records import CODECS, FIGURE_FORMATS, PICTURE_QUALITY, UPSAMPLINGS, VIDEO_QUALITY
 from gradcam_cli.render.colormap import check_colormap
+from gradcam_cli.render.scale import check_normalization
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -150,17 +153,29 @@ steady_options = option_group(
 render_options = option_group(
     "Appearance",
     option(
-        "--colormap", type=Checked("NAME", check_colormap), default="jet", show_default=True,
-        help="jet, turbo, viridis, inferno, magma, hot or any other of OpenCV's.",
+        "--look", type=click.Choice(tuple(LOOKS)), default="clear", show_default=True,
+        help="clear: turbo, weighed by the heat, so that cold regions stay as they are; classic: jet at 0.5 all over.",
     ),
     option(
-        "--alpha", type=Finite(0, 1), metavar="0…1", default=0.5, show_default=True,
-        help="The heatmap's weight in the overlay.",
+        "--colormap", type=Checked("NAME", check_colormap),
+        help="turbo (default), jet, viridis, inferno, magma, hot or any other of OpenCV's.",
     ),
-    option("--alpha-by-intensity", is_flag=True, help="Weigh each pixel by its heat too: cold regions stay clear."),
     option(
-        "--normalize", type=click.Choice(NORMALIZATIONS), default="minmax", show_default=True,
-        help="How the map is scaled to 0…1.",
+        "--alpha", type=Finite(0, 1), metavar="0…1", help="The heatmap's weight in the overlay; default: 0.7."
+    ),
+    option("--alpha-by-intensity", is_flag=True, help="Weigh each pixel by its heat in the classic look, too."),
+    option(
+        "--contours", type=Checked("LEVELS", levels), metavar="LEVELS", default=(),
+        help="Draw lines at these levels, as 0.5 or 0.3,0.6, on the untouched picture instead of the heatmap.",
+    ),
+    option(
+        "--normalize", type=Checked("WAY", check_normalization), metavar="WAY",
+        help="How the map is scaled to 0…1: minmax, max, none, or up to a percentile, as p99. "
+        "Default: minmax; for maps of pixels, as gradient's, p99.",
+    ),
+    option(
+        "--upsample", type=click.Choice(UPSAMPLINGS), default="bilinear", show_default=True,
+        help="Interpolation of heatmaps and overlays: bicubic is smoother. Grey levels and values stay bilinear.",
     ),
 )  # fmt: skip
 

@@ -177,6 +177,21 @@ def numbers(text: str) -> tuple[float, ...]:
     return found
 
 
+def levels(text: str) -> tuple[float, ...]:
+    """Read numbers between 0 and 1, comma-separated, each once: ``0.5``, ``0.25,0.5,0.75``.
+
+    Raises:
+        UsageError: the text is something else.
+    """
+    try:
+        found = tuple(sorted({float(part) for part in text.split(",")}))
+    except ValueError:
+        found = ()
+    if not found or not all(0 < level < 1 for level in found):
+        raise UsageError(f"{quoted(text)} is not a level between 0 and 1", "give one or several: 0.5 or 0.25,0.5,0.75")
+    return found
+
+
 def grid(text: str) -> tuple[int, int]:
     """Read a size: ``14x14``, height first.
 

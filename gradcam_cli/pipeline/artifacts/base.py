@@ -27,7 +27,12 @@ class ClipArtifact:
     Args:
         settings: how the result is drawn.
         blank: whether the maps of the whole clip are blank.
+
+    Attributes:
+        coloured: whether the map is shown in colours, interpolated for that, and not as its grey levels.
     """
+
+    coloured = True
 
     def __init__(self, settings: ClipSettings, *, blank: bool) -> None:
         self.settings = settings

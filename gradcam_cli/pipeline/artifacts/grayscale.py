@@ -24,6 +24,8 @@ def still(explanation: Explanation) -> bytes:
 class Grayscale(ClipArtifact):
     """The map of a clip as grey levels; exact in GIFs, by a palette."""
 
+    coloured = False
+
     @property
     def palette(self) -> Pixels:
         """Grey levels."""

@@ -23,9 +23,9 @@ def still(explanation: Explanation) -> bytes:
     settings = explanation.settings
     if explanation.geometry.sees_all:
         table = colormap(settings.colormap)
-        if settings.format == "png":
+        if settings.format == "png" and explanation.shown is explanation.grayscale:
             return with_palette(explanation.encoded, table)
-        return encode(explanation.grayscale, settings.format, table, settings.quality)
+        return encode(explanation.shown, settings.format, table, settings.quality)
     return encode(explanation.heatmap, settings.format, quality=settings.quality)
 
 

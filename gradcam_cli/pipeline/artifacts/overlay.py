@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from gradcam_cli.media.image.encode import encode
 from gradcam_cli.pipeline.artifacts.base import ClipArtifact
 from gradcam_cli.render.colormap import colormap
+from gradcam_cli.render.contours import draw_contours
 from gradcam_cli.render.overlay import overlay
 from gradcam_cli.render.panel import side_by_side
 from gradcam_cli.render.planes import beside, colour_tables, over_bottom, overlay_planes, to_planes
@@ -53,7 +54,10 @@ class Overlay(ClipArtifact):
         """
         render = self.settings.render
         table = colormap(render.colormap)
-        shown = overlay(pixels, grayscale, table, alpha=self._alpha, by_intensity=render.by_intensity)
+        if render.contours:
+            shown = pixels if self.blank else draw_contours(pixels, grayscale, render.contours, table)
+        else:
+            shown = overlay(pixels, grayscale, table, alpha=self._alpha, by_intensity=render.by_intensity)
         if self.settings.side_by_side:
             shown = side_by_side(pixels, shown, gap=0)
         return shown if text is None else caption(shown, text)
@@ -71,6 +75,8 @@ class Overlay(ClipArtifact):
 
     def planes(self, frame: Frame, grayscale: Pixels, prediction: Prediction) -> Planes:
         """Draw a frame as planes."""
+        if self.settings.render.contours:
+            return super().planes(frame, grayscale, prediction)
         by_intensity = self.settings.render.by_intensity
         shown = overlay_planes(frame.planes, grayscale, self._tables, alpha=self._alpha, by_intensity=by_intensity)
         if self.settings.side_by_side:

@@ -104,8 +104,12 @@ def explain_clip(
         frame, maps = noted
         geometry = session.geometry(frame.size)
         for (values, target), track, each in zip(maps, found.tracks, outputs, strict=True):
-            grayscale = SaliencyMap(values, geometry, settings.render.normalize, track.scale).bytes()
-            yield from ((writing, sink.draw(frame, grayscale, target)) for sink, writing in each)
+            saliency = SaliencyMap(values, geometry, settings.render.normalize, track.scale)
+            plain = saliency.bytes()
+            coloured = plain if settings.render.upsample == "bilinear" else saliency.smooth().bytes()
+            yield from (
+                (writing, sink.draw(frame, coloured if sink.coloured else plain, target)) for sink, writing in each
+            )
 
     stages = [writing for each in outputs for _, writing in each]
     drawing = Stage(draw, size, at_once=threads, feeds=stages)

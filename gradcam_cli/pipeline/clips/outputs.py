@@ -35,6 +35,10 @@ class Sink(Protocol):
     notes: tuple[str, ...]
     """Notes about the file for the user."""
 
+    @property
+    def coloured(self) -> bool:
+        """Whether it shows the map in colours, not its grey levels."""
+
     def draw(self, frame: Frame, grayscale: Pixels, prediction: Prediction) -> object:
         """Draw a frame with its map, uint8 (H, W), for the explained class, and return it ready to be encoded.
 
@@ -121,6 +125,11 @@ class VideoSink:
         if self._even != size:
             self.notes = (f"padded from {size[1]}×{size[0]} to even sides by repeating the edge", *writer.notes)
 
+    @property
+    def coloured(self) -> bool:
+        """Whether the artifact shows the map in colours."""
+        return self._artifact.coloured
+
     def draw(self, frame: Frame, grayscale: Pixels, prediction: Prediction) -> tuple[Planes, Fraction, Fraction]:
         """Return the planes of a frame with its map, uint8 (H, W), its time and its duration."""
         height, width = self._even
@@ -161,6 +170,11 @@ class GifSink:
         self._size = size
         self._step = 1 / settings.gif_fps if settings.gif_fps else None
         self.notes: tuple[str, ...] = ()
+
+    @property
+    def coloured(self) -> bool:
+        """Whether the artifact shows the map in colours."""
+        return self._artifact.coloured
 
     def draw(self, frame: Frame, grayscale: Pixels, prediction: Prediction) -> _GifFrame:
         """Return a frame with its map, uint8 (H, W), or without pixels where ``gif_fps`` leaves the frame out.

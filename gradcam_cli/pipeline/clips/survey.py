@@ -9,6 +9,7 @@ from gradcam_cli.errors import InputError
 from gradcam_cli.pipeline.clips.sources.base import SAMPLES
 from gradcam_cli.pipeline.clips.temporal import common_scale, mean_predictions
 from gradcam_cli.pipeline.concurrency import Stage, StageScheduler, batches, sharing_cores
+from gradcam_cli.render.scale import normalization_for, seen_cells
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from gradcam_cli.pipeline.frame import Frame
     from gradcam_cli.pipeline.session import Explained, Session
     from gradcam_cli.pipeline.settings import ClipSettings
-    from gradcam_cli.records import Prediction
+    from gradcam_cli.records import Geometry, Prediction
 
 READY_BYTES = 64 << 20
 """Bytes of frames that are prepared before their turn."""
@@ -93,7 +94,10 @@ def survey(
         for k, result in zip(others, again, strict=True):
             results[k] = result
     maps = zip(*(result.maps for result in results), strict=True)
-    tracks = [_track(each, ranked.for_target(target), settings) for each, target in zip(maps, wanted, strict=True)]
+    geometry = session.geometry(seen[0].size)
+    tracks = [
+        _track(each, ranked.for_target(target), settings, geometry) for each, target in zip(maps, wanted, strict=True)
+    ]
     if recur:
         known.update((frame.time, result) for frame, result in zip(seen, results, strict=True))
     return Survey(None if settings.per_frame_target else targets, ranked, tracks, known)
@@ -155,11 +159,13 @@ def _explained(
     return seen, results
 
 
-def _track(maps: Sequence[ClassMap], target: Prediction, settings: ClipSettings) -> Track:
+def _track(maps: Sequence[ClassMap], target: Prediction, settings: ClipSettings, geometry: Geometry) -> Track:
     """Summarise the frames' maps of one layer, class and method."""
     reasons = [each.blank for each in maps]
     scale = None
     if settings.normalize_over == "clip":
-        scale = common_scale([each.values for each in maps], settings.render.normalize)
+        cells = maps[0].values.shape
+        way = normalization_for(settings.render.normalize, (cells[0], cells[1]), geometry)
+        scale = common_scale([seen_cells(each.values, geometry) for each in maps], way)
     blank = None if None in reasons else reasons[0]
     return Track(maps[0].layer, maps[0].method, target, scale, blank)

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gradcam_cli.cam.predictions import Ranking
+from gradcam_cli.render.scale import clipped_range, percentile
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from fractions import Fraction
 
     import numpy.typing as npt
-
-    from gradcam_cli.records import Normalization
 
     Values = npt.NDArray[np.float32]
 
@@ -50,18 +49,23 @@ class Smoothing:
         return self._held
 
 
-def common_scale(maps: Sequence[Values], normalize: Normalization) -> tuple[float, float] | None:
+def common_scale(maps: Sequence[Values], normalize: str) -> tuple[float, float] | None:
     """Return (low, high) that the clip's maps are scaled from, or None when there is nothing to scale.
 
     Args:
-        maps: rectified maps of frames spread over the clip.
-        normalize: ``minmax`` takes the smallest value as low, ``max`` zero; ``none`` scales nothing: (0, 1).
+        maps: rectified maps of frames spread over the clip, without the cells of padding.
+        normalize: ``minmax`` takes the smallest value as low, ``max`` zero; ``p99`` that percentile of all values as
+            high; ``none`` scales nothing: (0, 1).
     """
     if normalize == "none":
         return 0.0, 1.0
     shown = [values for values in maps if values.any()]
     if not shown:
         return None
+    share = percentile(normalize)
+    if share is not None:
+        low, high = clipped_range(np.concatenate([values.ravel() for values in shown]), share)
+        return (low, high) if high > low else None
     low = min(float(values.min()) for values in shown) if normalize == "minmax" else 0.0
     high = max(float(values.max()) for values in shown)
     return (low, high) if high > low else None

@@ -39,6 +39,7 @@ MAX_PREDICTIONS = 3
 """Number of classes listed under the source."""
 
 SCALE = {
+    "auto": "each map from its lowest to its highest value",
     "minmax": "each map from its lowest to its highest value",
     "max": "each map up to its highest value",
     "none": "maps as they are",

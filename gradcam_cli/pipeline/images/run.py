@@ -33,8 +33,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from gradcam_cli.models.preprocess import Prepared
+    from gradcam_cli.pipeline.render_settings import RenderSettings
     from gradcam_cli.pipeline.session import Explained, Session
-    from gradcam_cli.pipeline.settings import RenderSettings, RunSettings
+    from gradcam_cli.pipeline.settings import RunSettings
     from gradcam_cli.records import Job, Picture, Size
 
 READERS = 2

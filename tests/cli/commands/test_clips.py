@@ -81,7 +81,7 @@ def test_a_video_becomes_three_and_a_gif(gradcam, clip):
 
 
 def test_the_overlay_is_the_source_plus_the_heatmap(gradcam, clip):
-    gradcam("video", str(clip), "--alpha", "0.4", "--quality", "95")
+    gradcam("video", str(clip), "--look", "classic", "--alpha", "0.4", "--quality", "95")
     _, source = frames_of(clip)
     _, heat = frames_of("gradcam_output/clip_heatmap.mp4")
     _, over = frames_of("gradcam_output/clip_overlay.mp4")

@@ -68,7 +68,17 @@ def test_the_main_job(gradcam):
 
 
 def test_the_three_pictures_agree(gradcam, photo):
-    gradcam("a.png", "--alpha", "0.4", "--colormap", "viridis", "--save", "grayscale,heatmap,overlay,map,original")
+    gradcam(
+        "a.png",
+        "--look",
+        "classic",
+        "--alpha",
+        "0.4",
+        "--colormap",
+        "viridis",
+        "--save",
+        "grayscale,heatmap,overlay,map,original",
+    )
     gray = shown("gradcam_output/a_grayscale.png")
     hot = shown("gradcam_output/a_heatmap.png", "RGB")
     blend = shown("gradcam_output/a_overlay.png")

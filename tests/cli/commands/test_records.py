@@ -157,7 +157,7 @@ def test_nothing_of_this_machine_is_recorded(gradcam, tmp_path, monkeypatch):
 
     from gradcam_cli.models.registry import describe
 
-    monkeypatch.setenv("GRADCAM_COLORMAP", "turbo")
+    monkeypatch.setenv("GRADCAM_COLORMAP", "jet")
     monkeypatch.setenv("SECRET", "value of the environment")
     weights, labels, code = tmp_path / "w.pth", tmp_path / "names.txt", tmp_path / "net.py"
     torch.save(describe("tiny").build(num_classes=10).state_dict(), weights)
@@ -175,7 +175,7 @@ def test_nothing_of_this_machine_is_recorded(gradcam, tmp_path, monkeypatch):
     assert "environment" not in text
     kept = json.loads(text)
     assert kept["settings"] == {
-        "model": "../net.py:build", "weights": "../w.pth", "labels": "../names.txt", "colormap": "turbo",
+        "model": "../net.py:build", "weights": "../w.pth", "labels": "../names.txt", "colormap": "jet",
         "arguments": [["data", "../x"], ["seed", 3]],
     }  # fmt: skip
     assert kept["weights"]["source"] == "../w.pth"
@@ -205,7 +205,7 @@ OTHERS = [
     ("-t", "dog"),
     ("--layer", "stage2"),
     ("--fit", "stretch"),
-    ("--colormap", "turbo"),
+    ("--colormap", "jet"),
     ("--quality", "50"),
     ("--max-size", "50"),
     ("--activation", "sigmoid"),

@@ -49,6 +49,8 @@ def looked(frames):
 class Kept:
     """A sink that keeps what it is given."""
 
+    coloured = True
+
     def __init__(self, delay: float = 0.0) -> None:
         self.times, self.maps, self.told = [], [], []
         self.finished = 0
