@@ -19,7 +19,7 @@ from gradcam_cli.models.device import find_device
 from gradcam_cli.models.download import Progress, fetch
 from gradcam_cli.models.input_channels import input_channels
 from gradcam_cli.models.labels import labels_in, read_labels
-from gradcam_cli.models.network import Network, Weights
+from gradcam_cli.models.network import STATISTICS, Network, Weights
 from gradcam_cli.models.preprocess import for_channels
 from gradcam_cli.models.registry import (
     AUTO,
@@ -43,9 +43,6 @@ if TYPE_CHECKING:
 
     from gradcam_cli.models.architecture import Architecture, Fitted, Recipe
     from gradcam_cli.records import Preset
-
-STATISTICS = ("size", "mean", "std")
-"""What has to be known of the pictures that a network was trained on."""
 
 _HUB_FILES = ("model.safetensors", "pytorch_model.bin")
 """Names of a checkpoint in a directory of a model hub."""
@@ -140,7 +137,7 @@ def outline(
     module = build() if filled or not architecture.on_meta else on_meta(build).to("meta")
     record = architecture.record
     preset = _for_network(record.applied(recipe.preset), module)
-    assumed = frozenset(STATISTICS if architecture.presumes else ()) - record.known
+    assumed = (STATISTICS if architecture.presumes else frozenset()) - record.known
     return Outline(module.eval(), preset, record.layer, assumed)
 
 
@@ -212,7 +209,7 @@ def _from_checkpoint(name: str, weights: Path, described: Callable[[str], Archit
             notes += (f"the class names in the checkpoint are not used: not one for each of {network.sides}",)
     network.notes = (*notes, *network.notes)
     if network.num_classes != architecture.num_classes:  # it was trained anew, on pictures that only its owner knows
-        network.assumed = frozenset(STATISTICS)
+        network.assumed = STATISTICS
     return _recorded(network, recorded_beside(path).or_else(checkpoint.metadata.record).or_else(architecture.record))
 
 
@@ -291,7 +288,7 @@ def _network(architecture: Architecture, fitted: Fitted, weights: Weights) -> Ne
         weights=weights,
         notes=fitted.notes,
         plugin=plugin_of(architecture.name),
-        assumed=frozenset(STATISTICS if architecture.presumes else ()),
+        assumed=STATISTICS if architecture.presumes else frozenset(),
         activation=recipe.activation,
     )
     if recipe.labels is not None and len(recipe.labels) == network.sides:  # another number means other classes

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from gradcam_cli.records import Activation, Preset
 
 
+STATISTICS = frozenset(["size", "mean", "std"])
+"""What has to be known of the pictures that a network was trained on."""
+
+
 @dataclass
 class Weights:
     """Where a network's weights came from.
@@ -91,6 +95,16 @@ class Network:
 
     @property
     def state(self) -> int:
-        """A number that changes when weights are replaced or changed in place, as by an optimizer's step."""
-        tensors = (*self.module.parameters(), *self.module.buffers())
-        return hash(tuple((id(each), each.data_ptr(), 0 if each.is_inference() else each._version) for each in tensors))
+        """A number that changes when weights are replaced or changed in place, as by an optimizer's step, or parts."""
+        return state_of(self.module)
+
+
+def state_of(module: nn.Module) -> int:
+    """Return a number that changes when a module's tensors, its parts or their hooks change."""
+    tensors = (*module.parameters(), *module.buffers())
+    parts = (
+        (name, type(each), id(each), len(each._forward_hooks), len(each._forward_pre_hooks))
+        for name, each in module.named_modules()
+    )
+    values = ((id(each), each.data_ptr(), 0 if each.is_inference() else each._version) for each in tensors)
+    return hash((*values, *parts))

@@ -113,38 +113,57 @@ def _read(stream: BinaryIO, name: str, most: int, enough: Callable[[Size], Size]
             if repair.is_raw(image):
                 raise InputError(f"{name}: {sniff.RAW[0]}", sniff.RAW[1])
             check_pixels(*image.size, most, name)
-            return _decoded(image, stream, name, most, enough)
+            return decoded(image, stream, name, most, enough)
     except UnidentifiedImageError as error:
         what, hint = sniff.describe(head)
         raise InputError(f"{name}: {what}", hint) from error
-    except InputError:
-        raise
-    except Image.DecompressionBombError as error:  # it does not contain the size
-        raise too_large(most, f"{name}: has") from error
-    except pixels.NonFiniteError as error:
-        raise InputError(f"{name}: holds NaN or infinite values", "replace them by numbers first") from error
-    except MemoryError as error:
-        raise InputError(
-            f"{name}: needs more memory than there is", "make it smaller first, or use fewer workers"
-        ) from error
-    except OSError as error:
-        if error.errno not in (None, errno.EINVAL):  # a disk error; EINVAL is the picture's: an offset out of range
-            raise
-        raise _damaged(name, error) from error
     except ValueError as error:
-        plainer = repair.without_words(stream)
+        plainer = None if isinstance(error, pixels.NonFiniteError) else repair.without_words(stream)
         if plainer is None:
-            raise _damaged(name, error) from error
+            raise explained(error, name, most) from error
         picture = _read(plainer[0], name, most, enough)
         return replace(picture, notes=(*picture.notes, plainer[1])) if plainer[1] else picture
     except Exception as error:  # decoders raise anything on damaged files: struct.error, KeyError, zlib.error, …
-        raise _damaged(name, error) from error
+        raise explained(error, name, most) from error
 
 
-def _decoded(
-    image: Image.Image, stream: BinaryIO, name: str, most: int, enough: Callable[[Size], Size] | None
+def explained(error: Exception, name: str, most: int) -> Exception:
+    """Return the error that a decoder's error means; one of the disk, or one that is explained, is returned as it is.
+
+    Args:
+        error: of Pillow, or of its decoders.
+        name: the picture's name.
+        most: largest number of pixels allowed.
+    """
+    if isinstance(error, InputError):
+        return error
+    if isinstance(error, Image.DecompressionBombError):  # it does not contain the size
+        return too_large(most, f"{name}: has")
+    if isinstance(error, pixels.NonFiniteError):
+        return InputError(f"{name}: holds NaN or infinite values", "replace them by numbers first")
+    if isinstance(error, MemoryError):
+        return InputError(f"{name}: needs more memory than there is", "make it smaller first, or use fewer workers")
+    if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
+        return error  # the disk's; EINVAL is the picture's: an offset out of range
+    reason = printable(str(error) or type(error).__name__)[:200]
+    return InputError(f"{name}: the picture is damaged or cut off ({reason})", "copy or download it again")
+
+
+def decoded(
+    image: Image.Image, stream: BinaryIO, name: str, most: int, enough: Callable[[Size], Size] | None = None
 ) -> Picture:
-    """Decode an opened picture: upright, sRGB, opaque."""
+    """Decode an opened picture: upright, sRGB, opaque.
+
+    Args:
+        image: the picture.
+        stream: its file; empty where it has none any more.
+        name: its name in errors.
+        most: largest number of pixels allowed.
+        enough: as of `read_picture`.
+
+    Raises:
+        Exception: it is damaged; `explained` tells how.
+    """
     deep = repair.has_deep_colour(image)
     drafted = None if enough is None else _draft(image, enough)
     image.load()
@@ -181,12 +200,6 @@ def _all_bits(shown: Image.Image, stream: BinaryIO) -> tuple[Image.Image, tuple[
     image = Image.fromarray(levels)
     image.info = {name: value for name, value in shown.info.items() if name != "transparency"}
     return image, notes
-
-
-def _damaged(name: str, error: Exception) -> InputError:
-    """Return the error for a picture that its decoder rejects."""
-    reason = printable(str(error) or type(error).__name__)[:200]
-    return InputError(f"{name}: the picture is damaged or cut off ({reason})", "copy or download it again")
 
 
 @cache
@@ -226,7 +239,7 @@ def _stretched(image: Image.Image, part: tuple[float, float]) -> Image.Image:
 
 def _first_of_many(image: Image.Image) -> tuple[str, ...]:
     """Return a note if the file contains further pictures."""
-    if image.format in _ONE_PICTURE:
+    if image.format in _ONE_PICTURE or image.tell():  # a caller has chosen another one
         return ()
     try:
         count = getattr(image, "n_frames", 1)

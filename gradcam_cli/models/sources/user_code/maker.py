@@ -21,6 +21,9 @@ from torch.optim.swa_utils import AveragedModel
 from gradcam_cli.errors import GradcamError, ModelError, UsageError
 from gradcam_cli.models.architecture import Architecture, Fitted, Recipe
 from gradcam_cli.models.checkpoints.input_record import InputRecord, side_file_of
+from gradcam_cli.models.input_channels import input_channels
+from gradcam_cli.models.network import STATISTICS, Network, Weights
+from gradcam_cli.models.preprocess import for_channels
 from gradcam_cli.models.sources.user_code.spec import Code, code_file, first_on_path, locate, missing, no_module
 from gradcam_cli.records import Preset
 from gradcam_cli.text import printable, typed_line
@@ -92,12 +95,8 @@ class _Maker:
             if not isinstance(made, nn.Module):
                 what = f"returns a value of type {type(made).__name__}, not a torch.nn.Module"
                 raise ModelError(f"{self._code.spec} {what}", "have it return the network itself")
-            made = _unwrapped(made)
-            if isinstance(made, torch.jit.ScriptModule):
-                raise ModelError(
-                    f"{self._code.spec} returns a TorchScript network (torch.jit), whose layers cannot be observed",
-                    "have it return the network as it was before torch.jit.script or torch.jit.trace",
-                )
+            made = unwrapped(made)
+            _require_observable(made, f"{self._code.spec} returns")
             if not any(parameter.is_meta for parameter in made.parameters()):
                 made.to("cpu")
             return made.float().eval().requires_grad_(False)
@@ -117,12 +116,36 @@ class _Maker:
         return found
 
 
-def _unwrapped(module: nn.Module) -> nn.Module:
+def network_of(module: nn.Module) -> Network:
+    """Return a module as a network, as it is: nothing is known of its pictures and its classes, nothing is changed.
+
+    Raises:
+        ModelError: its layers cannot be observed, or it has no values.
+    """
+    _require_observable(module, "the module is")
+    if any(tensor.is_meta for tensor in (*module.parameters(), *module.buffers())):
+        raise ModelError("the module has no values: it is on the meta device", "load a checkpoint into it first")
+    preset = Preset()
+    return Network(
+        module, type(module).__name__, 0, for_channels(preset, input_channels(module) or preset.channels), None,
+        Weights("as given", None), assumed=STATISTICS,
+    )  # fmt: skip
+
+
+def _require_observable(module: nn.Module, what: str) -> None:
+    if isinstance(module, torch.jit.ScriptModule):
+        raise ModelError(
+            f"{what} a TorchScript network (torch.jit), whose layers cannot be observed",
+            "use the network as it was before torch.jit.script or torch.jit.trace",
+        )
+
+
+def unwrapped(module: nn.Module) -> nn.Module:
     """Return the network within torch.compile, DataParallel and averages of weights, which only run it."""
     inner = getattr(module, "_orig_mod", None)
     if inner is None and isinstance(module, (nn.DataParallel, DistributedDataParallel, AveragedModel)):
         inner = module.module
-    return _unwrapped(inner) if isinstance(inner, nn.Module) else module
+    return unwrapped(inner) if isinstance(inner, nn.Module) else module
 
 
 def _imported(code: Code) -> ModuleType:

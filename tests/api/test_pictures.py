@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import re
 
 import numpy as np
 import pytest
@@ -118,12 +119,51 @@ def test_pixels_bytes_and_paths_are_the_same(path, photo):
         np.testing.assert_array_equal(maps[0], other)
 
 
+def test_a_gray_array_is_the_picture_of_three_equal_channels(photo):
+    gray, network = photo[..., 0], gradcam_cli.load_model("tiny")
+    wanted = gradcam_cli.explain(np.stack([gray] * 3, axis=2), model=network)
+    for given in (gray, gray[..., np.newaxis], np.asfortranarray(gray)):
+        found = gradcam_cli.explain(given, model=network)
+        np.testing.assert_array_equal(found.pixels, wanted.pixels)
+        np.testing.assert_array_equal(found.map, wanted.map)
+
+
 @pytest.mark.parametrize(
-    "bad", [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3), np.float32), np.zeros((0, 4, 3), np.uint8)]
+    ("bad", "hint"),
+    [
+        (np.zeros((4, 4, 3), np.float32), r"array \* 255"),
+        (np.full((4, 4, 3), 200.0), r"array\.round\(\)"),
+        (np.full((4, 4, 3), -1.5), "undo its normalisation"),
+        (np.full((4, 4), np.nan), "NaN"),
+        (np.zeros((4, 4), np.uint16), "array / 257"),
+        (np.zeros((4, 4, 4), np.uint8), r"PIL\.Image\.fromarray"),
+        (np.zeros((3, 8, 8), np.uint8), "moveaxis"),
+        (np.zeros((2, 8, 8, 3), np.uint8), r"array\[0\]"),
+        (np.zeros((0, 4, 3), np.uint8), "uint8 RGB"),
+        (np.zeros(12, np.uint8), "uint8 RGB"),
+        (np.zeros((4, 4), bool), "uint8 RGB"),
+        (torch.zeros(3, 8, 8), "Explainer takes batches"),
+        (None, "give a path"),
+        ([[1, 2], [3, 4]], "give a path"),
+    ],
+    ids=lambda value: str(getattr(value, "shape", value))[:20],
 )
-def test_pixels_of_another_kind_are_refused(bad):
-    with pytest.raises(InputError, match=r"uint8 RGB|picture is"):
+def test_what_could_be_meant_in_several_ways_is_refused_with_the_conversion(bad, hint):
+    with pytest.raises(InputError, match="picture is") as caught:
         gradcam_cli.explain(bad, model="tiny")
+    assert re.search(hint, caught.value.hint)
+
+
+def test_a_picture_of_pillow_is_its_file(cat):
+    network = gradcam_cli.load_model("tiny")
+    wanted = gradcam_cli.explain(cat, model=network)
+    with Image.open(cat) as picture:
+        for _ in range(2):
+            found = gradcam_cli.explain(picture, model=network)
+            np.testing.assert_array_equal(found.map, wanted.map)
+            np.testing.assert_array_equal(found.overlay, wanted.overlay)
+            assert found.input == wanted.input
+            picture.load()
 
 
 def test_errors_are_gradcams(path):

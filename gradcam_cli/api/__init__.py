@@ -1,0 +1,7 @@
+"""The Python API: the commands as functions."""
+
+from __future__ import annotations
+
+from gradcam_cli.api.pictures import explain
+
+__all__ = ["explain"]

@@ -1,0 +1,106 @@
+"""The arguments of `explain`, which `explain_many` and the others take too: from values to settings."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gradcam_cli.api.networks import check_model, layer_name, name_of, ready
+from gradcam_cli.cam.methods.registry import check_method
+from gradcam_cli.cam.targets import TargetSpec, parse_target
+from gradcam_cli.errors import UsageError
+from gradcam_cli.pipeline.render_settings import looking
+from gradcam_cli.pipeline.settings import ModelSettings
+from gradcam_cli.text import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from gradcam_cli.pipeline.render_settings import RenderSettings
+    from gradcam_cli.pipeline.session import Session
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a call asks for.
+
+    Attributes:
+        session: the network made ready.
+        render: how maps are shown.
+        max_pixels: most pixels of a picture; None is the usual limit.
+        max_size: longest side of the results in pixels, or None for the picture's own.
+    """
+
+    session: Session
+    render: RenderSettings
+    max_pixels: int | None
+    max_size: int | None
+
+    @staticmethod
+    def of(arguments: Mapping[str, Any]) -> Asked:
+        """Check the arguments and make the network ready.
+
+        Args:
+            arguments: all keyword arguments of `explain` by their names; others are passed over.
+
+        Raises:
+            GradcamError: they are not possible, or the network cannot be used.
+        """
+        given = arguments
+        device = None if given["device"] == "auto" else given["device"]
+        model = check_model(given["model"], weights=given["weights"], labels=given["labels"], device=device)
+        labels = _labels(given["labels"])
+        if not isinstance(given["method"], str):
+            raise UsageError("explain takes the name of a method", "give a function or a Method to Explainer")
+        settings = ModelSettings(
+            model=name_of(model),
+            weights=None if given["weights"] is None else Path(given["weights"]),
+            labels=labels if isinstance(labels, Path) else None,
+            layers=(layer_name(given["layer"], model),),
+            targets=(_one(str(given["target"])),),
+            methods=(check_method(given["method"]),),
+            fit=given["fit"],
+            input_size=given["input_size"],
+            mean=_numbers(given["mean"]),
+            std=_numbers(given["std"]),
+            scale_255=given["scale_255"],
+            output=None if given["output"] is None else str(given["output"]),
+            activation=given["activation"],
+            device=given["device"],
+        )
+        render = looking(
+            given["look"], colormap=given["colormap"], alpha=given["alpha"],
+            alpha_by_intensity=given["alpha_by_intensity"], contours=given["contours"], normalize=given["normalize"],
+            upsample=given["upsample"],
+        )  # fmt: skip
+        max_size = given["max_size"]
+        if max_size is not None and max_size < 1:
+            raise UsageError(f"a longest side of {max_size} pixels is not possible", "give a whole number from 1 on")
+        names = labels if isinstance(labels, tuple) else None
+        return Asked(ready(model, names, settings), render, given["max_pixels"], max_size)
+
+
+def _labels(given: object) -> Path | tuple[str, ...] | None:
+    """Return the file of the classes' names, or the names."""
+    if given is None:
+        return None
+    if isinstance(given, (str, os.PathLike)):
+        return Path(given)
+    if isinstance(given, (list, tuple)) and all(isinstance(name, str) and name.strip() for name in given):
+        return tuple(printable(name.strip()) for name in given)
+    raise UsageError("the labels are no names", "give a list of names, one for each class in its order, or a file")
+
+
+def _one(target: str) -> TargetSpec:
+    specs = parse_target(target)
+    if len(specs) > 1:
+        raise UsageError(f"{target!r} is {len(specs)} classes", "explain one at a time")
+    return specs[0]
+
+
+def _numbers(given: float | Sequence[float] | None) -> tuple[float, ...] | None:
+    if given is None:
+        return None
+    return (float(given),) if isinstance(given, (int, float)) else tuple(map(float, given))

@@ -1,0 +1,127 @@
+"""Pictures explained from Python."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from gradcam_cli.api.arguments import Asked
+from gradcam_cli.errors import InputError
+from gradcam_cli.media.image.memory import picture_in
+from gradcam_cli.pipeline.explanation import TOP, Explanation
+from gradcam_cli.pipeline.images.loading import prepare_picture, read_picture_for
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    import numpy.typing as npt
+    from PIL import Image
+    from torch import nn
+
+    from gradcam_cli.api.networks import Labels, Model
+    from gradcam_cli.records import Activation, Fit, Picture, Upsampling
+
+FORMS = "a path, bytes of a file, a picture of Pillow, or uint8 RGB pixels (H, W, 3)"
+"""The forms in which a picture can be given."""
+
+_BYTES = "bytes"
+
+
+def explain(
+    picture: str | os.PathLike[str] | bytes | npt.NDArray[np.uint8] | Image.Image,
+    *,
+    model: Model = "auto",
+    weights: str | os.PathLike[str] | None = None,
+    labels: Labels | None = None,
+    layer: str | nn.Module = "auto",
+    target: str | int = "top",
+    method: str = "gradcam",
+    fit: Fit = "whole",
+    input_size: int | tuple[int, int] | None = None,
+    mean: float | Sequence[float] | None = None,
+    std: float | Sequence[float] | None = None,
+    scale_255: bool = False,
+    output: str | int | None = None,
+    activation: Activation = "auto",
+    device: str = "auto",
+    look: str = "clear",
+    colormap: str | None = None,
+    alpha: float | None = None,
+    alpha_by_intensity: bool = False,
+    contours: Sequence[float] = (),
+    normalize: str | None = None,
+    upsample: Upsampling = "bilinear",
+    max_pixels: int | None = None,
+    max_size: int | None = None,
+) -> Explanation:
+    """Explain one picture.
+
+    Args:
+        picture: a path, an encoded picture, a picture of Pillow, or uint8 pixels: RGB (H, W, 3) or gray (H, W).
+        model: name of a network, one that ``load_model`` has returned, or any ``nn.Module`` that takes a batch of
+            pictures; it is left as it is, also where it is being trained. What is made of it is kept, for the next
+            pictures, until it changes or is gone.
+        weights: checkpoint file for ``model``, unless that is loaded already; likewise ``device``.
+        labels: names of the classes, in their order, or a file with them; not for what ``load_model`` has returned.
+        layer: dotted name of the target layer, the module itself, or ``auto``.
+        target: ``top``, a class index, a label, ``A vs B`` or ``not:A``.
+        method: name of the method, as ``gradcam methods`` lists them, optionally with parameters.
+        fit: ``whole``, ``crop``, ``stretch`` or ``pad``.
+        input_size: side in pixels, or (h, w), that overrides the network's preset.
+        mean: subtracted from values of 0…1, one number or one per channel; default: the preset's.
+        std: divisor after that; default: the preset's.
+        scale_255: whether the network takes values of 0…255; ``mean`` and ``std`` are then in such units, 0 and 1 by
+            default.
+        output: name or position of the network's output that has the class scores, where it has several.
+        activation: ``softmax``, ``sigmoid`` (each class has its own probability), ``none`` (scores that are no logits,
+            as a regression's), or ``auto``.
+        device: device that runs the network.
+        look: ``clear`` or ``classic``, which the following arguments change.
+        colormap: name of the colormap.
+        alpha: the heatmap's weight in the overlay, in [0, 1].
+        alpha_by_intensity: whether cold regions stay clear in every look.
+        contours: levels in (0, 1) of lines that the overlay shows instead of the heatmap.
+        normalize: ``minmax``, ``max``, ``none``, or a percentile as ``p99``.
+        upsample: ``bilinear`` or ``bicubic``, in heatmap and overlay.
+        max_pixels: larger pictures are refused from their header; default: 178 million.
+        max_size: longest side in pixels of the maps and pictures that are returned; larger pictures are reduced.
+
+    Returns:
+        The explanation: ``.map`` (float32), ``.grayscale``, ``.heatmap``, ``.overlay`` (uint8) at the picture's
+        size, ``.target``, ``.predictions``, ``.blank``.
+
+    Raises:
+        GradcamError: the picture or the network cannot be used.
+
+    >>> explain("sample_images/cat.jpg", model="tiny").target.label
+    'cat'
+    """
+    asked = Asked.of(locals())
+    name, read = _read(picture, asked)
+    shown, prepared = prepare_picture(asked.session, read, asked.max_size)
+    result = asked.session.explain_one(prepared, None if name == _BYTES else name)
+    return Explanation(
+        name, shown.pixels, asked.session, result.maps[0], prepared.geometry, result.targets[0],
+        result.predictions[:TOP], asked.render, {"explain": result.seconds}, notes=shown.notes,
+    )  # fmt: skip
+
+
+def _read(picture: object, asked: Asked) -> tuple[str, Picture]:
+    """Return a picture's name and the picture, which is a path, or is in memory in one of several forms."""
+    limits = asked.max_pixels, asked.max_size
+    if isinstance(picture, (bytes, bytearray, memoryview)):
+        return _BYTES, read_picture_for(asked.session, bytes(picture), "the picture", *limits)
+    if isinstance(picture, (str, os.PathLike)):
+        path = Path(picture)
+        return str(path), read_picture_for(asked.session, path, str(path), *limits)
+    found = picture_in(picture, asked.max_pixels)
+    if found is None:
+        what, hint = f"the picture is of type {type(picture).__name__}", f"give {FORMS}"
+        if isinstance(picture, torch.Tensor):
+            what, hint = "the picture is a tensor", f"Explainer takes batches of tensors; explain takes {FORMS}"
+        raise InputError(what, hint)
+    return found
