@@ -11,9 +11,9 @@ from gradcam_cli.api.networks import check_model, layer_name, name_of, ready
 from gradcam_cli.cam.methods.registry import check_method
 from gradcam_cli.cam.targets import TargetSpec, parse_target
 from gradcam_cli.errors import UsageError
+from gradcam_cli.models.labels import checked_names
 from gradcam_cli.pipeline.render_settings import looking
 from gradcam_cli.pipeline.settings import ModelSettings
-from gradcam_cli.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -51,7 +51,9 @@ class Asked:
         given = arguments
         device = None if given["device"] == "auto" else given["device"]
         model = check_model(given["model"], weights=given["weights"], labels=given["labels"], device=device)
-        labels = _labels(given["labels"])
+        labels = given["labels"]
+        if labels is not None:
+            labels = Path(labels) if isinstance(labels, (str, os.PathLike)) else checked_names(labels)
         if not isinstance(given["method"], str):
             raise UsageError("explain takes the name of a method", "give a function or a Method to Explainer")
         settings = ModelSettings(
@@ -80,17 +82,6 @@ class Asked:
             raise UsageError(f"a longest side of {max_size} pixels is not possible", "give a whole number from 1 on")
         names = labels if isinstance(labels, tuple) else None
         return Asked(ready(model, names, settings), render, given["max_pixels"], max_size)
-
-
-def _labels(given: object) -> Path | tuple[str, ...] | None:
-    """Return the file of the classes' names, or the names."""
-    if given is None:
-        return None
-    if isinstance(given, (str, os.PathLike)):
-        return Path(given)
-    if isinstance(given, (list, tuple)) and all(isinstance(name, str) and name.strip() for name in given):
-        return tuple(printable(name.strip()) for name in given)
-    raise UsageError("the labels are no names", "give a list of names, one for each class in its order, or a file")
 
 
 def _one(target: str) -> TargetSpec:

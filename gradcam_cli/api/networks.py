@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, cast
 from torch import nn
 
 from gradcam_cli.cam.execution.replica import replica
-from gradcam_cli.errors import ModelError, UsageError
+from gradcam_cli.errors import UsageError
+from gradcam_cli.models.labels import miscounted
 from gradcam_cli.models.load import load_model
 from gradcam_cli.models.network import Network, state_of
 from gradcam_cli.models.sources.user_code.maker import network_of, unwrapped
@@ -51,8 +52,7 @@ def ready(model: Model, names: tuple[str, ...] | None, settings: ModelSettings) 
         return _session(settings, network)
     session = _session(settings, replace(network, labels=names), names)
     if session.network.labels != names:
-        sides = session.network.sides
-        raise ModelError(f"{len(names)} labels for {sides} classes", "give one name for each class, in their order")
+        raise miscounted(names, session.network.sides)
     return session
 
 

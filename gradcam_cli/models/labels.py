@@ -5,16 +5,17 @@ from __future__ import annotations
 import ast
 import codecs
 import json
+import os
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gradcam_cli.errors import ModelError
+from gradcam_cli.errors import ModelError, UsageError
 from gradcam_cli.models.files import require_regular, unreadable
 from gradcam_cli.text import printable, quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
+    from collections.abc import Mapping, Sequence
 
 MAX_BYTES = 16 << 20
 
@@ -64,6 +65,37 @@ def read_labels(path: Path, num_classes: int) -> tuple[str, ...]:
     if all(_WORDNET_ID.match(name) for name in names):
         names = [_WORDNET_ID.sub("", name, count=1) for name in names]
     return tuple(printable(name) for name in names)
+
+
+def class_names(given: str | os.PathLike[str] | Sequence[str], num_classes: int) -> tuple[str, ...]:
+    """Return the names of the classes from a list of them, or from a file, see `read_labels`.
+
+    Raises:
+        UsageError: these are no names.
+        ModelError: it is another number of names, or the file cannot be read.
+    """
+    if isinstance(given, (str, os.PathLike)):
+        return read_labels(Path(given), num_classes)
+    names = checked_names(given)
+    if len(names) != num_classes:
+        raise miscounted(names, num_classes)
+    return names
+
+
+def checked_names(given: Sequence[str]) -> tuple[str, ...]:
+    """Return names as they are shown.
+
+    Raises:
+        UsageError: these are no names.
+    """
+    if not isinstance(given, (list, tuple)) or not all(isinstance(name, str) and name.strip() for name in given):
+        raise UsageError("the labels are no names", "give a list of names, one for each class in its order, or a file")
+    return tuple(printable(name.strip()) for name in given)
+
+
+def miscounted(names: Sequence[str], num_classes: int) -> ModelError:
+    """Return the error for another number of names than of classes."""
+    return ModelError(f"{len(names)} labels for {num_classes} classes", "give one name for each class, in their order")
 
 
 def labels_in(content: list[Any] | dict[Any, Any], num_classes: int) -> tuple[str, ...] | None:

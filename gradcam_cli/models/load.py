@@ -18,7 +18,7 @@ from gradcam_cli.models.checkpoints.read import read_checkpoint, read_state_dict
 from gradcam_cli.models.device import find_device
 from gradcam_cli.models.download import Progress, fetch
 from gradcam_cli.models.input_channels import input_channels
-from gradcam_cli.models.labels import labels_in, read_labels
+from gradcam_cli.models.labels import class_names, labels_in
 from gradcam_cli.models.network import STATISTICS, Network, Weights
 from gradcam_cli.models.preprocess import for_channels
 from gradcam_cli.models.registry import (
@@ -52,7 +52,7 @@ def load_model(
     spec: str = AUTO,
     *,
     weights: Path | str | None = None,
-    labels: Path | str | None = None,
+    labels: Path | str | Sequence[str] | None = None,
     device: str = "cpu",
     progress: Progress | None = None,
     arguments: Mapping[str, object] | None = None,
@@ -66,7 +66,7 @@ def load_model(
     Args:
         spec: a name that ``gradcam models`` lists, ``timm:NAME``, ``FILE.py:FUNCTION`` or ``package.module:CLASS``.
         weights: a checkpoint for that architecture, of any number of classes; default: the published weights.
-        labels: a file with the names of the classes; default: those in the checkpoint, or that belong to the weights.
+        labels: the names of the classes, or a file with them; default: those in the checkpoint, or that belong to the weights.
         device: ``auto``, ``cpu``, ``cuda`` or another of torch's names.
         progress: called with (bytes done, total bytes) during a download.
         arguments: arguments for the function or class.
@@ -88,7 +88,7 @@ def load_model(
     network.notes = (*notes, *network.notes)
     network.preset = _for_network(network.preset, network.module)
     if labels is not None:
-        network.labels = read_labels(Path(labels), network.sides)
+        network.labels = class_names(labels, network.sides)
     network.module.to(device=place)
     return network
 

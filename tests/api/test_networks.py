@@ -101,6 +101,9 @@ def test_classes_have_the_names_that_are_given(small_net, cat, tmp_path):
     assert gradcam_cli.explain(cat, model=small_net, target=0).target.label == "class 0"
     digits = [f"number {number}" for number in range(10)]
     assert gradcam_cli.explain(cat, model="tiny", labels=digits, target=4).target.label == "number 4"
+    assert gradcam_cli.load_model("tiny", labels=digits).labels == tuple(digits)
+    with pytest.raises(gradcam_cli.ModelError, match="5 labels for 10 classes"):
+        gradcam_cli.load_model("tiny", labels=names)
     for wrong in (names[:3], (*names, "fox")):
         with pytest.raises(gradcam_cli.ModelError, match=rf"^{len(wrong)} labels for 5 classes") as caught:
             gradcam_cli.explain(cat, model=small_net, labels=wrong)
