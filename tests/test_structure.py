@@ -26,7 +26,7 @@ TOP = {"__init__", "__main__"}
 ALLOWED = {
     "cli": {"plan", "pipeline", "store", "media", "models", "cam", "render"},
     "api": {"pipeline", "media", "models", "cam", "render"},
-    "pipeline": {"store", "media", "models", "cam", "render"},
+    "pipeline": {"plan", "store", "media", "models", "cam", "render"},
     "plan": {"store", "media"},
     "store": set(),
     "media": set(),

@@ -24,6 +24,7 @@ from gradcam_cli.cam.methods.registry import method_named, methods_of
 from gradcam_cli.cam.targets import Target, targets_for, targets_of
 from gradcam_cli.errors import ModelError, UsageError
 from gradcam_cli.records import FUSIONS
+from gradcam_cli.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -46,7 +47,7 @@ MAX_AT_ONCE = 8
 """Most pictures in one forward pass on a CPU: with more, caches lose activations before the next layer reads them."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Attribution:
     """One picture's logits, float64 (K,), and its maps: for each layer, for each class, for each method.
 
@@ -55,6 +56,9 @@ class Attribution:
 
     logits: Logits
     maps: list[ClassMap]
+
+    def __repr__(self) -> str:
+        return f"<Attribution: {counted(len(self.logits), 'score')}, {counted(len(self.maps), 'map')}>"
 
 
 def _replica_or_none(network: nn.Module) -> nn.Module | None:

@@ -24,7 +24,7 @@ FLAT = 1e-6
 """A map whose values differ by less than this share of the largest is constant up to float32 rounding."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class ClassMap:
     """The class activation map of one picture for one class at one layer by one method.
 
@@ -49,6 +49,10 @@ class ClassMap:
     high: float
     blank: str | None
     rectified: bool = True
+
+    def __repr__(self) -> str:
+        shown = "×".join(map(str, self.values.shape)) + (", blank" if self.blank else "")
+        return f"<ClassMap of class {self.target} by {self.method} at {self.layer}: {shown}>"
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,6 +66,10 @@ class Target:
     against: int | None = None
     negated: bool = False
 
+    def __str__(self) -> str:
+        own = str(self.index) if self.against is None else f"{self.index} vs {self.against}"
+        return f"not {own}" if self.negated else own
+
 
 TOP = TargetSpec(rank=1)
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from gradcam_cli.errors import GradcamError
-    from gradcam_cli.pipeline.explanation import AnyExplanation
+    from gradcam_cli.pipeline.json_record import AnyExplanation
     from gradcam_cli.records import Prediction
 
 BAR = 24

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping, Sequence
     from pathlib import Path
 
-    from gradcam_cli.pipeline.explanation import AnyExplanation
+    from gradcam_cli.pipeline.json_record import AnyExplanation
     from gradcam_cli.pipeline.outcome import Outcome
     from gradcam_cli.pipeline.recording import RunRecords
     from gradcam_cli.pipeline.result_settings import ResultSettings
@@ -146,7 +146,7 @@ class CommandRunner:
         if error is not None:
             self._fail(outcome.job.given, error)
             return
-        from gradcam_cli.pipeline.explanation import as_json
+        from gradcam_cli.pipeline.json_record import as_json
 
         self._done += 1
         for note in outcome.notes:
@@ -188,7 +188,7 @@ class CommandRunner:
         self._failed.append(given)
         self.console.error(error)
         if self._as_json:
-            from gradcam_cli.pipeline.explanation import as_json
+            from gradcam_cli.pipeline.json_record import as_json
 
             self.console.result(
                 as_json({"input": given, "error": {"message": error.message, "hint": option_hint(error)}})

@@ -66,7 +66,7 @@ def load_model(
     Args:
         spec: a name that ``gradcam models`` lists, ``timm:NAME``, ``FILE.py:FUNCTION`` or ``package.module:CLASS``.
         weights: a checkpoint for that architecture, of any number of classes; default: the published weights.
-        labels: the names of the classes, or a file with them; default: those in the checkpoint, or that belong to the weights.
+        labels: the names of the classes, or a file with them; default: those in the checkpoint, or of the weights.
         device: ``auto``, ``cpu``, ``cuda`` or another of torch's names.
         progress: called with (bytes done, total bytes) during a download.
         arguments: arguments for the function or class.

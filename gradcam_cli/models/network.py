@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from gradcam_cli.files import file_state, sha256
+from gradcam_cli.text import counted
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,7 +53,7 @@ class Weights:
             return None
 
 
-@dataclass
+@dataclass(repr=False)
 class Network:
     """A network that is ready to be explained.
 
@@ -86,7 +87,10 @@ class Network:
     activation: Activation | None = None
     one_by_one: bool = False
     plugin: Plugin | None = None
-    cache: dict[object, Any] = field(default_factory=dict, repr=False)
+    cache: dict[object, Any] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return f"<Network {self.name}: {counted(self.num_classes, 'score')}, {self.weights.source}>"
 
     @property
     def sides(self) -> int:

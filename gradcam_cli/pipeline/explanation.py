@@ -1,150 +1,48 @@
-"""Explanations, and the record that goes into JSON."""
+"""The explanation of a picture."""
 
 from __future__ import annotations
 
-import json
-import platform
-from dataclasses import dataclass, field
+from base64 import b64encode
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from gradcam_cli._version import __version__
-from gradcam_cli.cam.predictions import activation_for
+from gradcam_cli.media.atomic import write_all
 from gradcam_cli.media.image.encode import encode
-from gradcam_cli.models.load import versions
+from gradcam_cli.media.image.read import resized
+from gradcam_cli.pipeline.artifacts.registry import ARTIFACTS, SUFFIXES
+from gradcam_cli.pipeline.json_record import build_record, one_line
+from gradcam_cli.pipeline.render_settings import FORMATS
+from gradcam_cli.pipeline.settings import require
+from gradcam_cli.plan.output_names import OutputOptions, build_jobs
+from gradcam_cli.render.card import card
 from gradcam_cli.render.colormap import colormap
 from gradcam_cli.render.contours import draw_contours
 from gradcam_cli.render.overlay import heatmap, mark_unseen, overlay
+from gradcam_cli.render.panel import side_by_side
 from gradcam_cli.render.saliency import SaliencyMap
-from gradcam_cli.text import escaped_json
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    import os
+    from collections.abc import Sequence
 
     import numpy as np
     import numpy.typing as npt
 
     from gradcam_cli.cam.maps import ClassMap
-    from gradcam_cli.pipeline.render_settings import RenderSettings
+    from gradcam_cli.pipeline.render_settings import PictureFormat, RenderSettings
     from gradcam_cli.pipeline.session import Session
     from gradcam_cli.records import Geometry, Prediction
 
 TOP = 5
 """Number of most probable classes in records and tables."""
 
-
-class AnyExplanation(Protocol):
-    """Why a network gives an input a class: the interface of explanations of pictures and of clips."""
-
-    @property
-    def input(self) -> str:
-        """The input's path, ``-`` for standard input."""
-
-    @property
-    def session(self) -> Session:
-        """The network and the settings that it was explained with."""
-
-    @property
-    def layer(self) -> str:
-        """The target layer's dotted name."""
-
-    @property
-    def method(self) -> str:
-        """Name of the method, with its parameters."""
-
-    @property
-    def target(self) -> Prediction:
-        """The explained class."""
-
-    @property
-    def predictions(self) -> list[Prediction]:
-        """The five most probable classes."""
-
-    @property
-    def blank(self) -> str | None:
-        """Why the map shows nothing, or None when it shows something."""
-
-    @property
-    def geometry(self) -> Geometry:
-        """The part of the input that the network sees."""
-
-    @property
-    def files(self) -> dict[str, Path]:
-        """The written files by their key."""
-
-    @property
-    def seconds(self) -> dict[str, float]:
-        """Time spent on this input by stage."""
-
-    @property
-    def complete(self) -> bool:
-        """Whether the whole input was explained: nothing was cut off or damaged."""
-
-    @property
-    def class_map(self) -> ClassMap | None:
-        """The map at the layer's size; None where there are many."""
-
-    def record(self) -> dict[str, Any]:
-        """Return the explanation as plain values, ready for JSON."""
+THUMBNAIL = 160, 480
+"""Least and greatest longest side in pixels of the pictures that a notebook shows, which is to stay small."""
 
 
-def build_record(
-    explanation: AnyExplanation, map_record: dict[str, Any], *, one_target: bool = True, **own: object
-) -> dict[str, Any]:
-    """Return an explanation as plain values, ready for JSON.
-
-    Args:
-        explanation: of a picture or a clip.
-        map_record: entries of ``map`` besides whether it is blank, and why.
-        one_target: whether the target is that of every map; otherwise the record has none.
-        **own: further keys.
-    """
-    network, preset, geometry = explanation.session.network, explanation.session.preset, explanation.geometry
-    return {
-        "input": explanation.input,
-        "complete": explanation.complete,
-        "model": network.name,
-        "weights": {"source": network.weights.source, "sha256": network.weights.sha256()},
-        "preprocessing": {
-            "fit": geometry.fit,
-            "size": list(geometry.input),
-            "channels": preset.channels,
-            "scale": preset.scale,
-            "mean": list(preset.mean),
-            "std": list(preset.std),
-        },
-        "activation": activation_for(network.num_classes, explanation.session.activation),
-        "notes": explanation.session.notes,
-        "layer": explanation.layer,
-        "method": explanation.method,
-        "target": explanation.target.record() if one_target else None,
-        "predictions": [prediction.record() for prediction in explanation.predictions],
-        "map": {**map_record, "blank": explanation.blank is not None, "reason": explanation.blank},
-        "geometry": {
-            "fit": geometry.fit,
-            "source": list(geometry.source),
-            "resized": list(geometry.resized),
-            "offset": list(geometry.offset),
-            "input": list(geometry.input),
-            "seen": [round(edge, 3) for edge in geometry.seen],
-        },
-        **own,
-        **_plugins_record(explanation),
-        "files": {kind: str(path) for kind, path in explanation.files.items()},
-        "seconds": {stage: round(value, 4) for stage, value in explanation.seconds.items()},
-        "versions": {"gradcam": __version__, **versions(), "python": platform.python_version()},
-    }
-
-
-def _plugins_record(explanation: AnyExplanation) -> dict[str, list[dict[str, str]]]:
-    """Return which packages added the network or the method, where any did."""
-    session = explanation.session
-    used = [method.plugin for method in session.explainer.methods if method.name == explanation.method]
-    found = [plugin.record() for plugin in (session.network.plugin, *used) if plugin is not None]
-    return {"plugins": found} if found else {}
-
-
-@dataclass
+@dataclass(repr=False)
 class Explanation:
     """Why a network gives a picture a class.
 
@@ -249,7 +147,58 @@ class Explanation:
         record = build_record(self, {"min": low, "max": high, "size": sides, "scale": shown})
         return {**record, "notes": [*record["notes"], *self.notes]}
 
+    def save(
+        self,
+        directory: str | os.PathLike[str],
+        kinds: Sequence[str] = ("grayscale", "heatmap", "overlay"),
+        format: PictureFormat = "png",
+    ) -> dict[str, Path]:
+        """Write results as ``gradcam image`` does, with its names: all of them or, when anything fails, none.
 
-def as_json(record: dict[str, Any]) -> str:
-    """Return a record as one line; control characters and undecodable bytes of file names are escaped."""
-    return escaped_json(json.dumps(record, ensure_ascii=False, allow_nan=False))
+        Args:
+            directory: where; it is made where it is missing.
+            kinds: of result, as the command's option for kinds takes them.
+            format: of those that are pictures: ``png``, ``jpg`` or ``webp``.
+
+        Returns:
+            Kind of result → its file; also in ``files`` from now on. Names begin with that of the ``input``.
+
+        Raises:
+            UsageError: there is no such kind or format.
+            OutputError: a file cannot be written.
+        """
+        kinds = (kinds,) if isinstance(kinds, str) else tuple(dict.fromkeys(kinds))
+        for kind in kinds:
+            require("kind of result", kind, ARTIFACTS)
+        require("format", format, FORMATS)
+        options = OutputOptions(Path(directory), kinds, format, SUFFIXES)
+        (job,) = build_jobs([(None if self.input == "-" else self.input, "")], options)
+        shown = replace(self, settings=replace(self.settings, format=format), files=job.files)
+        write_all({path: ARTIFACTS[kind].encode(shown) for kind, path in job.files.items()})
+        self.files = job.files
+        return dict(job.files)
+
+    def __repr__(self) -> str:
+        return one_line(self)
+
+    @cached_property
+    def _thumbnail(self) -> Explanation:
+        """The same for the picture made smaller, or larger where it is tiny."""
+        longest = max(self.pixels.shape[:2])
+        scale = min(max(longest, THUMBNAIL[0]), THUMBNAIL[1]) / longest
+        size = max(1, round(self.pixels.shape[0] * scale)), max(1, round(self.pixels.shape[1] * scale))
+        return replace(self, pixels=resized(self.pixels, size), geometry=self.geometry.for_source(size))
+
+    def _repr_png_(self) -> bytes:
+        """Return the overlay, small, for notebooks."""
+        return encode(self._thumbnail.overlay, "png")
+
+    def _repr_html_(self) -> str:
+        """Return picture and overlay, small, and what they show, for notebooks."""
+        small = self._thumbnail
+        panel = encode(side_by_side(small.pixels, small.overlay), "jpg", quality=85)
+        uri = f"data:image/jpeg;base64,{b64encode(panel).decode('ascii')}"
+        facts = {"class": f"{self.target.label} {self.target.value()}", "layer": self.layer, "method": self.method,
+                 "network": self.session.network.name, "picture": self.input}  # fmt: skip
+        remarks = [f"the map is blank: {self.blank}"] if self.blank else []
+        return card(uri, facts, [*remarks, *self.session.notes, *self.notes])

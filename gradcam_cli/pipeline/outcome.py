@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from gradcam_cli.pipeline.explanation import AnyExplanation
+    from gradcam_cli.pipeline.json_record import AnyExplanation
     from gradcam_cli.records import FileState, Job
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from gradcam_cli.cam.maps import ClassMap
-    from gradcam_cli.pipeline.explanation import AnyExplanation
+    from gradcam_cli.pipeline.json_record import AnyExplanation
     from gradcam_cli.pipeline.outcome import Outcome
     from gradcam_cli.pipeline.result_settings import ResultSettings
     from gradcam_cli.records import Part

@@ -22,7 +22,7 @@ from gradcam_cli.records import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection
     from fractions import Fraction
     from pathlib import Path
 
@@ -41,7 +41,7 @@ ALL_LAYERS = "all"
 """The name that stands for every layer with a grid."""
 
 
-def _require(what: str, name: str, known: Iterable[str]) -> None:
+def require(what: str, name: object, known: Collection[str]) -> None:
     """Raise UsageError unless ``name`` is one of ``known``."""
     if name not in known:
         raise UsageError(f"there is no {what} {name!r}", f"choose one of {', '.join(known)}")
@@ -107,9 +107,9 @@ class ModelSettings:
             check_texts(self.model, self.texts)
         for method in self.methods:
             check_method(method)
-        _require("fit", self.fit, FITS)
-        _require("precision", self.precision, PRECISIONS)
-        _require("activation", self.activation, ACTIVATIONS)
+        require("fit", self.fit, FITS)
+        require("precision", self.precision, PRECISIONS)
+        require("activation", self.activation, ACTIVATIONS)
         if self.std is not None and not all(number > 0 for number in self.std):
             raise UsageError(
                 f"a standard deviation of {min(self.std):g} is not possible", "give one or three positive numbers"

@@ -36,7 +36,7 @@ def picture_in(given: object, max_pixels: int | None = None) -> tuple[str, Pictu
         InputError: it is no picture, or could be meant in several ways.
     """
     if isinstance(given, Image.Image):
-        name = os.fsdecode(getattr(given, "filename", "") or "") or "PIL picture"
+        name = os.fsdecode(getattr(given, "filename", "") or "") or "picture"
         return name, _from_pillow(given, printable(name), max_pixels or PICTURE_PIXELS)
     if isinstance(given, np.ndarray):
         return "array", _from_array(given)

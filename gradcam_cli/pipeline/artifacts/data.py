@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gradcam_cli.media.image.encode import encode, encode_array
-from gradcam_cli.pipeline.explanation import as_json
+from gradcam_cli.pipeline.json_record import as_json
 
 if TYPE_CHECKING:
     from gradcam_cli.pipeline.explanation import Explanation

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gradcam_cli.pipeline.artifacts.base import ClipArtifact
-    from gradcam_cli.pipeline.explanation import Explanation
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +31,13 @@ class Artifact:
     clip: str = ""
     suffix: str = ""
 
-    def encode(self, explanation: Explanation) -> bytes:
-        """Return the content of the file for a picture's explanation.
+    def encode(self, explanation: object) -> bytes:
+        """Return the content of the file for a picture's `Explanation`.
 
         Raises:
             OutputError: it cannot be encoded.
         """
-        return cast("Callable[[Explanation], bytes]", resolve_name(f"{__package__}.{self.still}"))(explanation)
+        return cast("Callable[[object], bytes]", resolve_name(f"{__package__}.{self.still}"))(explanation)
 
     @property
     def for_clips(self) -> type[ClipArtifact]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from gradcam_cli.pipeline.explanation import TOP, build_record
+from gradcam_cli.pipeline.explanation import TOP
+from gradcam_cli.pipeline.json_record import build_record, one_line
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from gradcam_cli.records import Geometry, Prediction, Size
 
 
-@dataclass
+@dataclass(repr=False)
 class ClipExplanation:
     """Why a network gives a clip a class, for one layer, class and method.
 
@@ -45,6 +46,9 @@ class ClipExplanation:
     complete: bool
     notes: tuple[str, ...]
     files: dict[str, Path] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return one_line(self)
 
     @property
     def track(self) -> Track:

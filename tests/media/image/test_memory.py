@@ -134,7 +134,7 @@ def test_names_are_those_of_the_files(tmp_path, photo):
     path = written(tmp_path / "it.png", Image.fromarray(photo))
     with Image.open(path) as image:
         assert picture_in(image)[0] == str(path)
-    assert picture_in(Image.fromarray(photo))[0] == "PIL picture"
+    assert picture_in(Image.fromarray(photo))[0] == "picture"
     assert picture_in(photo)[0] == "array"
     assert picture_in("it.png") is None
 
