@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from gradcam_cli._version import __version__
 
 if TYPE_CHECKING:
-    from gradcam_cli.api import explain
+    from gradcam_cli.api import explain, explain_many
     from gradcam_cli.cam.explainer import Attribution, Explainer
     from gradcam_cli.cam.maps import ClassMap
     from gradcam_cli.cam.methods.method import Method, Parameter
@@ -37,11 +37,13 @@ _HOMES = {
     "Target": "cam.targets",
     "UsageError": "errors",
     "explain": "api",
+    "explain_many": "api",
     "load_model": "models.load",
 }
 
 __all__ = [  # noqa: RUF022 (functions first)
     "explain",
+    "explain_many",
     "load_model",
     "Explainer",
     "Attribution",

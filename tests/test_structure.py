@@ -25,7 +25,7 @@ BOTTOM = {"errors", "records", "text", "files", "machine", "plugins", "_version"
 TOP = {"__init__", "__main__"}
 ALLOWED = {
     "cli": {"plan", "pipeline", "store", "media", "models", "cam", "render"},
-    "api": {"pipeline", "media", "models", "cam", "render"},
+    "api": {"plan", "pipeline", "media", "models", "cam", "render"},
     "pipeline": {"plan", "store", "media", "models", "cam", "render"},
     "plan": {"store", "media"},
     "store": set(),
@@ -45,7 +45,7 @@ LIBRARIES = {
     "h5py": {"models"},
     "safetensors": {"models"},
     "click": {"cli"},
-    "rich": {"cli"},
+    "rich": {"api", "cli"},
     "PIL": {"api", "media"},
     "av": {"media"},
 }

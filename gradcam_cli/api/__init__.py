@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from gradcam_cli.api.pictures import explain
+from gradcam_cli.api.pictures import explain, explain_many
 
-__all__ = ["explain"]
+__all__ = ["explain", "explain_many"]

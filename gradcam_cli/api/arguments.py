@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from gradcam_cli.api.networks import check_model, layer_name, name_of, ready
 from gradcam_cli.cam.methods.registry import check_method
@@ -16,10 +18,47 @@ from gradcam_cli.pipeline.render_settings import looking
 from gradcam_cli.pipeline.settings import ModelSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from gradcam_cli.pipeline.render_settings import RenderSettings
     from gradcam_cli.pipeline.session import Session
+
+Given = ParamSpec("Given")
+Returned = TypeVar("Returned")
+
+
+def with_options_of(
+    function: Callable[..., object], *more: inspect.Parameter
+) -> Callable[[Callable[Given, Returned]], Callable[Given, Returned]]:
+    """Decorate a function that ends in ``**options``: it gets all keyword arguments of another, in its signature too.
+
+    Those that a caller leaves out are passed with their defaults.
+
+    Args:
+        function: has the arguments.
+        *more: further ones, which go before those of the same name.
+    """
+
+    def decorate(own: Callable[Given, Returned]) -> Callable[Given, Returned]:
+        declared = inspect.signature(own)
+        mine = {name: each for name, each in declared.parameters.items() if each.kind is not each.VAR_KEYWORD}
+        others = {each.name: each for each in (*inspect.signature(function).parameters.values(), *more)}
+        taken = [each for name, each in others.items() if each.kind is each.KEYWORD_ONLY and name not in mine]
+        whole = declared.replace(parameters=[*mine.values(), *taken])
+
+        @functools.wraps(own)
+        def called(*args: Given.args, **kwargs: Given.kwargs) -> Returned:
+            try:
+                bound = whole.bind(*args, **kwargs)
+            except TypeError as error:
+                raise TypeError(f"{own.__name__}() {error}") from None
+            bound.apply_defaults()
+            return own(*bound.args, **bound.kwargs)
+
+        called.__signature__ = whole  # type: ignore[attr-defined]
+        return called
+
+    return decorate
 
 
 @dataclass(frozen=True)
@@ -78,10 +117,16 @@ class Asked:
             upsample=given["upsample"],
         )  # fmt: skip
         max_size = given["max_size"]
-        if max_size is not None and max_size < 1:
-            raise UsageError(f"a longest side of {max_size} pixels is not possible", "give a whole number from 1 on")
+        if max_size is not None:
+            whole_from_one("longest side", max_size)
         names = labels if isinstance(labels, tuple) else None
         return Asked(ready(model, names, settings), render, given["max_pixels"], max_size)
+
+
+def whole_from_one(what: str, number: object) -> None:
+    """Raise UsageError unless a number is a whole one from 1 on."""
+    if not isinstance(number, int) or number < 1:
+        raise UsageError(f"a {what} of {number} is not possible", "give a whole number from 1 on")
 
 
 def _one(target: str) -> TargetSpec:

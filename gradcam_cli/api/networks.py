@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, cast
 from torch import nn
 
 from gradcam_cli.cam.execution.replica import replica
+from gradcam_cli.cam.predictions import check_named
 from gradcam_cli.errors import UsageError
 from gradcam_cli.models.labels import miscounted
 from gradcam_cli.models.load import load_model
@@ -158,6 +159,7 @@ def _session(settings: ModelSettings, network: Network, names: tuple[str, ...] |
         network.cache["session"] = key, session
     same = copy.copy(cast("Session", session))
     same.settings = replace(settings, layers=same.settings.layers)
+    check_named(settings.targets, same.network.labels)
     return same
 
 

@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
+from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
-from gradcam_cli.api.arguments import Asked
-from gradcam_cli.errors import InputError
+from gradcam_cli.api.arguments import Asked, whole_from_one, with_options_of
+from gradcam_cli.api.networks import warn
+from gradcam_cli.api.progress import bar
+from gradcam_cli.errors import GradcamError, InputError, UsageError
 from gradcam_cli.media.image.memory import picture_in
+from gradcam_cli.media.suffixes import ANIMATION_SUFFIXES, picture_suffixes
 from gradcam_cli.pipeline.explanation import TOP, Explanation
 from gradcam_cli.pipeline.images.loading import prepare_picture, read_picture_for
+from gradcam_cli.pipeline.images.run import ImageRun
+from gradcam_cli.pipeline.settings import RunSettings, require
+from gradcam_cli.plan.inputs import Search, has_magic, nothing_left
+from gradcam_cli.records import Job
+from gradcam_cli.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Generator, Sequence
 
     import numpy as np
     import numpy.typing as npt
@@ -108,6 +118,97 @@ def explain(
         name, shown.pixels, asked.session, result.maps[0], prepared.geometry, result.targets[0],
         result.predictions[:TOP], asked.render, {"explain": result.seconds}, notes=shown.notes,
     )  # fmt: skip
+
+
+@with_options_of(explain)
+def explain_many(
+    paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
+    *,
+    recursive: bool = False,
+    on_error: Literal["raise", "warn"] = "raise",
+    batch_size: int = 8,
+    progress: bool = True,
+    **options: Any,  # noqa: ANN401
+) -> Generator[Explanation, None, None]:
+    """Explain many pictures, several at a time, in memory that does not grow with their number.
+
+    The network is loaded, and arguments are checked, by the call; pictures are read while the explanations are taken.
+
+    Args:
+        paths: of pictures, in any iterable; a directory stands for the pictures in it, a pattern (``*.jpg``,
+            ``**/cat.*``) for those that match. One path need not be in a list.
+        recursive: whether directories' subfolders are searched too.
+        on_error: what happens to a picture that cannot be explained: its error is raised, which ends the run, or it is
+            told as a warning and left out.
+        batch_size: pictures in one forward pass, at most.
+        progress: whether a bar is shown, on a terminal or in a notebook.
+        **options: the other arguments of `explain`.
+
+    Returns:
+        A generator of explanations, in the order of the paths, as `explain` makes them.
+
+    Raises:
+        GradcamError: the network cannot be used, or there is no picture; from the generator, a picture's error.
+
+    >>> [each.target.label for each in explain_many("sample_images/cat.jpg", model="tiny")]
+    ['cat']
+    """
+    require("way to take errors", on_error, ("raise", "warn"))
+    whole_from_one("batch size", batch_size)
+    jobs = [Job(path, printable(path), path) for path in _found(paths, recursive=recursive)]
+    asked = Asked.of(options)
+    settings = RunSettings(batch_size, on_error == "raise", asked.max_pixels, asked.max_size, asked.render)
+    return _explained(jobs, asked, settings, progress=progress)
+
+
+def _explained(
+    jobs: list[Job], asked: Asked, settings: RunSettings, *, progress: bool
+) -> Generator[Explanation, None, None]:
+    with bar("explaining", wanted=progress and len(jobs) > 1) as show:
+        show(0, len(jobs))
+        with closing(iter(ImageRun(jobs, asked.session, settings))) as outcomes:
+            for done, outcome in enumerate(outcomes, 1):
+                if outcome.error is not None:
+                    if settings.fail_fast:
+                        raise outcome.error
+                    warn(_told(outcome.error))
+                for explanation in outcome.explanations:
+                    assert isinstance(explanation, Explanation)
+                    yield explanation
+                show(done, len(jobs))
+
+
+def _told(error: GradcamError) -> str:
+    return f"{error.message}; {error.hint}" if error.hint else error.message
+
+
+def _found(paths: object, *, recursive: bool) -> list[Path]:
+    """Return the pictures that paths, directories and patterns mean, in their order; a path that is there twice, twice.
+
+    Raises:
+        UsageError: there are none, or a directory or pattern has none.
+    """
+    given = [paths] if isinstance(paths, (str, os.PathLike)) else paths
+    if not isinstance(given, Iterable):
+        raise UsageError(f"the paths are of type {type(paths).__name__}", "give an iterable of paths, or a directory")
+    found: list[Path] = []
+    for each in given:
+        if not isinstance(each, (str, os.PathLike)):
+            raise UsageError(
+                f"one of the paths is of type {type(each).__name__}", "explain takes pictures that are in memory"
+            )
+        text = os.fsdecode(each)
+        if os.path.isdir(text) or (has_magic(text) and not os.path.lexists(text)):
+            search = Search(picture_suffixes(), recursive, None, ANIMATION_SUFFIXES)
+            search.add(text, literal=False)
+            if not search.found:
+                raise nothing_left(search.failed)
+            found += [Path(each.path) for each in search.found.values() if each.path is not None]
+        else:
+            found.append(Path(text))
+    if not found:
+        raise UsageError("there are no paths", "give those of pictures, or a directory")
+    return found
 
 
 def _read(picture: object, asked: Asked) -> tuple[str, Picture]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, overload
@@ -15,6 +15,14 @@ from gradcam_cli.records import Activation, Prediction
 
 if TYPE_CHECKING:
     from gradcam_cli.cam.targets import Logits
+
+
+def check_named(targets: Iterable[TargetSpec], labels: Sequence[str] | None) -> None:
+    """Raise ModelError unless each class that targets name by its label is among the labels."""
+    for target in targets:
+        for side in (target, target.against):
+            if side is not None and side.label is not None:
+                class_named(side.label, labels)
 
 
 def class_named(label: str, labels: Sequence[str] | None) -> int:

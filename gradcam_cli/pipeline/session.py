@@ -13,7 +13,7 @@ import numpy as np
 from gradcam_cli.cam.augmentation import Augmentation
 from gradcam_cli.cam.context import Budget
 from gradcam_cli.cam.explainer import Explainer
-from gradcam_cli.cam.predictions import Ranking, class_named, predictions, resolve
+from gradcam_cli.cam.predictions import Ranking, check_named, predictions, resolve
 from gradcam_cli.errors import GradcamError, InputError, ModelError
 from gradcam_cli.models.device import lower_precision, out_of_memory
 from gradcam_cli.models.labels import read_labels
@@ -101,10 +101,7 @@ class Session:
         )  # fmt: skip
         self.fit, self.preset, self.explainer = found.fit, found.preset, found.result
         self._name_classes()
-        for target in settings.targets:
-            for side in (target, target.against):
-                if side is not None and side.label is not None:
-                    class_named(side.label, self.network.labels)
+        check_named(settings.targets, self.network.labels)
         self.activation = self.explainer.activation
         self.notes = [*self.network.notes, *self._assumed(found), *found.notes, *self.explainer.notes]
         if ALL_LAYERS in settings.layers:

@@ -93,7 +93,7 @@ class Search:
             elif isinstance(error, OSError) and error.errno not in _MISSING:
                 what, hint = explain_os_error(error)
                 self._fail(argument, f"cannot be reached: {what}", hint or "check its name and permissions")
-            elif not literal and not _MAGIC.isdisjoint(argument):
+            elif not literal and has_magic(argument):
                 self._add_pattern(argument)
             else:
                 self._fail(argument, "there is no such file", "check the path for typing errors")
@@ -257,6 +257,11 @@ def _literal(base: str, pieces: list[str]) -> tuple[list[str], list[str]]:
             break
         plain.append(piece)
     return plain, pieces[len(plain) :]
+
+
+def has_magic(text: str) -> bool:
+    """Whether a text that names no file may be a pattern."""
+    return not _MAGIC.isdisjoint(text)
 
 
 def identity(path: str) -> tuple[int, int] | None:

@@ -29,7 +29,7 @@ from gradcam_cli.pipeline.images.loading import prepare_picture, read_picture_fo
 from gradcam_cli.pipeline.outcome import Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Generator, Iterator, Sequence
     from pathlib import Path
 
     from gradcam_cli.models.preprocess import Prepared
@@ -99,7 +99,8 @@ def finish_job(item: _Item, result: Explained, session: Session, settings: Rende
     item.seconds["explain"] = result.seconds
     explanations = []
     files: dict[Path, bytes] = {}
-    for outputs, class_map, target in zip(item.job.by_part(), result.maps, result.targets, strict=True):
+    parts = item.job.by_part() or [[] for _ in result.maps]  # without outputs, explanations are all that is wanted
+    for outputs, class_map, target in zip(parts, result.maps, result.targets, strict=True):
         explanation = Explanation(
             input=item.job.given,
             pixels=item.picture.pixels,
@@ -169,7 +170,7 @@ class ImageRun:
         self._next = 0
         self._exhausted = False
 
-    def __iter__(self) -> Iterator[Outcome]:
+    def __iter__(self) -> Generator[Outcome, None, None]:
         """Yield one outcome an input, in the inputs' order.
 
         Raises:
