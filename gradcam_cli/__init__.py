@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from gradcam_cli._version import __version__
 
 if TYPE_CHECKING:
-    from gradcam_cli.api import explain, explain_many
+    from gradcam_cli.api import explain, explain_gif, explain_many, explain_video
     from gradcam_cli.cam.explainer import Attribution, Explainer
     from gradcam_cli.cam.maps import ClassMap
     from gradcam_cli.cam.methods.method import Method, Parameter
@@ -18,12 +18,14 @@ if TYPE_CHECKING:
     from gradcam_cli.errors import GradcamError, InputError, ModelError, OutputError, UsageError
     from gradcam_cli.models.load import load_model
     from gradcam_cli.models.network import Network
+    from gradcam_cli.pipeline.clips.explanation import ClipExplanation
     from gradcam_cli.pipeline.explanation import Explanation
     from gradcam_cli.records import Prediction
 
 _HOMES = {
     "Attribution": "cam.explainer",
     "ClassMap": "cam.maps",
+    "ClipExplanation": "pipeline.clips.explanation",
     "Explainer": "cam.explainer",
     "Explanation": "pipeline.explanation",
     "GradcamError": "errors",
@@ -37,17 +39,22 @@ _HOMES = {
     "Target": "cam.targets",
     "UsageError": "errors",
     "explain": "api",
+    "explain_gif": "api",
     "explain_many": "api",
+    "explain_video": "api",
     "load_model": "models.load",
 }
 
 __all__ = [  # noqa: RUF022 (functions first)
     "explain",
     "explain_many",
+    "explain_video",
+    "explain_gif",
     "load_model",
     "Explainer",
     "Attribution",
     "ClassMap",
+    "ClipExplanation",
     "Explanation",
     "Method",
     "Network",

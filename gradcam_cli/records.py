@@ -7,6 +7,7 @@ Sizes are ``(height, width)`` in pixels throughout.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -47,6 +48,18 @@ MIN_INPUT, MAX_INPUT = 8, 4096
 
 PICTURE_QUALITY, VIDEO_QUALITY = 95, 75
 """Default quality of files with lossy compression, from 1 to 100."""
+
+MAX_NUMBER = 10**9
+"""Largest number of seconds, of thirty years, which is still exact in any time base."""
+
+RATES = Fraction(1, 3600), Fraction(1000)
+"""The lowest and the highest rate, in frames per second."""
+
+GIF_FPS, GIF_WIDTH = Fraction(10), 480
+"""Default frames per second and width of a video's GIF; with all frames, a GIF is many times its clip's size."""
+
+MAX_FRAMES: Mapping[str, int] = {"video": 1_000_000, "gif": 10_000}
+"""Most frames of a clip, unless told otherwise, by the command."""
 
 
 def fitted(size: tuple[float, float], longest: int | None) -> Size:

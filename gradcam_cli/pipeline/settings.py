@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from gradcam_cli.cam.methods.registry import check_method
+from gradcam_cli.cam.methods.registry import check_method, method_named
 from gradcam_cli.cam.targets import TOP, TargetSpec
 from gradcam_cli.errors import UsageError
 from gradcam_cli.models.registry import check_arguments, check_texts
@@ -227,6 +227,14 @@ class SweepSettings:
 
     sweep: Sweep
     count: int
+
+    @classmethod
+    def of(cls, sweep: Sweep, count: int | None, method: str) -> SweepSettings:
+        """Return the settings with the usual count where none is given; raise UsageError where the method has none."""
+        require("sweep", sweep, SWEEPS)
+        if sweep == "layers" and not method_named(method).layered:
+            raise UsageError(f"the method {method} uses no layer", "choose another {method}, or another sweep")
+        return cls(sweep, count or (64 if sweep == "channels" else 5))
 
 
 @dataclass(frozen=True, slots=True)

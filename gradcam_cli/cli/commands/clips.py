@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import replace
-from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from gradcam_cli.cam.methods.registry import method_named
 from gradcam_cli.cli.options.network import model_options
 from gradcam_cli.cli.options.settings import model_settings, plan_for, render_settings
 from gradcam_cli.cli.options.shared import (
@@ -31,6 +29,7 @@ from gradcam_cli.media.suffixes import picture_suffixes
 from gradcam_cli.pipeline.clips.sources.registry import suffixes_for
 from gradcam_cli.pipeline.result_settings import ResultSettings, by_part
 from gradcam_cli.pipeline.settings import ClipSettings, SweepSettings
+from gradcam_cli.records import GIF_FPS, GIF_WIDTH, MAX_FRAMES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
@@ -41,10 +40,6 @@ if TYPE_CHECKING:
     from gradcam_cli.pipeline.session import Session
     from gradcam_cli.pipeline.settings import ModelSettings
     from gradcam_cli.records import Job, Part
-
-GIF_FPS = Fraction(10)
-GIF_WIDTH = 480
-"""Defaults of ``gradcam video --gif``; with all frames, a GIF is many times its clip's size."""
 
 VIDEO_EXAMPLES = """\b
 Examples:
@@ -78,7 +73,7 @@ def frame_limit(usual: int) -> Callable[[Function], Function]:
 )
 @click.argument("inputs", metavar="PATH...", nargs=-1)
 @input_options
-@frame_limit(1_000_000)
+@frame_limit(MAX_FRAMES["video"])
 @part_options
 @steady_options
 @output_options
@@ -114,7 +109,7 @@ def video(inputs: tuple[str, ...], **options: Any) -> int:  # noqa: ANN401
 @click.command(short_help="Explain animations, or animate a still picture.", cls=SectionCommand, epilog=GIF_EXAMPLES)
 @click.argument("inputs", metavar="PATH...", nargs=-1)
 @input_options
-@frame_limit(10_000)
+@frame_limit(MAX_FRAMES["gif"])
 @sweep_options
 @steady_options
 @output_options
@@ -135,16 +130,15 @@ def gif(inputs: tuple[str, ...], **options: Any) -> int:  # noqa: ANN401
         settings = _settings(options, gif_fps=options["gif_fps"], gif_width=options["gif_width"])
         return _run_clips(inputs, options, settings, command="gif", kinds=options["save"], picture_format="gif")
     settings = _settings(options, gif_width=options["gif_width"] or GIF_WIDTH)
-    shown = SweepSettings(sweep, options["count"] or (64 if sweep == "channels" else 5))
+
+    model, part = _one_map(options)
+    shown = SweepSettings.of(sweep, options["count"], model.methods[0])
 
     def outcomes(session: Session, jobs: Sequence[Job]) -> Generator[Outcome, None, None]:
         from gradcam_cli.pipeline.images.sweep import SweepRun
 
         yield from SweepRun(jobs, session, settings, shown)
 
-    model, part = _one_map(options)
-    if sweep == "layers" and not method_named(model.methods[0]).layered:
-        raise UsageError(f"the method {model.methods[0]} uses no layer", "choose another --method or --sweep")
     results = ResultSettings("sweep", (model,), (settings, shown), together=replace(part, name=sweep))
     plan = plan_for(
         inputs,

@@ -14,14 +14,8 @@ import click
 
 from gradcam_cli.errors import UsageError
 from gradcam_cli.files import expanded
-from gradcam_cli.records import MAX_INPUT, MIN_INPUT
+from gradcam_cli.records import MAX_INPUT, MAX_NUMBER, MIN_INPUT, RATES
 from gradcam_cli.text import quoted
-
-MAX_NUMBER = 10**9
-"""Largest number that ``exact`` reads: seconds of thirty years, still exact in any time base."""
-
-RATES = Fraction(1, 3600), Fraction(1000)
-"""The lowest and the highest rate, in frames per second."""
 
 _COUNT = re.compile(r"([0-9]{1,13}(?:\.[0-9]{1,13})?(?:[eE]\+?[0-9]{1,2})?)([kKmMgG]?)")
 _SHORT = re.compile(r"[^eE]{1,40}(?:[eE][+-]?[0-9])?")
