@@ -5,6 +5,7 @@ The names below are imported when they are first used, so that ``import gradcam_
 
 from __future__ import annotations
 
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from gradcam_cli._version import __version__
@@ -79,4 +80,6 @@ def __getattr__(name: str) -> Any:  # noqa: ANN401
 
 
 def __dir__() -> list[str]:
-    return __all__
+    """List the public names, and what every package has: its submodules that are loaded, and names such as __doc__."""
+    found = (name for name, value in globals().items() if name.startswith("__") or isinstance(value, ModuleType))
+    return sorted({*__all__, *found})
