@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, cast
 
 from torch import nn
 
-from gradcam_cli.cam.execution.replica import replica
+from gradcam_cli.cam.execution.replica import throwaway
+from gradcam_cli.cam.function_modes import recording
 from gradcam_cli.cam.predictions import check_named
 from gradcam_cli.errors import UsageError
 from gradcam_cli.models.labels import miscounted
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 
 Model = str | Network | nn.Module
 Labels = str | os.PathLike[str] | Sequence[str]
+
+_INSIDE = "gradcam_cli.", "contextlib", "torch."
+"""Beginnings of the names of modules that are between the caller of the package and what warns."""
 
 _known: dict[int, tuple[int, Network]] = {}
 """Identity of a module → its state, and the network that stands for it. An entry goes with its module."""
@@ -49,10 +53,11 @@ def ready(model: Model, names: tuple[str, ...] | None, settings: ModelSettings) 
         network = load_model(model, weights=settings.weights, device=settings.device)
     else:
         network = replace(_of_module(model)) if isinstance(model, nn.Module) else model  # labels change the former
-    if names is None:
-        return _session(settings, network)
-    session = _session(settings, replace(network, labels=names), names)
-    if session.network.labels != names:
+    if names is not None:
+        network = replace(network, labels=names)
+    # The network of a module needs no state: another one is made when the module changes.
+    session = _session(settings, network, (names, network.state if network is model else 0))
+    if names is not None and session.network.labels != names:
         raise miscounted(names, session.network.sides)
     return session
 
@@ -128,8 +133,9 @@ def layer_name(layer: object, model: Model) -> str:
     return name
 
 
+@recording()
 def _of_module(module: nn.Module) -> Network:
-    """Return the network that stands for a module: a copy with the same tensors, made once.
+    """Return the network that stands for a module: a copy with the same parameters, made once.
 
     The copy can be kept, and be put into evaluation mode, without keeping or changing the module. A module that cannot
     be copied is used itself, and not kept.
@@ -137,22 +143,22 @@ def _of_module(module: nn.Module) -> Network:
     module = unwrapped(module)
     state, (before, network) = state_of(module), _known.get(id(module), (None, None))
     if network is None or before != state:
-        try:
-            network = network_of(replica(module))
-        except Exception:  # a module may contain objects that cannot be copied
+        copied = throwaway(module)
+        if copied is None:  # it contains what cannot be copied
             return network_of(module)
+        network = network_of(copied)
         if before is None:
             weakref.finalize(module, _known.pop, id(module), None).atexit = False
         _known[id(module)] = state, network
     return network
 
 
-def _session(settings: ModelSettings, network: Network, names: tuple[str, ...] | None = None) -> Session:
+def _session(settings: ModelSettings, network: Network, state: object) -> Session:
     """Return a session with a loaded network, copied from the last one unless the network has changed since.
 
     Tracing, copying and folding a network takes as long as explaining a picture or two.
     """
-    key = replace(settings, targets=()), names, network.state
+    key = replace(settings, targets=()), state
     known, session = network.cache.get("session", (None, None))
     if known != key:
         session = Session(settings, network, warn=warn)
@@ -164,8 +170,8 @@ def _session(settings: ModelSettings, network: Network, names: tuple[str, ...] |
 
 
 def warn(text: str) -> None:
-    """Warn the caller of the package, whatever called this."""
+    """Warn the caller of the package, whatever called this in it."""
     frame, level = sys._getframe(1), 2
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("gradcam_cli."):
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(_INSIDE):
         frame, level = frame.f_back, level + 1
     warnings.warn(text, stacklevel=level)

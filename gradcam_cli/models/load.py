@@ -48,6 +48,7 @@ _HUB_FILES = ("model.safetensors", "pytorch_model.bin")
 """Names of a checkpoint in a directory of a model hub."""
 
 
+@torch.inference_mode(False)  # tensors that are made within it are never part of a graph
 def load_model(
     spec: str = AUTO,
     *,

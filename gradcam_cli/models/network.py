@@ -10,6 +10,7 @@ from gradcam_cli.files import file_state, sha256
 from gradcam_cli.text import counted
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from torch import nn
@@ -104,11 +105,20 @@ class Network:
 
 
 def state_of(module: nn.Module) -> int:
-    """Return a number that changes when a module's tensors, its parts or their hooks change."""
+    """Return a number that changes when a module's tensors, its parts, their hooks or their plain attributes change."""
     tensors = (*module.parameters(), *module.buffers())
+    values = ((id(each), each.data_ptr(), 0 if each.is_inference() else each._version) for each in tensors)
     parts = (
-        (name, type(each), id(each), len(each._forward_hooks), len(each._forward_pre_hooks))
+        (name, type(each), id(each), len(each._forward_hooks), len(each._forward_pre_hooks), *_attributes(each))
         for name, each in module.named_modules()
     )
-    values = ((id(each), each.data_ptr(), 0 if each.is_inference() else each._version) for each in tensors)
     return hash((*values, *parts))
+
+
+def _attributes(module: nn.Module) -> Iterator[object]:
+    """Yield what a module is set to: numbers, texts, and functions in the place of methods."""
+    for name, value in vars(module).items():
+        if isinstance(value, (bool, int, float, str)) and name != "training":
+            yield name, value
+        elif callable(value):
+            yield name, id(value)

@@ -13,6 +13,7 @@ import numpy as np
 from gradcam_cli.cam.augmentation import Augmentation
 from gradcam_cli.cam.context import Budget
 from gradcam_cli.cam.explainer import Explainer
+from gradcam_cli.cam.function_modes import recording
 from gradcam_cli.cam.predictions import Ranking, check_named, predictions, resolve
 from gradcam_cli.errors import GradcamError, InputError, ModelError
 from gradcam_cli.models.device import lower_precision, out_of_memory
@@ -75,6 +76,7 @@ class Session:
         GradcamError: the network, its weights, labels, layer or target cannot be used.
     """
 
+    @recording()
     def __init__(
         self,
         settings: ModelSettings,
@@ -185,6 +187,7 @@ class Session:
             self.network.preset, side=wanted.input_size, mean=wanted.mean, std=wanted.std, scale_255=wanted.scale_255
         )
 
+    @recording()
     def prepare(self, pixels: npt.NDArray[np.uint8], whole: Size | None = None) -> Prepared:
         """Convert a picture, uint8 RGB (H, W, 3), to the network's input. Safe to call from several threads.
 
@@ -273,6 +276,7 @@ class Session:
             raise result if name is None else InputError(f"{name}: {result.message}", result.template)
         return result
 
+    @recording()
     def _explain_batch(
         self, pictures: Sequence[Prepared], targets: Sequence[Target] | None
     ) -> list[Explained | InputError]:

@@ -121,7 +121,7 @@ def test_a_module_is_made_ready_once(small_net, cat, sessions):
     assert len(sessions) == 2
 
 
-@pytest.mark.parametrize("change", ["weights", "load", "part", "hook", "half"])
+@pytest.mark.parametrize("change", ["weights", "load", "part", "hook", "double", "flag", "method", "statistics"])
 def test_a_module_that_has_changed_is_made_ready_anew(small_net, cat, change):
     before = gradcam_cli.explain(cat, model=small_net, target=0, layer="features").map
     if change == "weights":
@@ -134,6 +134,13 @@ def test_a_module_that_has_changed_is_made_ready_anew(small_net, cat, change):
         small_net.features[4] = nn.Softplus()
     elif change == "hook":
         small_net.features[4].register_forward_hook(lambda module, given, output: output**2)
+    elif change == "flag":
+        small_net.features[0].padding_mode = "circular"
+        small_net.features[3].eps = 0.5
+    elif change == "method":
+        small_net.features[4].forward = torch.square
+    elif change == "statistics":
+        small_net.train()(5 * torch.randn(4, 3, 24, 24))
     else:
         small_net.double()
         small_net.features[0].weight.data.neg_()
@@ -155,6 +162,41 @@ def test_a_module_is_not_kept_alive(cat):
     assert gone() is None
     assert number not in networks._known
     assert found.overlay.shape == found.pixels.shape
+
+
+class Counting(SmallNet):
+    """A network that counts its runs in a buffer and in an attribute."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("runs", torch.zeros(()))
+        self.count = 0
+
+    def forward(self, x):
+        self.runs += 1
+        self.count += 1
+        return super().forward(x)
+
+
+def test_what_a_module_counts_is_not_counted(cat, sessions):
+    module = Counting()
+    for target in (0, 1):
+        gradcam_cli.explain(cat, model=module, target=target)
+    assert (module.runs.item(), module.count, len(sessions)) == (0, 0, 1)
+
+
+@pytest.mark.parametrize("context", [torch.no_grad, torch.inference_mode], ids=["no_grad", "inference_mode"])
+def test_a_module_is_explained_where_gradients_are_off(small_net, cat, context):
+    wanted = gradcam_cli.explain(cat, model=copy.deepcopy(small_net), layer="features").map
+    with context():
+        np.testing.assert_allclose(gradcam_cli.explain(cat, model=small_net, layer="features").map, wanted, atol=1e-6)
+        (many,) = gradcam_cli.explain_many(cat, model=small_net, layer="features")
+        np.testing.assert_allclose(many.map, wanted, atol=1e-6)
+        network = gradcam_cli.load_model("tiny")
+        inside = [gradcam_cli.explain(cat, model=each).map for each in (network, "tiny")]
+    for each in inside:
+        np.testing.assert_array_equal(each, gradcam_cli.explain(cat, model=network).map)
+    np.testing.assert_allclose(gradcam_cli.explain(cat, model=small_net, layer="features").map, wanted, atol=1e-6)
 
 
 class Scripted:
@@ -225,4 +267,6 @@ def test_warnings_name_the_callers_line(cat):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         networks.warn("mind this")
-    assert [(str(each.message), each.filename) for each in caught] == [("mind this", __file__)]
+        context = gradcam_cli.api.networks.recording()
+        context(networks.warn)("and this")
+    assert [(str(each.message), each.filename) for each in caught] == [("mind this", __file__), ("and this", __file__)]
