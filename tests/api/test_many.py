@@ -9,6 +9,7 @@ import sys
 import threading
 import tracemalloc
 import types
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -37,7 +38,7 @@ def folder(tmp_path, photo):
 
 
 def names(explanations):
-    return [each.input.rpartition("/")[2] for each in explanations]
+    return [Path(each.input).name for each in explanations]
 
 
 def test_many_are_as_one_by_one(folder, network):

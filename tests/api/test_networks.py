@@ -249,6 +249,7 @@ def test_a_module_takes_no_other_weights(small_net, cat, late):
     assert "load_state_dict" in caught.value.hint
 
 
+@pytest.mark.filterwarnings("ignore:.*torch.jit:FutureWarning")
 def test_modules_that_cannot_be_observed_or_have_no_values_are_told(small_net, cat):
     scripted = torch.jit.trace(small_net, torch.zeros(1, 3, 32, 32))
     with pytest.raises(gradcam_cli.ModelError, match="TorchScript") as caught:
