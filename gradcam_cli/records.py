@@ -27,12 +27,12 @@ Numbers = tuple[float, ...]
 Precision = Literal["float32", "bfloat16", "float16"]
 
 Fusion = Literal["mean", "max", "product"]
-FigureFormat = Literal["png", "pdf"]
+FigureFormat = Literal["png", "pdf", "svg"]
 Codec = Literal["h264", "vp9", "av1"]
 
 PRECISIONS: tuple[Precision, ...] = ("float32", "bfloat16", "float16")
 FUSIONS: tuple[Fusion, ...] = ("mean", "max", "product")
-FIGURE_FORMATS: tuple[FigureFormat, ...] = ("png", "pdf")
+FIGURE_FORMATS: tuple[FigureFormat, ...] = ("png", "pdf", "svg")
 CODECS: tuple[Codec, ...] = ("h264", "vp9", "av1")
 FITS: tuple[Fit, ...] = ("whole", "crop", "stretch", "pad")
 UPSAMPLINGS: tuple[Upsampling, ...] = ("bilinear", "bicubic")
@@ -157,9 +157,16 @@ class Prediction:
         """Return it as plain values, ready for JSON; `dataclasses.asdict` takes ten times as long."""
         return {"index": self.index, "label": self.label, "probability": self.probability, "score": self.score}
 
-    def value(self, digits: int = 1) -> str:
-        """Return the probability in percent with some digits, or else the score."""
-        return f"{self.score:.4g}" if self.probability is None else f"{self.probability:.{digits}%}"
+    def value(self) -> str:
+        """Return the probability in percent, or else the score: ``81.0%``, ``<0.1%``."""
+        if self.probability is None:
+            return f"{self.score:.4g}"
+        return "<0.1%" if 0 < self.probability < 0.0005 else f"{self.probability:.1%}"
+
+    @property
+    def caption(self) -> str:
+        """The class with its probability, or its score: ``tabby · 81.0%``, ``age · score 31.2``."""
+        return f"{self.label} · {'score ' if self.probability is None else ''}{self.value()}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,12 +231,14 @@ class Job:
         name: the input's name in messages.
         stem: the results' common path without their kind and suffix.
         outputs: the files to write: each kind's for all parts together, the parts in the order of the explanations.
+        others: further inputs that the same files show.
     """
 
     input: Path | None
     name: str
     stem: Path
     outputs: tuple[Output, ...] = ()
+    others: tuple[Job, ...] = ()
 
     @property
     def files(self) -> dict[str, Path]:

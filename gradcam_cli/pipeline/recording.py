@@ -58,14 +58,18 @@ class RunRecords:
         lines = []
         for position, explanation in enumerate(outcome.explanations):
             part = self._parts[0 if together else position]
-            files = {key: (self._places.result(path), outcome.written[path]) for key, path in explanation.files.items()}
+            own = explanation.input == outcome.job.given  # of a figure of several inputs, the first one has the file
+            files = {
+                key: (self._places.result(path), outcome.written[path])
+                for key, path in (explanation.files.items() if own else ())
+            }
             lines.append(
                 line(
                     self._record(explanation),
                     settings_hash=self._hash_of(part),
                     settings=self._stated(part, explanation.session.settings.model),
                     complete=explanation.complete,
-                    source=self._places.input(outcome.job.input),
+                    source=self._places.input(outcome.job.input if own else Path(explanation.input)),
                     source_size=outcome.input_size,
                     cell=position if together else 0,
                     files=files,

@@ -32,9 +32,9 @@ Sweep = Literal["channels", "layers", "classes", "methods"]
 
 SWEEPS: tuple[Sweep, ...] = ("channels", "layers", "classes", "methods")
 
-Axis = Literal["models", "layers", "targets", "methods"]
+Axis = Literal["inputs", "models", "layers", "targets", "methods"]
 
-AXES: tuple[Axis, ...] = ("models", "layers", "targets", "methods")
+AXES: tuple[Axis, ...] = ("inputs", "models", "layers", "targets", "methods")
 """What a comparison varies."""
 
 ALL_LAYERS = "all"
@@ -136,10 +136,11 @@ class ModelSettings:
         }
         return frozenset(name for name, value in stated.items() if value)
 
-    def counts(self, models: int = 1) -> dict[Axis, int]:
+    def counts(self, models: int = 1, inputs: int = 1) -> dict[Axis, int]:
         """Return the number of entries on each axis of a comparison; ``all`` layers count as two while not known."""
         layers = 1 if self.fusion else 2 if self.layers == (ALL_LAYERS,) else len(self.layers)
-        return {"models": models, "layers": layers, "targets": len(self.targets), "methods": len(self.methods)}
+        targets, methods = len(self.targets), len(self.methods)
+        return {"inputs": inputs, "models": models, "layers": layers, "targets": targets, "methods": methods}
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,6 +246,11 @@ class CompareSettings:
         rows: axis that varies from row to row; None chooses it.
         columns: axis that varies from column to column; None chooses it.
         width: width of the figure in millimetres.
+        inputs: names of the pictures that one figure shows, where they are an axis.
+        title: of the figure; None names what all maps share.
+        names: (name as it was given, name in the figure) of methods, layers, classes, networks or inputs.
+        times: whether the time of each map is written below it.
+        metadata: whether the figure's files say how it was made.
         fail_fast: whether the first input that fails ends the run.
         max_pixels: most pixels of a picture; None is the usual limit, see `media.limits`.
         render: how maps are shown.
@@ -253,6 +259,11 @@ class CompareSettings:
     rows: Axis | None = None
     columns: Axis | None = None
     width: float = 178
+    inputs: tuple[str, ...] = ()
+    title: str | None = None
+    names: tuple[tuple[str, str], ...] = ()
+    times: bool = False
+    metadata: bool = True
     fail_fast: bool = field(default=False, metadata=NO_RESULT)
     max_pixels: int | None = field(default=None, metadata=NO_RESULT)
     render: RenderSettings = field(default_factory=RenderSettings)

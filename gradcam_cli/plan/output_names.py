@@ -11,7 +11,7 @@ import hashlib
 import os
 import re
 import unicodedata
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -57,6 +57,7 @@ class OutputOptions:
         hash_of: returns the settings' hash of a part, see `store.settings_hash`; None where nothing is known of the
             settings, and existing files are taken by their names.
         records: whether records are written.
+        joined: whether all inputs share the results of the first.
     """
 
     directory: Path
@@ -69,6 +70,7 @@ class OutputOptions:
     template: NameTemplate = field(default_factory=lambda: parse_template(USUAL))
     hash_of: Callable[[Part], str] | None = None
     records: bool = False
+    joined: bool = False
 
 
 def natural_key(name: str) -> tuple[list[str | int], str]:
@@ -240,7 +242,7 @@ def build_jobs(found: Iterable[tuple[str | None, str]], options: OutputOptions) 
                 ),
             )
         )  # fmt: skip
-    return jobs
+    return [replace(jobs[0], others=tuple(jobs[1:]))] if options.joined and jobs else jobs
 
 
 def _room(ends: Iterable[Ending], template: NameTemplate) -> int:

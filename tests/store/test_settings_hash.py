@@ -65,6 +65,11 @@ OTHERS = {
     "rows": "layers",
     "columns": "methods",
     "width": 90.0,
+    "inputs": ("a.png", "b.png"),
+    "title": "Ours",
+    "names": (("gradcam", "Ours"),),
+    "times": True,
+    "metadata": False,
     "render": RenderSettings(colormap="jet"),
 }
 """Another value for every setting that changes a result: a new one is missing here, and its test fails."""

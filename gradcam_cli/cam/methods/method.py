@@ -87,6 +87,7 @@ class Method:
         parameters: parameters that can be set.
         values: (name, value) of the parameters that are not the defaults.
         plugin: the package that adds it, or None.
+        title: the name under which it was published, for figures; empty where that is its name.
     """
 
     name: str
@@ -102,6 +103,13 @@ class Method:
     parameters: tuple[Parameter, ...] = ()
     values: tuple[tuple[str, float], ...] = ()
     plugin: Plugin | None = None
+    title: str = ""
+
+    @property
+    def published(self) -> str:
+        """Its published name, with the values of parameters that are not the defaults."""
+        given = ", ".join(f"{name}={value:.12g}" for name, value in self.values)
+        return f"{self.title or self.name.partition(':')[0]} ({given})" if given else self.title or self.name
 
     @classmethod
     def of(cls, given: Method | Formula, name: str = "", plugin: Plugin | None = None) -> Method:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gradcam_cli.cli.console import print_result
-from gradcam_cli.cli.options.network import preprocessing_options, text_option
+from gradcam_cli.cli.options.network import label_option, preprocessing_options, text_option
 from gradcam_cli.cli.options.types import FILE, Checked
 from gradcam_cli.errors import UsageError
 from gradcam_cli.models.registry import check_name
@@ -50,6 +50,7 @@ Examples:
 )
 @click.option("--output", metavar="NAME|INDEX", help="Which of a network's several outputs has the class scores.")
 @text_option
+@label_option
 @preprocessing_options
 @click.option(
     "--write-config", is_flag=True,

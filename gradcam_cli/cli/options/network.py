@@ -32,22 +32,32 @@ _MODEL_HELP = (
     "downloaded, otherwise 'tiny' (bundled, offline)."
 )
 
+_WEIGHTS_HELP = (
+    "Checkpoint (.pth, .pt, .ckpt, .safetensors), Keras file (.keras, .h5), exported network (.pt2), or a "
+    "hub's folder; nothing in it is executed."
+)
+_LABELS_HELP = "Class names: a text file, one a line, or JSON."
+
 _one_model = option_group(
     "Network",
     option("-m", "--model", type=Checked("NAME", check_name), default="auto", show_default=True, help=_MODEL_HELP),
+    option("-w", "--weights", type=FILE, metavar="FILE", help=_WEIGHTS_HELP),
 )
+
+label_option = option_group("Network", option("--labels", type=FILE, metavar="FILE", help=_LABELS_HELP))
 
 _several_models = option_group(
     "Network",
     option(
         "-m", "--model", "models", type=Checked("NAME", check_name), multiple=True, default=("auto",),
-        help=f"{_MODEL_HELP} Repeat for several.",
+        help=f"{_MODEL_HELP} Repeat for several: --weights, --labels and --layer belong to the --model before them.",
     ),
+    option("-w", "--weights", type=FILE, metavar="FILE", multiple=True, help=f"{_WEIGHTS_HELP} Repeat for several."),
+    option("--labels", type=FILE, metavar="FILE", multiple=True, help=_LABELS_HELP),
 )  # fmt: skip
 
 preprocessing_options = option_group(
     "Network",
-    option("--labels", type=FILE, metavar="FILE", help="Class names: a text file, one a line, or JSON."),
     option(
         "--input-size", type=Checked("PIXELS", input_size), metavar="PIXELS|HxW",
         help="Side of the input, for your own network, or its height and width.",
@@ -85,11 +95,6 @@ _how_to_explain = option_group(
     option(
         "--model-arg", "arguments", type=Checked("NAME=VALUE", parse_argument), multiple=True,
         help="Argument for your own code; repeat for several.",
-    ),
-    option(
-        "-w", "--weights", type=FILE, metavar="FILE",
-        help="Checkpoint (.pth, .pt, .ckpt, .safetensors), Keras file (.keras, .h5), exported network (.pt2), or a "
-        "hub's folder; nothing in it is executed.",
     ),
     option(
         "-l", "--layer", "layers", metavar="NAME", multiple=True, default=("auto",),
@@ -146,7 +151,7 @@ _how_to_explain = option_group(
 
 def model_options(function: Function) -> Function:
     """Add the options for one network and how it explains."""
-    return _one_model(_how_to_explain(text_option(preprocessing_options(function))))
+    return _one_model(_how_to_explain(text_option(label_option(preprocessing_options(function)))))
 
 
 def models_options(function: Function) -> Function:

@@ -78,6 +78,7 @@ def plan_for(
     second: frozenset[str] = frozenset(),
     picture_format: str,
     expected: Literal["picture", "clip"] | None = None,
+    joined: bool = False,
 ) -> Plan:
     """Return the plan for the options of inputs and outputs.
 
@@ -90,6 +91,7 @@ def plan_for(
         second: those of them whose files are taken only from a directory without others.
         picture_format: suffix of the results.
         expected: what the inputs are to be; None takes any.
+        joined: whether all inputs share the results of the first.
 
     Raises:
         UsageError: the inputs or outputs are not possible.
@@ -107,6 +109,7 @@ def plan_for(
         template=options["name_template"],
         hash_of=results.hashes(),
         records=not options["no_records"],
+        joined=joined,
     )
     return make_plan(
         inputs, suffixes=suffixes, second=second, options=outputs, from_file=options["from_file"],

@@ -20,6 +20,7 @@ from gradcam_cli.cli.options.types import (
     exact,
     levels,
     longest_side,
+    named,
     option,
     option_group,
     rate,
@@ -182,15 +183,29 @@ render_options = option_group(
 
 compare_options = option_group(
     "Figure",
-    option("--rows", type=click.Choice(AXES), help="What differs from row to row; default: the shorter of two."),
-    option("--columns", type=click.Choice(AXES), help="What differs from column to column; default: the longer."),
+    option(
+        "--rows", type=click.Choice(AXES),
+        help="What differs from row to row; default: the shorter of two. inputs: all pictures in one figure.",
+    ),
+    option("--columns", type=click.Choice(AXES[1:]), help="What differs from column to column; default: the longer."),
+    option("--title", metavar="TEXT", help="Title of the figure; default: what all maps share. '' is none."),
+    option(
+        "--name", "names", type=Checked("THING=TEXT", named), metavar="THING=TEXT", multiple=True,
+        help="Name of a method, layer, class, network or picture in the figure: gradcam='Grad-CAM (ours)'; "
+        "repeat for several.",
+    ),
+    option("--times", is_flag=True, help="Write under each map how long it takes: median of three, after a warm-up."),
     option(
         "--format", "formats", type=Several(FIGURE_FORMATS), default="png,pdf", show_default=True,
-        help="Format of the figure: png, pdf or both.",
+        help="Formats of the figure: png, pdf, svg. Type stays type in pdf and svg.",
     ),
     option(
         "--width", type=Finite(40, 400), metavar="MM", default=178, show_default=True,
         help="Width of the figure in millimetres, at 300 dpi; 178 is two columns of a journal.",
+    ),
+    option(
+        "--no-metadata", is_flag=True,
+        help="Leave out of the files how the figure was made: network, hash of the weights, layers, methods, version.",
     ),
 )  # fmt: skip
 

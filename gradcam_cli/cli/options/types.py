@@ -171,6 +171,18 @@ def numbers(text: str) -> tuple[float, ...]:
     return found
 
 
+def named(text: str) -> tuple[str, str]:
+    """Read ``THING=TEXT``: what is named, and its name.
+
+    Raises:
+        UsageError: there is no ``=`` in it, or nothing before it.
+    """
+    thing, equals, name = text.partition("=")
+    if not equals or not thing.strip():
+        raise UsageError(f"{quoted(text)} names nothing", "give what is named and its name: gradcam='Grad-CAM (ours)'")
+    return thing.strip(), name.strip()
+
+
 def levels(text: str) -> tuple[float, ...]:
     """Read numbers between 0 and 1, comma-separated, each once: ``0.5``, ``0.25,0.5,0.75``.
 

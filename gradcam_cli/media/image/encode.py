@@ -16,13 +16,16 @@ from gradcam_cli.media.colour import icc
 from gradcam_cli.records import PICTURE_QUALITY
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
+    from collections.abc import Mapping
 
-    from gradcam_cli.records import FigureFormat
+    import numpy.typing as npt
 
 PictureSuffix = Literal["png", "jpg", "webp"]
 
 _LONGEST_SIDE = {"png": 1_000_000, "jpg": 65_500, "webp": 16_383}  # libpng's, libjpeg's and the WebP format's limits
+
+_PNG_KEYWORDS = {"Title": "Title", "Subject": "Description", "Creator": "Software"}
+"""PDF's keys of a document's properties, and PNG's."""
 
 _HEADER = 33
 """Length of a PNG's signature and header."""
@@ -59,30 +62,23 @@ def encode(
     return data if suffix == "jpg" and pixels.ndim == 2 else _tagged(data, suffix)  # the profile is one of colours
 
 
-def encode_figure(pixels: npt.NDArray[np.uint8], suffix: FigureFormat, dpi: int) -> bytes:
-    """Encode a picture together with its printed size; equal pictures give equal bytes.
+def encode_figure(pixels: npt.NDArray[np.uint8], dpi: float, about: Mapping[str, str]) -> bytes:
+    """Encode a picture as PNG together with its printed size and what it says of itself; equal ones give equal bytes.
 
     Args:
         pixels: uint8 RGB (H, W, 3).
-        suffix: ``png``, exact, with the resolution recorded; or ``pdf``, one page of the picture's printed size
-            without margins. Pillow offers JPEG and JPEG 2000 in a PDF; this is JPEG of quality 95 without
-            chroma subsampling, which printers and journals support and which keeps type crisp.
         dpi: pixels per inch.
+        about: texts by their keys, which are those of PDF: ``Title``, ``Subject``, ``Creator``.
 
     Raises:
         OutputError: the picture is too long or too wide for the format.
     """
-    if suffix == "png":
-        data, per_metre = encode(pixels, "png"), round(dpi / 0.0254)
-        # 1: the unit is the metre.
-        return data[:_HEADER] + _chunk(b"pHYs", struct.pack(">IIB", per_metre, per_metre, 1)) + data[_HEADER:]
-    side, limit = max(pixels.shape[:2]), _LONGEST_SIDE["jpg"]
-    if side > limit:
-        raise OutputError(f"a figure of {side} pixels is too long for PDF (at most {limit})", "write it as PNG")
-    buffer = io.BytesIO()
-    dateless: dict[str, Any] = {"creationDate": None, "modDate": None}  # otherwise Pillow writes the current time
-    Image.fromarray(pixels).save(buffer, "PDF", resolution=dpi, quality=95, subsampling=0, **dateless)
-    return buffer.getvalue()
+    data, per_metre = encode(pixels, "png"), round(dpi / 0.0254)
+    head = _chunk(b"pHYs", struct.pack(">IIB", per_metre, per_metre, 1))  # 1: the unit is the metre
+    for key, text in about.items():
+        keyword = _PNG_KEYWORDS[key].encode()
+        head += _chunk(b"iTXt", keyword + b"\0\0\0\0\0" + text.encode())  # uncompressed, of no stated language
+    return data[:_HEADER] + head + data[_HEADER:]
 
 
 def encode_array(array: npt.NDArray[Any]) -> bytes:

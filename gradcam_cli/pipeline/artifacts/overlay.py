@@ -27,11 +27,6 @@ def still(explanation: Explanation) -> bytes:
     return encode(explanation.overlay, explanation.settings.format, quality=explanation.settings.quality)
 
 
-def format_prediction(prediction: Prediction) -> str:
-    """Return the caption of a class and its probability: ``tabby  81%``."""
-    return f"{prediction.label}  {prediction.value(0)}"
-
-
 class Overlay(ClipArtifact):
     """The overlay of a clip: blended on a video's own planes; quantised in GIFs."""
 
@@ -63,7 +58,7 @@ class Overlay(ClipArtifact):
         return shown if text is None else caption(shown, text)
 
     def _text(self, prediction: Prediction) -> str | None:
-        return format_prediction(prediction) if self.settings.caption else None
+        return prediction.caption if self.settings.caption else None
 
     def rgb(self, frame: Frame, size: Size, grayscale: Pixels, prediction: Prediction) -> Pixels:
         """Draw a frame as RGB."""
