@@ -114,7 +114,8 @@ class Asked:
         render = looking(
             given["look"], colormap=given["colormap"], alpha=given["alpha"],
             alpha_by_intensity=given["alpha_by_intensity"], contours=given["contours"], normalize=given["normalize"],
-            upsample=given["upsample"],
+            upsample=given["upsample"], caption=given["caption"], colorbar=given["colorbar"],
+            side_by_side=given["side_by_side"],
         )  # fmt: skip
         max_size = given["max_size"]
         if max_size is not None:

@@ -65,6 +65,9 @@ def explain(
     contours: Sequence[float] = (),
     normalize: str | None = None,
     upsample: Upsampling = "bilinear",
+    caption: bool = False,
+    colorbar: bool = False,
+    side_by_side: bool = False,
     max_pixels: int | None = None,
     max_size: int | None = None,
 ) -> Explanation:
@@ -97,6 +100,9 @@ def explain(
         contours: levels in (0, 1) of lines that the overlay shows instead of the heatmap.
         normalize: ``minmax``, ``max``, ``none``, or a percentile as ``p99``.
         upsample: ``bilinear`` or ``bicubic``, in heatmap and overlay.
+        caption: whether files of the overlay have class and probability below it; ``.overlay`` is always bare.
+        colorbar: whether they have a colour bar.
+        side_by_side: whether they show the source beside it.
         max_pixels: larger pictures are refused from their header; default: 178 million.
         max_size: longest side in pixels of the maps and pictures that are returned; larger pictures are reduced.
 

@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gradcam_cli.cam.methods.registry import method_named
 from gradcam_cli.media.atomic import write_all
 from gradcam_cli.media.image.encode import encode
 from gradcam_cli.media.image.read import resized
@@ -22,6 +23,7 @@ from gradcam_cli.render.contours import draw_contours
 from gradcam_cli.render.overlay import heatmap, mark_unseen, overlay
 from gradcam_cli.render.panel import side_by_side
 from gradcam_cli.render.saliency import SaliencyMap
+from gradcam_cli.render.scale import described, normalization_for
 
 if TYPE_CHECKING:
     import os
@@ -29,11 +31,12 @@ if TYPE_CHECKING:
 
     import numpy as np
     import numpy.typing as npt
+    from matplotlib.figure import Figure
 
     from gradcam_cli.cam.maps import ClassMap
     from gradcam_cli.pipeline.render_settings import PictureFormat, RenderSettings
     from gradcam_cli.pipeline.session import Session
-    from gradcam_cli.records import Geometry, Prediction
+    from gradcam_cli.records import Geometry, Prediction, Size
 
 TOP = 5
 """Number of most probable classes in records and tables."""
@@ -138,6 +141,25 @@ class Explanation:
     def _marked(self, picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
         return picture if self.geometry.sees_all else mark_unseen(picture, self.saliency.seen_box, self.settings.unseen)
 
+    def figure(self) -> Figure:
+        """Return source, heatmap and overlay with the class and a colour bar, as a `matplotlib.figure.Figure`."""
+        from gradcam_cli.render.figure.triptych import panel_size, triptych  # matplotlib takes half a second
+
+        at = self._at(panel_size((self.pixels.shape[0], self.pixels.shape[1])))
+        values = self.class_map.values
+        way = normalization_for(self.settings.normalize, (values.shape[0], values.shape[1]), self.geometry)
+        made = [self.session.network.name, self.layer, method_named(self.method).published]
+        return triptych(
+            at.pixels, at.heatmap, at.overlay, title=self.target.caption, caption=" · ".join(made),
+            table=colormap(self.settings.colormap), scale=described(way),
+        )  # fmt: skip
+
+    def _at(self, size: Size) -> Explanation:
+        """Return the same for the picture at another size (height, width), the map interpolated for it."""
+        if size == self.pixels.shape[:2]:
+            return self
+        return replace(self, pixels=resized(self.pixels, size), geometry=self.geometry.for_source(size))
+
     def record(self) -> dict[str, Any]:
         """Return the explanation as plain values, ready for JSON."""
         low, high = (float(f"{value:.9g}") for value in (self.class_map.low, self.class_map.high))
@@ -187,7 +209,7 @@ class Explanation:
         longest = max(self.pixels.shape[:2])
         scale = min(max(longest, THUMBNAIL[0]), THUMBNAIL[1]) / longest
         size = max(1, round(self.pixels.shape[0] * scale)), max(1, round(self.pixels.shape[1] * scale))
-        return replace(self, pixels=resized(self.pixels, size), geometry=self.geometry.for_source(size))
+        return self._at(size)
 
     def _repr_png_(self) -> bytes:
         """Return the overlay, small, for notebooks."""

@@ -33,6 +33,9 @@ class RenderSettings:
         upsample: interpolation of the map where it is shown in colours; its grey levels and values are bilinear.
         unseen: how what the network did not see is marked.
         quality: quality of JPEG, WebP and videos, 1 to 100.
+        caption: whether class and probability are written below overlays.
+        colorbar: whether a colour bar stands beside overlays.
+        side_by_side: whether an overlay is shown beside its source instead of alone.
     """
 
     kinds: tuple[str, ...] = field(default=("grayscale", "heatmap", "overlay"), metadata=NO_RESULT)
@@ -45,6 +48,9 @@ class RenderSettings:
     upsample: Upsampling = "bilinear"
     unseen: Unseen = "light"
     quality: int = PICTURE_QUALITY
+    caption: bool = False
+    colorbar: bool = False
+    side_by_side: bool = False
 
     def __post_init__(self) -> None:
         check_normalization(self.normalize)
@@ -73,6 +79,9 @@ def looking(
     contours: Sequence[float] = (),
     normalize: str | None = None,
     upsample: Upsampling = "bilinear",
+    caption: bool = False,
+    colorbar: bool = False,
+    side_by_side: bool = False,
 ) -> RenderSettings:
     """Return the settings of a look, with what is given instead of its own.
 
@@ -84,6 +93,9 @@ def looking(
         contours: levels of lines that are drawn instead of the heatmap.
         normalize: how the map is scaled to [0, 1].
         upsample: interpolation of what is shown.
+        caption: whether class and probability are written below overlays.
+        colorbar: whether a colour bar stands beside overlays.
+        side_by_side: whether an overlay is shown beside its source.
 
     Raises:
         UsageError: there is no such look or colormap, or a value is not possible.
@@ -99,4 +111,7 @@ def looking(
         contours=tuple(contours),
         normalize=own.normalize if normalize is None else check_normalization(normalize),
         upsample=upsample,
+        caption=caption,
+        colorbar=colorbar,
+        side_by_side=side_by_side,
     )

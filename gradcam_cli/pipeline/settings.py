@@ -171,8 +171,6 @@ class ClipSettings:
         per_frame_target: whether each frame's own class is explained instead of the clip's.
         normalize_over: whether maps share the clip's scale or have each frame's own.
         smooth: time constant in seconds of the smoothing over time; 0 is none.
-        caption: whether class and probability are written into overlays.
-        side_by_side: whether an overlay is shown beside its source instead of alone.
         keep_partial: whether a stopped run keeps its unfinished output as playable files.
         start: seconds; earlier frames are left out.
         end: seconds; frames from then on are left out.
@@ -193,8 +191,6 @@ class ClipSettings:
     per_frame_target: bool = False
     normalize_over: Literal["clip", "frame"] = "clip"
     smooth: float = 0.0
-    caption: bool = False
-    side_by_side: bool = False
     keep_partial: bool = field(default=False, metadata=NO_RESULT)
     start: Fraction | None = None
     end: Fraction | None = None

@@ -98,19 +98,9 @@ def beside(left: Planes, right: Planes) -> Planes:
     return y, u, v
 
 
-def over_bottom(picture: Planes, strip: Planes, shade: float = 0.3) -> Planes:
-    """Lay a strip of the picture's width, bright on black, over its lowest rows.
-
-    Args:
-        picture: the frame.
-        strip: of the same width.
-        shade: share of the picture's brightness that shows through the strip's black, in [0, 1].
-    """
-    laid = []
-    for plane, low, zero in zip(picture, strip, (16, _NEUTRAL, _NEUTRAL), strict=True):
-        bottom = cv2.addWeighted(plane[-len(low) :], shade, low, 1, -shade * zero)
-        laid.append(np.vstack([plane[: -len(low)], np.asarray(bottom, np.uint8)]))
-    y, u, v = laid
+def below(picture: Planes, strip: Planes) -> Planes:
+    """Put a strip of the picture's width below it."""
+    y, u, v = (np.vstack(pair) for pair in zip(picture, strip, strict=True))
     return y, u, v
 
 

@@ -52,6 +52,7 @@ OTHERS = {
     "normalize_over": "frame",
     "smooth": 0.5,
     "caption": True,
+    "colorbar": True,
     "side_by_side": True,
     "start": Fraction(1, 3),
     "end": Fraction(2, 3),

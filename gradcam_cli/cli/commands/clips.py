@@ -15,6 +15,7 @@ from gradcam_cli.cli.options.shared import (
     input_options,
     moving_options,
     output_options,
+    overlay_options,
     part_options,
     render_options,
     run_options,
@@ -81,6 +82,7 @@ def frame_limit(usual: int) -> Callable[[Function], Function]:
 @video_options
 @model_options
 @render_options
+@overlay_options
 @batch_options(4, "Frames")
 @run_options
 def video(inputs: tuple[str, ...], **options: Any) -> int:  # noqa: ANN401
@@ -116,6 +118,7 @@ def video(inputs: tuple[str, ...], **options: Any) -> int:  # noqa: ANN401
 @moving_options
 @model_options
 @render_options
+@overlay_options
 @batch_options(4, "Frames")
 @run_options
 def gif(inputs: tuple[str, ...], **options: Any) -> int:  # noqa: ANN401
@@ -169,8 +172,6 @@ def _settings(options: Mapping[str, Any], **more: Any) -> ClipSettings:  # noqa:
         per_frame_target=options["per_frame_target"],
         normalize_over=options["normalize_over"],
         smooth=options["smooth"],
-        caption=options["caption"],
-        side_by_side=options["side_by_side"],
         keep_partial=options["keep_partial"],
         stride=options["stride"],
         render=render_settings(options),

@@ -13,6 +13,7 @@ from gradcam_cli.cli.options.shared import (
     image_options,
     input_options,
     output_options,
+    overlay_options,
     render_options,
     run_options,
 )
@@ -46,6 +47,7 @@ Examples:
 @image_options
 @model_options
 @render_options
+@overlay_options
 @batch_options(8, "Pictures")
 @run_options
 def image(inputs: tuple[str, ...], **options: Any) -> int:  # noqa: ANN401

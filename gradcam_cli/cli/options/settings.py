@@ -59,6 +59,9 @@ def render_settings(options: Mapping[str, Any]) -> RenderSettings:
         contours=options["contours"],
         normalize=options["normalize"],
         upsample=options["upsample"],
+        caption=options.get("caption", False),
+        colorbar=options.get("colorbar", False),
+        side_by_side=options.get("side_by_side", False),
     )
     return replace(
         shown,

@@ -97,8 +97,6 @@ moving_options = option_group(
         "--save", type=Several(CLIP_KINDS), default="grayscale,heatmap,overlay", show_default=True,
         help=f"What to write: {', '.join(CLIP_KINDS)}.",
     ),
-    option("--caption", is_flag=True, help="Write class and probability into the overlay."),
-    option("--side-by-side", is_flag=True, help="Put the source beside the overlay."),
     option("--keep-partial", is_flag=True, help="When stopped, keep what is done, playable, as NAME.partial.mp4."),
     option("--gif-fps", type=Checked("N", rate), metavar="N", help="Most frames per second of GIFs."),
     option("--gif-width", type=click.IntRange(1, 65_535), metavar="PIXELS", help="Greatest width of GIFs."),
@@ -150,6 +148,13 @@ steady_options = option_group(
         help="Smooth maps over time with this time constant, whatever the frame rate.",
     ),
 )  # fmt: skip
+
+overlay_options = option_group(
+    "Appearance",
+    option("--caption", is_flag=True, help="Write class and probability below the overlay."),
+    option("--colorbar", is_flag=True, help="Put a colour bar beside the overlay."),
+    option("--side-by-side", is_flag=True, help="Put the source beside the overlay."),
+)
 
 render_options = option_group(
     "Appearance",

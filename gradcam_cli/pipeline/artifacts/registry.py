@@ -49,6 +49,7 @@ ARTIFACTS: dict[str, Artifact] = {
     "grayscale": Artifact("grayscale:still", "grayscale:Grayscale"),
     "heatmap": Artifact("heatmap:still", "heatmap:Heatmap"),
     "overlay": Artifact("overlay:still", "overlay:Overlay"),
+    "panel": Artifact("panel:still"),
     "map": Artifact("data:saliency", suffix="npy"),
     "original": Artifact("data:original"),
     "json": Artifact("data:record", suffix="json"),

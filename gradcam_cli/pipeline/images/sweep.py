@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
@@ -102,7 +102,7 @@ class SweepRun:
         return self._overlay(blank=not each.values.any()).captioned(pixels, grayscale, each.text)
 
     def _overlay(self, *, blank: bool) -> Overlay:
-        return Overlay(self._settings, blank=blank)
+        return Overlay(replace(self._settings, render=replace(self._settings.render, caption=True)), blank=blank)
 
     def _maps(self, prepared: Prepared, result: Explained) -> Iterator[_SweepFrame]:
         session, explained_class, target = self._session, result.targets[0], result.maps[0].target

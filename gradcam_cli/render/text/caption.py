@@ -1,11 +1,10 @@
-"""One line of text under or on a picture: white on black, to be readable on every picture."""
+"""One line of text below a picture, white on black."""
 
 from __future__ import annotations
 
 import functools
 from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
 
 from gradcam_cli.render.text.lettering import MEDIUM, WHITE, fitted, write
@@ -23,31 +22,34 @@ _NARROWEST = 0.6
 """Text that is too long is made smaller, down to this share of its size; then it is cut."""
 
 _WEIGHT = MEDIUM  # a little stronger than regular: thin strokes do not survive video compression
-_SHADE = 0.3
-"""Share of the picture's brightness that remains behind the text."""
 
 
-def caption(pixels: Pixels, text: str) -> Pixels:
-    """Return the picture with one line of text over its lower edge, which is darkened for it.
+def caption(pixels: Pixels, text: str, size: tuple[int, int] | None = None) -> Pixels:
+    """Return the picture with one line of text below it: what it shows stays uncovered.
 
     Args:
         pixels: uint8 RGB (H, W, 3).
         text: of any language that the font has; OpenCV before 5 has ASCII only, and shows the rest as ``?``.
+        size: (height, width) of the picture that determines the letters' size; without it, the picture's own.
 
     Returns:
-        uint8 RGB (H, W, 3), a new array; unchanged where the picture is too small for letters.
+        uint8 RGB (H + h, W, 3), a new array.
     """
     height, width = pixels.shape[:2]
-    strip = caption_strip(width, text, min(height, width))
-    captioned = pixels.copy()
-    if len(strip) <= height // 2:
-        place = captioned[height - len(strip) :]
-        cv2.addWeighted(place, _SHADE, strip, 1.0, 0, dst=place)  # saturates
-    return captioned
+    return np.vstack([pixels, caption_strip(width, text, min(size or (height, width)))])
+
+
+def caption_height(short_side: int) -> int:
+    """Return the height of a caption for a picture with this short side, even, in pixels."""
+    return round(_letters(short_side) * 1.7 / 2) * 2
+
+
+def _letters(short_side: int) -> int:
+    return max(_SMALLEST, round(_TALLEST * short_side))
 
 
 @functools.lru_cache(maxsize=64)
-def caption_strip(width: int, text: str, short_side: int | None = None) -> Pixels:
+def caption_strip(width: int, text: str, short_side: int) -> Pixels:
     """Return one line of text, white on black, as wide as a picture; text that does not fit is cut with ``…``.
 
     The array is cached and read-only, so that calls for every frame are cheap.
@@ -55,13 +57,12 @@ def caption_strip(width: int, text: str, short_side: int | None = None) -> Pixel
     Args:
         width: of the picture, in pixels.
         text: what to write; control characters appear escaped.
-        short_side: of the picture in pixels, which determines the letters' size; without it, ``width``.
+        short_side: of the picture in pixels, which determines the letters' size.
 
     Returns:
         uint8 RGB (h, width, 3), h even.
     """
-    letters = max(_SMALLEST, round(_TALLEST * (width if short_side is None else short_side)))
-    height = round(letters * 1.7 / 2) * 2
+    letters, height = _letters(short_side), caption_height(short_side)
     margin = letters // 2
     least = max(_SMALLEST, round(letters * _NARROWEST))
     size, line = fitted(printable(text.strip()), letters, least, max(1, width - 2 * margin), _WEIGHT)

@@ -119,12 +119,12 @@ def test_side_by_side_and_caption(gradcam, clip):
     gradcam("video", str(clip), "--side-by-side", "--caption", "--save", "overlay", "--gif", "--gif-width", "90")
     _, pictures = frames_of("gradcam_output/clip_overlay.mp4")
     _, source = frames_of(clip)
-    assert pictures[0].shape == (120, 360, 3)
+    assert pictures[0].shape == (136, 360, 3)  # the caption is below
     halves = pictures[3][:80, :180], pictures[3][:80, 180:]
     left, right = (np.abs(half.astype(int) - source[3][:80]).mean() for half in halves)
     assert left < 0.3 * right, "the source stands on the left"
     with Image.open("gradcam_output/clip_overlay.gif") as gif:
-        assert gif.size == (180, 60)
+        assert gif.size == (180, 76)
 
 
 def test_an_animation_keeps_its_times_and_loop(gradcam, animation):
@@ -163,7 +163,7 @@ def test_a_still_picture_is_swept(gradcam, photo, sweep, options, frames):
     assert (code, out) == (0, [f"gradcam_output/still_overlay_{sweep}.gif"])
     assert err.count("%") == 5
     with Image.open(out[0]) as gif:
-        assert gif.size == (90, 60)
+        assert gif.size == (90, 76)
         assert gif.n_frames == frames
 
 
