@@ -54,8 +54,13 @@ def print_result(line: str) -> None:
         OutputError: stdout cannot be written, because its disk is full for instance.
         BrokenPipeError: its reader has closed it.
     """
+    print_bytes(os.fsencode(line) + b"\n")
+
+
+def print_bytes(content: bytes) -> None:
+    """Write to stdout at once; raises as `print_result`."""
     try:
-        sys.stdout.buffer.write(os.fsencode(line) + b"\n")
+        sys.stdout.buffer.write(content)
         sys.stdout.buffer.flush()
     except BrokenPipeError:
         raise

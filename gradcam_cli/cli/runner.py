@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import time
 from contextlib import ExitStack, closing
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from gradcam_cli.cli.console import Console, option_hint
+from gradcam_cli.cli.console import Console, option_hint, print_bytes
 from gradcam_cli.cli.tuning import collect_from_now, hold_memory
 from gradcam_cli.errors import ExitCode, GradcamError, OutputError
+from gradcam_cli.plan.output_names import STDOUT
 from gradcam_cli.store.writing import Recorder
 from gradcam_cli.text import counted, printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping, Sequence
-    from pathlib import Path
 
     from gradcam_cli.pipeline.json_record import AnyExplanation
     from gradcam_cli.pipeline.outcome import Outcome
@@ -43,7 +46,7 @@ class CommandRunner:
         self._plan = plan
         self._results = results
         self._as_json: bool = options["as_json"]
-        self._recorded: bool = not options["no_records"] and bool(plan.options.kinds)
+        self._recorded: bool = plan.options.records and bool(plan.options.kinds)
         self._records: RunRecords | None = None
         self._done = 0
         self._failed: list[str] = []
@@ -98,6 +101,9 @@ class CommandRunner:
         self._note_existing()
         jobs = self._plan.jobs
         with ExitStack() as stack:
+            if self._plan.options.file == STDOUT:
+                folder = stack.enter_context(TemporaryDirectory(prefix="gradcam-", ignore_cleanup_errors=True))
+                jobs = [_written_to(Path(folder), job) for job in jobs]
             if self._recorded and jobs:
                 from gradcam_cli.pipeline.recording import RunRecords
 
@@ -159,7 +165,10 @@ class CommandRunner:
             self._warn_of_blank(outcome.job.name, explanation, several=len(outcome.explanations) > 1)
             if self._as_json:
                 self.console.result(as_json(explanation.record()))
-        if not self._as_json:
+        if self._plan.options.file == STDOUT:
+            for path in outcome.job.paths:
+                print_bytes(path.read_bytes())
+        elif not self._as_json:
             self._print_paths(dict.fromkeys(path for each in outcome.explanations for path in each.files.values()))
 
     def _record(self, outcome: Outcome, *, fail_fast: bool) -> OutputError | None:
@@ -204,3 +213,8 @@ class CommandRunner:
         if self._failed:
             parts.append(f"{len(self._failed)} failed")
         self.console.info(", ".join(parts))
+
+
+def _written_to(folder: Path, job: Job) -> Job:
+    """Return a job whose files are made in a directory, for standard output: some formats are not written in order."""
+    return replace(job, outputs=tuple(replace(each, path=folder / f"result.{each.container}") for each in job.outputs))

@@ -56,6 +56,7 @@ class Search:
         found: the inputs in their order, by `key`.
         failed: inputs that cannot be used, as (what was given, why).
         left: files of a second suffix that were not taken.
+        folders: directories that were given.
         passed: suffix, lower-case → number of other files that searches of directories and patterns passed over.
     """
 
@@ -71,6 +72,7 @@ class Search:
         self.found: dict[Key, Found] = {}
         self.failed: list[tuple[str, InputError]] = []
         self.left: list[str] = []
+        self.folders: list[str] = []
         self.passed: Counter[str] = Counter()
         self._suffixes = suffixes
         self._second = second
@@ -99,6 +101,7 @@ class Search:
                 self._fail(argument, "there is no such file", "check the path for typing errors")
             return
         if stat.S_ISDIR(status.st_mode):
+            self.folders.append(argument)
             self._add_folder(argument)
         elif found := self._misplaced(argument, status):
             self._fail(argument, found[0], f"use: {found[1]} {printable(argument)}")

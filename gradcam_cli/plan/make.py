@@ -19,7 +19,7 @@ from gradcam_cli.plan.existing import Existing, find_existing, unwritable
 from gradcam_cli.plan.input_list import read_list
 from gradcam_cli.plan.inputs import Search, identity, nothing_left, some
 from gradcam_cli.plan.name_template import USUAL
-from gradcam_cli.plan.output_names import OutputOptions, build_jobs, called, clashes, fold
+from gradcam_cli.plan.output_names import STDOUT, OutputOptions, build_jobs, called, clashes, fold
 from gradcam_cli.store.record import FOLDER
 from gradcam_cli.store.writing import require_folder
 from gradcam_cli.text import counted, explain_os_error, printable
@@ -96,7 +96,8 @@ def make_plan(
         raise UsageError("no input was given", f"name a file or a directory, as in: cat{example} holiday/")
     if from_file == "-" and "-" in inputs:
         raise UsageError("standard input cannot be both the list of inputs and an input", "save one of them in a file")
-    search = Search(suffixes, recursive, identity(str(options.directory)), second, expected)
+    avoided = identity(str(options.directory)) if options.file is None else None
+    search = Search(suffixes, recursive, avoided, second, expected)
     for argument in inputs:
         search.add(argument, literal=False)
     for line in read_list(from_file) if from_file is not None else ():
@@ -108,7 +109,9 @@ def make_plan(
 
 def _planned(search: Search, options: OutputOptions) -> Plan:
     jobs = build_jobs(((item.path, item.folder) for item in search.found.values()), options)
-    if not options.kinds:
+    if options.file is not None:
+        jobs, options = _to_one_file(jobs, search, options, options.file)
+    if not options.kinds or options.file == STDOUT:
         return Plan(jobs, 0, search, options)
     _check_clashes(jobs, options)
     for folder in _folders(jobs, options):
@@ -121,6 +124,28 @@ def _planned(search: Search, options: OutputOptions) -> Plan:
     if options.parts is None:  # these names were as good as any for the checks
         jobs = [replace(job, outputs=()) for job in jobs]
     return Plan(jobs, skipped, search, options, notes)
+
+
+def _to_one_file(
+    jobs: list[Job], search: Search, options: OutputOptions, file: Path
+) -> tuple[list[Job], OutputOptions]:
+    """Return the one job with the one file that it writes, and the options for that file's directory.
+
+    Raises:
+        UsageError: there are several results.
+    """
+    name = "standard output" if file == STDOUT else printable(file)
+    given = sum(1 + len(job.others) for job in jobs) + len(search.failed)
+    hint = "give a directory for the results with {output_dir}"
+    if search.folders and not options.joined:
+        raise UsageError(f"{name} takes one result, and {printable(search.folders[0])} is a directory", hint)
+    if len(jobs) != 1 or (search.failed and given > 1):
+        raise UsageError(f"{name} takes one result, and there are {counted(given, 'input')}", hint)
+    if options.parts is None or len(jobs[0].outputs) != 1:
+        several = "each layer has its own" if options.parts is None else f"there are {len(jobs[0].outputs)}"
+        raise UsageError(f"{name} takes one result, and {several}", hint)
+    outputs = (replace(jobs[0].outputs[0], path=file),)
+    return [replace(jobs[0], stem=file.with_suffix(""), outputs=outputs)], replace(options, directory=file.parent)
 
 
 def _folders(jobs: Iterable[Job], options: OutputOptions) -> set[Path]:
@@ -155,8 +180,8 @@ def _without_existing(
     """Return the remaining jobs, the number of skipped ones, and notes, according to the policy."""
     if existing.paths and options.policy == "refuse":
         hint = "keep them and do the others with {skip_existing}, or leave out {no_overwrite} to replace them"
-        if existing.others:
-            hint = "keep them: choose another directory with {output_dir}, or leave out {no_overwrite} to replace them"
+        if existing.others or options.file is not None:
+            hint = "keep them: choose another place with {output_dir}, or leave out {no_overwrite} to replace them"
         raise UsageError(f"results exist already: {some(_quoted(existing.others or existing.paths))}", hint)
     notes = [f"{printable(path)} cannot be read: what it records counts as unknown" for path in existing.unreadable]
     if existing.passed_over:
@@ -180,7 +205,7 @@ def _quoted(paths: Iterable[Path]) -> list[str]:
 
 
 def _prepare(jobs: Sequence[Job], options: OutputOptions) -> None:
-    """Create the output directory, the only sure test that it is possible; remove it again if the plan fails."""
+    """Create the output directory, the only sure test that it is possible; remove it if that or the plan fails."""
     directory = options.directory
     created = [path for path in (directory, *directory.parents) if not os.path.lexists(path)]
     try:
@@ -209,11 +234,12 @@ def _prepare(jobs: Sequence[Job], options: OutputOptions) -> None:
                 for _, first, second in shared
             ]
             raise UsageError(f"the output directory does not tell these names apart: {some(pairs)}", _RENAME)
-    except UsageError:
+        if options.file is None:
+            created = []
+    finally:  # one file's writer makes its directory anew: a run that fails leaves none
         for path in created:
             with suppress(OSError):
                 path.rmdir()
-        raise
 
 
 def _link_between(directory: Path, folder: Path) -> Path | None:

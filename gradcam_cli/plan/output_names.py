@@ -35,6 +35,9 @@ _LEAST_STEM = 32
 
 _STDIN_STEM = "stdin"
 
+STDOUT = Path("-")
+"""Stands for standard output, as the one file of a result; files that are named so have a suffix."""
+
 _LINE_BREAKING = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _DIGITS = re.compile(r"([0-9]+)")
 
@@ -58,6 +61,7 @@ class OutputOptions:
             settings, and existing files are taken by their names.
         records: whether records are written.
         joined: whether all inputs share the results of the first.
+        file: the one file that is written instead of those in the directory, `STDOUT` for standard output, or None.
     """
 
     directory: Path
@@ -71,6 +75,7 @@ class OutputOptions:
     hash_of: Callable[[Part], str] | None = None
     records: bool = False
     joined: bool = False
+    file: Path | None = None
 
 
 def natural_key(name: str) -> tuple[list[str | int], str]:

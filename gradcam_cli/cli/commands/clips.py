@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from gradcam_cli.cli.options.network import model_options
+from gradcam_cli.cli.options.output import GIFS, VIDEOS, for_one_file
 from gradcam_cli.cli.options.settings import model_settings, plan_for, render_settings
 from gradcam_cli.cli.options.shared import (
     batch_options,
@@ -91,6 +92,7 @@ def video(inputs: tuple[str, ...], **options: Any) -> int:  # noqa: ANN401
     For each video, a grayscale map, a heatmap and an overlay are written as MP4, with the sound. One class is explained
     for the whole clip, and its maps share one scale, so that nothing flickers.
     """
+    options = for_one_file(options, VIDEOS)
     kinds = options["save"] + (("overlay.gif",) if options["gif"] else ())
     settings = _settings(
         options,
@@ -128,6 +130,7 @@ def gif(inputs: tuple[str, ...], **options: Any) -> int:  # noqa: ANN401
     count. With --sweep, a still picture is animated instead: its strongest feature maps, the layers from first to last,
     the most probable classes, or the methods.
     """
+    options = for_one_file(options, GIFS)
     sweep = options["sweep"]
     if sweep is None:
         settings = _settings(options, gif_fps=options["gif_fps"], gif_width=options["gif_width"])

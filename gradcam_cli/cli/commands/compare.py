@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gradcam_cli.cli.options.network import models_options
+from gradcam_cli.cli.options.output import FIGURES, for_one_file
 from gradcam_cli.cli.options.settings import plan_for, render_settings
 from gradcam_cli.cli.options.several_models import OrderedCommand, networks_of
 from gradcam_cli.cli.options.shared import (
@@ -61,6 +62,7 @@ def compare(inputs: tuple[str, ...], **options: Any) -> int:  # noqa: ANN401
     Give two or more values of one or two of these options: --method, --layer, --target, --model. Without any, seven
     methods are compared. Each picture has a figure of its own, unless --rows inputs puts them all into one.
     """
+    options = for_one_file(options, FIGURES, format_option="formats")
     together = options["rows"] == "inputs"
     models = _models(options, 2 if together else 1)
     settings = CompareSettings(

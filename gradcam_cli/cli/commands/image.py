@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gradcam_cli.cli.options.network import model_options
+from gradcam_cli.cli.options.output import PICTURES, for_one_file
 from gradcam_cli.cli.options.settings import model_settings, plan_for, render_settings
 from gradcam_cli.cli.options.shared import (
     batch_options,
@@ -56,6 +57,7 @@ def image(inputs: tuple[str, ...], **options: Any) -> int:  # noqa: ANN401
     For each picture, a grayscale map, a heatmap and an overlay are written; their paths are printed to stdout, the
     predicted classes to stderr.
     """
+    options = for_one_file(options, PICTURES, format_option="picture_format")
     model = model_settings(options)
     render = render_settings(options)
     settings = RunSettings(

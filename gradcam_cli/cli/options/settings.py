@@ -87,7 +87,7 @@ def plan_for(
 
     Args:
         inputs: as they were typed.
-        options: the options.
+        options: the options, as `output.for_one_file` returns them.
         results: what the results depend on; their parts are in the names.
         kinds: kinds of result.
         suffixes: suffixes of the files that directories are searched for.
@@ -101,8 +101,9 @@ def plan_for(
     """
     if options["skip_existing"] and options["no_overwrite"]:
         raise click.UsageError("--skip-existing and --no-overwrite exclude each other")
+    one_file = options["one_file"]
     outputs = OutputOptions(
-        directory=options["output_dir"],
+        directory=options["output_dir"].path,
         kinds=kinds,
         format=picture_format,
         containers=SUFFIXES,
@@ -110,9 +111,10 @@ def plan_for(
         policy="skip" if options["skip_existing"] else "refuse" if options["no_overwrite"] else "replace",
         name_from=options["name_from"],
         template=options["name_template"],
-        hash_of=results.hashes(),
-        records=not options["no_records"],
+        hash_of=results.hashes() if one_file is None else None,
+        records=not options["no_records"] and one_file is None,
         joined=joined,
+        file=one_file,
     )
     return make_plan(
         inputs, suffixes=suffixes, second=second, options=outputs, from_file=options["from_file"],

@@ -5,13 +5,12 @@ Each option that takes one value can also be set in the environment: ``--output-
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from gradcam_cli.cli.options.output import place
 from gradcam_cli.cli.options.types import (
-    FILE,
     Checked,
     Finite,
     Function,
@@ -55,8 +54,9 @@ input_options = option_group(
 output_options = option_group(
     "Outputs",
     option(
-        "-o", "--output-dir", type=FILE, metavar="DIR", default=Path("gradcam_output"), show_default=True,
-        help="Directory of the results; created when missing.",
+        "-o", "--output-dir", type=Checked("PLACE", place), metavar="PLACE", default="gradcam_output",
+        show_default=True,
+        help="Directory of the results, created when missing; of one result its file, as out.png, or - for stdout.",
     ),
     option(
         "--name-from", type=click.Choice(("stem", "path")), default="stem", show_default=True,
