@@ -131,9 +131,9 @@ def explain_gif(
         return _run(job, asked, settings, progress=progress)
     if count is not None:
         whole_from_one("count", count)
-    shown = SweepSettings.of(sweep, count, options["method"])
     job = _job(path, directory, ("overlay",), "gif", part=sweep)
-    asked, settings = _settings({**options, "gif_width": options["gif_width"] or GIF_WIDTH}, PICTURE_QUALITY)
+    asked, settings = _settings(options, PICTURE_QUALITY)
+    shown = SweepSettings.of(sweep, count, asked.session.settings)
     explained = _only(SweepRun([job], asked.session, settings, shown))
     assert isinstance(explained, Explanation)
     return explained

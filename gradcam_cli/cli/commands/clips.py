@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
@@ -29,9 +28,9 @@ from gradcam_cli.cli.runner import CommandRunner
 from gradcam_cli.errors import UsageError
 from gradcam_cli.media.suffixes import picture_suffixes
 from gradcam_cli.pipeline.clips.sources.registry import suffixes_for
-from gradcam_cli.pipeline.result_settings import ResultSettings, by_part
+from gradcam_cli.pipeline.result_settings import ResultSettings
 from gradcam_cli.pipeline.settings import ClipSettings, SweepSettings
-from gradcam_cli.records import GIF_FPS, GIF_WIDTH, MAX_FRAMES
+from gradcam_cli.records import GIF_FPS, GIF_WIDTH, MAX_FRAMES, Part
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
@@ -40,8 +39,7 @@ if TYPE_CHECKING:
     from gradcam_cli.pipeline.clips.engine import Tally
     from gradcam_cli.pipeline.outcome import Outcome
     from gradcam_cli.pipeline.session import Session
-    from gradcam_cli.pipeline.settings import ModelSettings
-    from gradcam_cli.records import Job, Part
+    from gradcam_cli.records import Job
 
 VIDEO_EXAMPLES = """\b
 Examples:
@@ -135,17 +133,21 @@ def gif(inputs: tuple[str, ...], **options: Any) -> int:  # noqa: ANN401
     if sweep is None:
         settings = _settings(options, gif_fps=options["gif_fps"], gif_width=options["gif_width"])
         return _run_clips(inputs, options, settings, command="gif", kinds=options["save"], picture_format="gif")
-    settings = _settings(options, gif_width=options["gif_width"] or GIF_WIDTH)
-
-    model, part = _one_map(options)
-    shown = SweepSettings.of(sweep, options["count"], model.methods[0])
+    settings = _settings(options, gif_width=options["gif_width"])
+    model = model_settings(options)
+    named = click.get_current_context().get_parameter_source("methods") is click.core.ParameterSource.COMMANDLINE
+    if sweep == "methods" and named and len(model.methods) == 1:
+        raise UsageError("a sweep of methods needs two", "add another --method, or leave it out for the quick ones")
+    shown = SweepSettings.of(sweep, options["count"], model)
+    layers, targets = model.fusion or "+".join(model.layers), "+".join(each.name for each in model.targets)
+    part = Part(layers, targets, "+".join(model.methods), sweep)
 
     def outcomes(session: Session, jobs: Sequence[Job]) -> Generator[Outcome, None, None]:
         from gradcam_cli.pipeline.images.sweep import SweepRun
 
         yield from SweepRun(jobs, session, settings, shown)
 
-    results = ResultSettings("sweep", (model,), (settings, shown), together=replace(part, name=sweep))
+    results = ResultSettings("sweep", (model,), (settings, shown), together=part)
     plan = plan_for(
         inputs,
         options,
@@ -156,14 +158,6 @@ def gif(inputs: tuple[str, ...], **options: Any) -> int:  # noqa: ANN401
         expected="picture",
     )
     return CommandRunner(plan, results, options).run(outcomes, fail_fast=settings.fail_fast)
-
-
-def _one_map(options: Mapping[str, Any]) -> tuple[ModelSettings, Part]:
-    model = model_settings(options)
-    parts = by_part(model)
-    if parts is None or len(parts) != 1:
-        raise UsageError("a sweep is made of one class at one layer by one method", "run it once for each")
-    return model, parts[0][0]
 
 
 def _settings(options: Mapping[str, Any], **more: Any) -> ClipSettings:  # noqa: ANN401

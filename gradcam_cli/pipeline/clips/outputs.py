@@ -86,9 +86,7 @@ def open_output(
             written=written,
         )
         sink = GifSink(stack.enter_context(gif), artifact, size, settings)
-        if size != info.size:
-            whole = f"{info.size[1]}×{info.size[0]}"
-            sink.notes = (f"the GIF is made smaller: {size[1]}×{size[0]} of {whole}",)
+        sink.notes = smaller(size, info.size)
         return sink
     video = VideoWriter(
         output.path,
@@ -102,6 +100,13 @@ def open_output(
         written=written,
     )
     return VideoSink(stack.enter_context(video), artifact, info.size)
+
+
+def smaller(size: Size, whole: Size) -> tuple[str, ...]:
+    """Return the note that a GIF is smaller than its source, sizes (height, width); none where it is not."""
+    if size[1] >= whole[1]:
+        return ()
+    return (f"the GIF is made smaller: {size[1]}×{size[0]} of {whole[1]}×{whole[0]}",)
 
 
 def _even(size: Size) -> Size:
