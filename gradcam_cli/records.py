@@ -62,9 +62,18 @@ MAX_FRAMES: Mapping[str, int] = {"video": 1_000_000, "gif": 10_000}
 """Most frames of a clip, unless told otherwise, by the command."""
 
 
-def fitted(size: tuple[float, float], longest: int | None) -> Size:
-    """Return a size, aspect kept and sides rounded to the nearest pixel, whose longest side is at most ``longest``."""
-    scale = min(1.0, longest / max(size)) if longest else 1.0
+RESULT_SIDES = 16, 16_383
+"""The least and the greatest longest side of results that may be larger than their source, in pixels; WebP's limit."""
+
+
+def fitted(size: tuple[float, float], longest: int | None, *, enlarged: bool = False) -> Size:
+    """Return a size, aspect kept and sides rounded to the nearest pixel, whose longest side is at most ``longest``.
+
+    Where the result may be ``enlarged``, it is exactly that.
+    """
+    scale = longest / max(size) if longest else 1.0
+    if not enlarged:
+        scale = min(1.0, scale)
     return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 
 

@@ -18,7 +18,9 @@ from gradcam_cli.records import (
     MIN_INPUT,
     NO_RESULT,
     PRECISIONS,
+    RESULT_SIDES,
     VIDEO_QUALITY,
+    fitted,
 )
 
 if TYPE_CHECKING:
@@ -143,6 +145,17 @@ class ModelSettings:
         return {"inputs": inputs, "models": models, "layers": layers, "targets": targets, "methods": methods}
 
 
+def check_sides(size: int | None, max_size: int | None) -> None:
+    """Raise UsageError where the longest side of results is given twice, or is out of range."""
+    if size is None:
+        return
+    if max_size is not None:
+        raise UsageError("the longest side is given twice", "give {size}, which enlarges too, or {max_size}")
+    low, high = RESULT_SIDES
+    if not (isinstance(size, int) and low <= size <= high):
+        raise UsageError(f"a longest side of {size} is not possible", f"give a whole number from {low} to {high}")
+
+
 @dataclass(frozen=True, slots=True)
 class RunSettings:
     """How pictures are batched and limited, when to stop, and how maps are shown.
@@ -152,6 +165,7 @@ class RunSettings:
         fail_fast: whether the first input that fails ends the run.
         max_pixels: most pixels of a picture; None is the usual limit, see `media.limits`.
         max_size: longest side of the results in pixels, or None for the picture's own.
+        size: the same, of smaller pictures too, which are then enlarged.
     """
 
     batch_size: int = field(default=8, metadata=NO_RESULT)
@@ -159,6 +173,10 @@ class RunSettings:
     max_pixels: int | None = field(default=None, metadata=NO_RESULT)
     max_size: int | None = None
     render: RenderSettings = field(default_factory=RenderSettings)
+    size: int | None = None
+
+    def __post_init__(self) -> None:
+        check_sides(self.size, self.max_size)
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +195,7 @@ class ClipSettings:
         stride: the first of every ``stride`` frames is kept.
         fps: constant frame rate; None keeps the source's times.
         max_size: longest side in pixels, or None.
+        size: the same, of smaller frames too, which are then enlarged in the results.
         max_pixels: most pixels of a source's frame or picture; None is the usual limit, see `media.limits`.
         max_frames: most frames of a clip; None is any number.
         codec: codec of videos.
@@ -197,6 +216,7 @@ class ClipSettings:
     stride: int = 1
     fps: Fraction | None = None
     max_size: int | None = None
+    size: int | None = None
     max_pixels: int | None = field(default=None, metadata=NO_RESULT)
     max_frames: int | None = field(default=None, metadata=NO_RESULT)
     codec: Codec = "h264"
@@ -204,6 +224,13 @@ class ClipSettings:
     gif_fps: Fraction | None = None
     gif_width: int | None = None
     render: RenderSettings = field(default_factory=lambda: RenderSettings(quality=VIDEO_QUALITY))
+
+    def __post_init__(self) -> None:
+        check_sides(self.size, self.max_size)
+
+    def shown(self, size: Size) -> Size:
+        """Return the size (height, width) in the results of frames that were read with ``size``."""
+        return fitted(size, self.size, enlarged=True)
 
     def gif_size(self, size: Size) -> Size:
         """Return the size (height, width) of a GIF of frames of ``size``."""

@@ -59,6 +59,7 @@ OTHERS = {
     "stride": 2,
     "fps": Fraction(10),
     "max_size": 100,
+    "size": 100,
     "codec": "vp9",
     "audio": False,
     "gif_fps": Fraction(5),

@@ -129,6 +129,8 @@ def gif(inputs: tuple[str, ...], **options: Any) -> int:  # noqa: ANN401
     the most probable classes, or the methods.
     """
     options = for_one_file(options, GIFS)
+    if options["size"] and options["gif_width"]:
+        raise UsageError("--size and --gif-width exclude each other", "give one of them")
     sweep = options["sweep"]
     if sweep is None:
         settings = _settings(options, gif_fps=options["gif_fps"], gif_width=options["gif_width"])
@@ -171,6 +173,7 @@ def _settings(options: Mapping[str, Any], **more: Any) -> ClipSettings:  # noqa:
         smooth=options["smooth"],
         keep_partial=options["keep_partial"],
         stride=options["stride"],
+        size=options["size"],
         render=render_settings(options),
         **more,
     )

@@ -65,6 +65,7 @@ def image(inputs: tuple[str, ...], **options: Any) -> int:  # noqa: ANN401
         fail_fast=options["fail_fast"],
         max_pixels=options["max_pixels"],
         max_size=options["max_size"],
+        size=options["size"],
         render=render,
     )
     results = ResultSettings("image", (model,), (settings,))

@@ -17,6 +17,7 @@ from gradcam_cli.cli.options.types import (
     Several,
     count,
     exact,
+    exact_side,
     levels,
     longest_side,
     named,
@@ -89,6 +90,7 @@ image_options = option_group(
         help="Quality of jpg and webp.",
     ),
     longest_side("the results; larger pictures are reduced"),
+    exact_side(),
 )  # fmt: skip
 
 moving_options = option_group(
@@ -97,6 +99,7 @@ moving_options = option_group(
         "--save", type=Several(CLIP_KINDS), default="grayscale,heatmap,overlay", show_default=True,
         help=f"What to write: {', '.join(CLIP_KINDS)}.",
     ),
+    exact_side(),
     option("--keep-partial", is_flag=True, help="When stopped, keep what is done, playable, as NAME.partial.mp4."),
     option("--gif-fps", type=Checked("N", rate), metavar="N", help="Most frames per second of GIFs."),
     option("--gif-width", type=click.IntRange(1, 65_535), metavar="PIXELS", help="Greatest width of GIFs."),

@@ -14,7 +14,7 @@ import click
 
 from gradcam_cli.errors import UsageError
 from gradcam_cli.files import expanded
-from gradcam_cli.records import MAX_INPUT, MAX_NUMBER, MIN_INPUT, RATES
+from gradcam_cli.records import MAX_INPUT, MAX_NUMBER, MIN_INPUT, RATES, RESULT_SIDES
 from gradcam_cli.text import quoted
 
 _COUNT = re.compile(r"([0-9]{1,13}(?:\.[0-9]{1,13})?(?:[eE]\+?[0-9]{1,2})?)([kKmMgG]?)")
@@ -241,5 +241,13 @@ def option(*names: str, **attributes: Any) -> tuple[tuple[str, ...], dict[str, A
 
 
 def longest_side(what: str) -> tuple[tuple[str, ...], dict[str, Any]]:
-    """Describe the option for the longest side of ``what``."""
+    """Describe the option for the greatest longest side of ``what``."""
     return option("--max-size", type=click.IntRange(16), metavar="PIXELS", help=f"Longest side of {what}.")
+
+
+def exact_side() -> tuple[tuple[str, ...], dict[str, Any]]:
+    """Describe the option for the longest side of results."""
+    return option(
+        "--size", type=click.IntRange(*RESULT_SIDES), metavar="PIXELS",
+        help="Longest side of the results; smaller pictures are enlarged, for the results alone.",
+    )  # fmt: skip

@@ -90,10 +90,14 @@ def read_picture(
 
 
 def resized(pixels: npt.NDArray[np.uint8], size: Size) -> npt.NDArray[np.uint8]:
-    """Return uint8 pixels (H, W) or (H, W, 3) reduced to ``size``: each is the mean of the area that it covers."""
+    """Return uint8 pixels (H, W) or (H, W, 3) of ``size``: each is the mean of the area that it covers.
+
+    Enlarged ones are interpolated, by cubic convolution.
+    """
     if pixels.shape[:2] == size:
         return pixels
-    return np.asarray(cv2.resize(pixels, size[::-1], interpolation=cv2.INTER_AREA), np.uint8)
+    way = cv2.INTER_AREA if size[0] <= pixels.shape[0] and size[1] <= pixels.shape[1] else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(pixels, size[::-1], interpolation=way), np.uint8)
 
 
 def reduced(pixels: npt.NDArray[np.uint8], size: Size) -> npt.NDArray[np.uint8]:

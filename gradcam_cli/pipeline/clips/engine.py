@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gradcam_cli.errors import InputError
+from gradcam_cli.media.image.read import resized
 from gradcam_cli.models.preprocess import Prepared
+from gradcam_cli.pipeline.clips.sources.base import StillFrame
 from gradcam_cli.pipeline.clips.temporal import Smoothing
 from gradcam_cli.pipeline.concurrency import Stage, StageScheduler, batches, sharing_cores
 from gradcam_cli.render.saliency import SaliencyMap
@@ -102,7 +104,10 @@ def explain_clip(
 
     def draw(noted: Noted) -> Iterator[tuple[Stage, object]]:
         frame, maps = noted
-        geometry = session.geometry(frame.size)
+        shown = settings.shown(frame.size)
+        geometry = session.geometry(frame.size).for_source(shown)
+        if shown != frame.size:
+            frame = StillFrame(resized(frame.rgb(), shown), frame.time, frame.duration)
         for (values, target), track, each in zip(maps, found.tracks, outputs, strict=True):
             saliency = SaliencyMap(values, geometry, settings.render.normalize, track.scale)
             plain = saliency.bytes()

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from gradcam_cli.pipeline.clips.engine import Tally
     from gradcam_cli.pipeline.clips.survey import Survey, Track
     from gradcam_cli.pipeline.session import Session
-    from gradcam_cli.records import Geometry, Prediction, Size
+    from gradcam_cli.records import Geometry, Prediction
 
 
 @dataclass(repr=False)
@@ -27,7 +27,7 @@ class ClipExplanation:
         survey: results of frames spread over the clip.
         position: position of the track in the survey.
         tally: numbers of explained and of blank frames.
-        size: (height, width) of the frames.
+        geometry: the part of every frame that the network sees; its ``source`` is the size of the results' frames.
         total: processing time in seconds.
         skipped: number of damaged packets that were skipped.
         complete: whether the whole clip was explained: its file is neither cut off nor damaged.
@@ -40,7 +40,7 @@ class ClipExplanation:
     survey: Survey
     position: int
     tally: Tally
-    size: Size
+    geometry: Geometry
     total: float
     skipped: int
     complete: bool
@@ -81,11 +81,6 @@ class ClipExplanation:
         return self.track.blank
 
     @property
-    def geometry(self) -> Geometry:
-        """The part of every frame that the network sees."""
-        return self.session.geometry(self.size)
-
-    @property
     def seconds(self) -> dict[str, float]:
         """Time spent on this clip."""
         return {"total": self.total}
@@ -102,7 +97,7 @@ class ClipExplanation:
             "blank_frames": self.tally.blank[self.position],
         }
         clip = {
-            "size": list(self.size),
+            "size": list(self.geometry.source),
             "frames": self.tally.frames,
             "seconds": round(self.tally.shown, 6),
             "skipped": self.skipped,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gradcam_cli.pipeline.clips.engine import explain_clip
@@ -52,11 +53,12 @@ class ClipRun:
             started = time.perf_counter()
             found = survey(source.samples(), self._session, self._settings, recur=source.samples_recur)
             outputs = job.by_part()
+            shown = replace(source.info, size=self._settings.shown(source.info.size))
             with ExitStack() as stack:
                 sinks = [
                     [
                         open_output(
-                            output, source.info, self._settings, stack, blank=track.blank is not None, written=written
+                            output, shown, self._settings, stack, blank=track.blank is not None, written=written
                         )
                         for output in mine
                     ]
@@ -67,11 +69,12 @@ class ClipRun:
                     lambda tally: self._advance(job, tally, source.info.frames),
                 )  # fmt: skip
             seconds = time.perf_counter() - started
+            geometry = self._session.geometry(source.info.size).for_source(shown.size)
             of_outputs = (note for each in sinks for sink in each for note in sink.notes)
             notes = tuple(dict.fromkeys([*source.notes, *of_outputs]))
             explanations = [
                 ClipExplanation(
-                    job.given, self._session, found, position, tally, source.info.size, seconds, source.skipped,
+                    job.given, self._session, found, position, tally, geometry, seconds, source.skipped,
                     source.complete, notes, {output.key: output.path for output in mine},
                 )
                 for position, mine in enumerate(outputs)

@@ -39,18 +39,21 @@ def read_picture_for(
     return read_picture(source, name, max_pixels, None if max_size is None else enough)
 
 
-def prepare_picture(session: Session, picture: Picture, max_size: int | None) -> tuple[Picture, Prepared]:
-    """Prepare a picture for the network, then reduce it to the size of the results.
+def prepare_picture(
+    session: Session, picture: Picture, max_size: int | None, *, enlarged: bool = False
+) -> tuple[Picture, Prepared]:
+    """Prepare a picture for the network, then bring it to the size of the results.
 
     Args:
         session: the network.
         picture: as read.
         max_size: longest side of the results, or None for that of the picture.
+        enlarged: whether smaller pictures get this side, too.
 
     Returns:
         The picture in the size of the results, and the network's input; its ``geometry.source`` is that size.
     """
-    size = fitted(picture.whole, max_size)
+    size = fitted(picture.whole, max_size, enlarged=enlarged)
     prepared = session.prepare(picture.pixels, picture.whole)
-    smaller = Picture(resized(picture.pixels, size), picture.notes, picture.whole)
-    return smaller, replace(prepared, geometry=prepared.geometry.for_source(size))
+    shown = Picture(resized(picture.pixels, size), picture.notes, picture.whole)
+    return shown, replace(prepared, geometry=prepared.geometry.for_source(size))

@@ -75,10 +75,11 @@ def read_job(job: Job, session: Session, settings: RunSettings) -> _Item:
         InputError: it cannot be read as a picture.
     """
     started, size = time.perf_counter(), size_of(job.input)
+    longest = settings.size or settings.max_size
     source = _standard_input(job.name) if job.input is None else job.input
-    picture = read_picture_for(session, source, job.name, settings.max_pixels, settings.max_size)
+    picture = read_picture_for(session, source, job.name, settings.max_pixels, longest)
     read = time.perf_counter()
-    picture, prepared = prepare_picture(session, picture, settings.max_size)
+    picture, prepared = prepare_picture(session, picture, longest, enlarged=settings.size is not None)
     return _Item(job, picture, prepared, {"read": read - started, "preprocess": time.perf_counter() - read}, size)
 
 

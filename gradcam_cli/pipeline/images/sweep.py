@@ -109,6 +109,8 @@ class SweepRun:
     def _size(self, whole: Size, frames: int) -> Size:
         """Return the size (height, width) of the picture in the GIF; the usual one keeps the file below `MAX_BYTES`."""
         settings = self._settings
+        if settings.size is not None:
+            return settings.shown(whole)
         if settings.gif_width is not None:
             return settings.gif_size(whole)
         width = min(GIF_WIDTH, whole[1])

@@ -59,7 +59,9 @@ class AnimationSource:
         """Properties that are known before the frames are read."""
         info = self._reader.info
         rate = self._settings.fps or (info.frames / info.duration if info.frames and info.duration else USUAL_RATE)
-        return ClipInfo(fitted(info.size, self._settings.max_size), info.frames, TICK, rate, info.loop)
+        return ClipInfo(
+            fitted(info.size, self._settings.size or self._settings.max_size), info.frames, TICK, rate, info.loop
+        )
 
     def samples(self) -> Iterator[tuple[StillFrame, bool]]:
         """Yield frames spread along the animation, with True."""

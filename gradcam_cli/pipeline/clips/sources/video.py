@@ -36,7 +36,7 @@ class VideoSource:
             end=settings.end,
             stride=settings.stride,
             fps=settings.fps,
-            max_size=settings.max_size,
+            max_size=settings.size or settings.max_size,
             name=name,
             max_pixels=settings.max_pixels,
             max_frames=settings.max_frames,
