@@ -20,7 +20,8 @@ from gradcam_cli.pipeline.clips.explanation import ClipExplanation
 from gradcam_cli.pipeline.clips.run import ClipRun
 from gradcam_cli.pipeline.explanation import Explanation
 from gradcam_cli.pipeline.images.sweep import SweepRun
-from gradcam_cli.pipeline.settings import ClipSettings, SweepSettings, require
+from gradcam_cli.pipeline.images.sweep_settings import SweepSettings
+from gradcam_cli.pipeline.settings import ClipSettings, require
 from gradcam_cli.plan.output_names import OutputOptions, build_jobs
 from gradcam_cli.records import (
     CODECS,
@@ -38,9 +39,9 @@ from gradcam_cli.text import printable
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from gradcam_cli.pipeline.images.sweep_settings import Sweep
     from gradcam_cli.pipeline.json_record import AnyExplanation
     from gradcam_cli.pipeline.outcome import Outcome
-    from gradcam_cli.pipeline.settings import Sweep
     from gradcam_cli.records import Job
 
 _OWN = tuple(each for each in fields(ClipSettings) if each.name not in ("fail_fast", "render"))

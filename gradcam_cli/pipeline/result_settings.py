@@ -15,7 +15,8 @@ from gradcam_cli.store.settings_hash import settings_hash, stated
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gradcam_cli.pipeline.settings import ClipSettings, CompareSettings, ModelSettings, RunSettings, SweepSettings
+    from gradcam_cli.pipeline.images.sweep_settings import SweepSettings
+    from gradcam_cli.pipeline.settings import ClipSettings, CompareSettings, ModelSettings, RunSettings
 
 
 @dataclass(frozen=True)

@@ -28,8 +28,9 @@ from gradcam_cli.cli.runner import CommandRunner
 from gradcam_cli.errors import UsageError
 from gradcam_cli.media.suffixes import picture_suffixes
 from gradcam_cli.pipeline.clips.sources.registry import suffixes_for
+from gradcam_cli.pipeline.images.sweep_settings import SweepSettings
 from gradcam_cli.pipeline.result_settings import ResultSettings
-from gradcam_cli.pipeline.settings import ClipSettings, SweepSettings
+from gradcam_cli.pipeline.settings import ClipSettings
 from gradcam_cli.records import GIF_FPS, GIF_WIDTH, MAX_FRAMES, Part
 
 if TYPE_CHECKING:

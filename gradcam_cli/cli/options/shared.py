@@ -27,8 +27,9 @@ from gradcam_cli.cli.options.types import (
 )
 from gradcam_cli.files import expanded
 from gradcam_cli.pipeline.artifacts.registry import CLIP_KINDS, KINDS
+from gradcam_cli.pipeline.images.sweep_settings import SWEEPS
 from gradcam_cli.pipeline.render_settings import FORMATS, LOOKS
-from gradcam_cli.pipeline.settings import AXES, SWEEPS
+from gradcam_cli.pipeline.settings import AXES
 from gradcam_cli.plan.name_template import FIELDS, USUAL, parse_template
 from gradcam_cli.records import CODECS, FIGURE_FORMATS, PICTURE_QUALITY, UPSAMPLINGS, VIDEO_QUALITY
 from gradcam_cli.render.colormap import check_colormap

@@ -30,8 +30,9 @@ if TYPE_CHECKING:
 
     from gradcam_cli.cam.maps import ClassMap
     from gradcam_cli.models.preprocess import Prepared
+    from gradcam_cli.pipeline.images.sweep_settings import SweepSettings
     from gradcam_cli.pipeline.session import Explained, Session
-    from gradcam_cli.pipeline.settings import ClipSettings, SweepSettings
+    from gradcam_cli.pipeline.settings import ClipSettings
     from gradcam_cli.records import FileState, Job, Prediction, Size
 
     Pixels = npt.NDArray[np.uint8]
