@@ -57,6 +57,7 @@ SETTINGS = frozenset(
         "size",
         "skip_existing",
         "start",
+        "sweep",
         "target",
         "text",
         "weights",

@@ -60,7 +60,7 @@ def test_each_json_key_is_described_once(tmp_path, monkeypatch, capfd):
     for command in (
         ["image", SAMPLES / "cat.jpg", "missing.jpg", "--save", "grayscale,heatmap,overlay,map,original,json"],
         ["video", SAMPLES / "cat.mp4", "--end", "0.2", "--gif"],
-        ["gif", SAMPLES / "cat.jpg"],
+        ["gif", SAMPLES / "cat.gif", "--stride", "9"],
         ["compare", SAMPLES / "cat.jpg", "--method", "gradcam", "--method", "layercam"],
         *(
             ["gif", SAMPLES / "cat.jpg", "--sweep", sweep, "--count", "2"]

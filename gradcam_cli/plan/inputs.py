@@ -66,7 +66,7 @@ class Search:
         recursive: bool,
         output: tuple[int, int] | None,
         second: frozenset[str] = frozenset(),
-        expected: Literal["picture", "clip"] | None = None,
+        expected: Literal["picture", "clip", "animation"] | None = None,
     ) -> None:
         self._expected = expected
         self.found: dict[Key, Found] = {}
@@ -104,7 +104,7 @@ class Search:
             self.folders.append(argument)
             self._add_folder(argument)
         elif found := self._misplaced(argument, status):
-            self._fail(argument, found[0], f"use: {found[1]} {printable(argument)}")
+            self._fail(argument, found[0], f"use: {found[1].replace('*', printable(argument))}")
         else:
             self._add_file(argument, inode=status.st_ino)
 

@@ -73,7 +73,7 @@ def make_plan(
     options: OutputOptions,
     from_file: str | None = None,
     recursive: bool = False,
-    expected: Literal["picture", "clip"] | None = None,
+    expected: Literal["picture", "clip", "animation"] | None = None,
 ) -> Plan:
     """Return the jobs for the inputs, create the output directory and remove part files of killed runs from it.
 

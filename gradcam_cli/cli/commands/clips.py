@@ -197,7 +197,7 @@ def _run_clips(
         kinds=kinds,
         suffixes=suffixes_for(command),
         picture_format=picture_format,
-        expected="clip" if command == "video" else None,
+        expected="clip" if command == "video" else "animation",
     )
     runner = CommandRunner(plan, results, options)
 

@@ -80,7 +80,7 @@ def plan_for(
     suffixes: frozenset[str],
     second: frozenset[str] = frozenset(),
     picture_format: str,
-    expected: Literal["picture", "clip"] | None = None,
+    expected: Literal["picture", "clip", "animation"] | None = None,
     joined: bool = False,
 ) -> Plan:
     """Return the plan for the options of inputs and outputs.

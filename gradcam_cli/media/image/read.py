@@ -249,5 +249,5 @@ def _first_of_many(image: Image.Image) -> tuple[str, ...]:
         count = getattr(image, "n_frames", 1)
     except Exception:  # the later ones may be damaged: they are not needed
         return ("only the first of several pictures in it is read",)
-    kind = "pages" if image.format == "TIFF" else "frames"
-    return (f"only the first of its {count} {kind} is read",) if count > 1 else ()
+    kind, more = ("pages", "") if image.format == "TIFF" else ("frames", ": 'gradcam gif' explains them all")
+    return (f"only the first of its {count} {kind} is read{more}",) if count > 1 else ()

@@ -75,14 +75,22 @@ def describe(head: bytes) -> tuple[str, str]:
     return "is not a picture of a known kind", "give a JPEG, PNG, WebP, AVIF, GIF, BMP or TIFF file"
 
 
-def misplaced(head: bytes, expected: Literal["picture", "clip"]) -> tuple[str, str] | None:
-    """Return what is wrong with a file for a command, by its first bytes, and the right command; None where it may do.
+def misplaced(head: bytes, expected: Literal["picture", "clip", "animation"]) -> tuple[str, str] | None:
+    """Return what is wrong with a file for a command, by its first bytes, and the right commands; None where it may do.
 
     Args:
         head: the first bytes.
-        expected: what the command takes.
+        expected: what the command takes: a picture, a clip, or one that may be an animation.
+
+    Returns:
+        The problem, and one or two commands, with ``*`` in the place of the file.
     """
     if expected == "picture":
         what = describe(head)[0]
-        return (what, "gradcam video") if re.match(VIDEO, head, re.DOTALL) and "video" in what else None
-    return ("is a picture, not a video", "gradcam image") if re.match(STILL, head, re.DOTALL) else None
+        return (what, "gradcam video *") if re.match(VIDEO, head, re.DOTALL) and "video" in what else None
+    if not re.match(STILL, head, re.DOTALL):
+        return None
+    if expected == "clip":
+        return "is a picture, not a video", "gradcam image *"
+    sweep = "gradcam gif * {sweep} channels, or layers, classes, methods"
+    return "is a still picture, which does not move", f"{sweep}; or explain it as it is: gradcam image *"

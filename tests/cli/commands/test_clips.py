@@ -144,9 +144,30 @@ def test_an_animation_keeps_its_times_and_loop(gradcam, animation):
             assert sum(durations) == 500
 
 
-def test_a_still_picture_is_an_animation_of_one_frame(gradcam, photo):
-    Image.fromarray(photo).save("still.png")
-    assert gradcam("gif", "still.png")[0] == 0
+@pytest.mark.parametrize("suffix", ["png", "jpg", "bmp"])
+def test_what_can_be_done_with_a_still_picture_is_told(gradcam, photo, suffix):
+    Image.fromarray(photo).save(f"still.{suffix}")
+    code, out, err = gradcam("gif", f"still.{suffix}")
+    assert (code, out) == (2, [])
+    assert f"still.{suffix}: is a still picture, which does not move" in err
+    assert f"use: gradcam gif still.{suffix} --sweep channels, or layers, classes, methods" in err
+    assert f"gradcam image still.{suffix}" in err
+    assert not Path("gradcam_output").exists()
+    _, _, err = gradcam("video", f"still.{suffix}")
+    assert f"use: gradcam image still.{suffix}" in err
+
+
+@pytest.mark.parametrize("suffix", ["gif", "webp"])
+def test_an_animation_of_one_frame_is_explained_with_a_note(gradcam, photo, suffix):
+    Image.fromarray(photo).save(f"still.{suffix}")
+    code, out, err = gradcam("gif", f"still.{suffix}", "--save", "overlay", "--json")
+    assert code == 0
+    assert "has one frame and does not move: 'gradcam image' explains stills" in err
+    assert len(json.loads(out[0])["clip"]["notes"]) == 1
+
+
+def test_the_first_frame_of_an_animation_as_a_picture(gradcam, animation):
+    assert "is read: 'gradcam gif' explains them all" in gradcam("image", str(animation))[2]
 
 
 @pytest.mark.slow

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 TICK = Fraction(1, 90_000)
 """Seconds; hundredths, thousandths and the frame times of usual rates are multiples of it."""
 
+STANDS_STILL = (
+    "has one frame and does not move: 'gradcam image' explains stills, a sweep of 'gradcam gif' animates them"
+)
+
 USUAL_RATE = Fraction(10)
 
 
@@ -40,6 +44,8 @@ class AnimationSource:
         self._settings = settings
         self._reader = AnimationReader(path, name, settings.max_pixels, settings.max_frames)
         self.notes = list(self._reader.info.notes)
+        if self._reader.info.frames == 1:
+            self.notes.append(STANDS_STILL)
         self.samples_recur = True
         self.skipped = 0
 
