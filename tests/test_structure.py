@@ -314,7 +314,7 @@ def test_data_is_installed():
     }
     installed = Path(gradcam_cli.__file__).parent
     assert {path for path in data if not (installed / path).is_file()} == set()
-    assert {path.suffix for path in data} == {".ipynb", ".md", ".safetensors", ".typed"}
+    assert {path.suffix for path in data} == {".ipynb", ".jpg", ".md", ".safetensors", ".typed"}
 
 
 ONE_SYSTEM = {"fcntl", "grp", "msvcrt", "posix", "pty", "pwd", "resource", "syslog", "termios", "winreg", "_winapi"}

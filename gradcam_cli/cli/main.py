@@ -27,6 +27,7 @@ COMMANDS = {
     "models": "gradcam_cli.cli.commands.models:models",
     "layers": "gradcam_cli.cli.commands.layers:layers",
     "methods": "gradcam_cli.cli.commands.methods:methods",
+    "demo": "gradcam_cli.cli.commands.demo:demo",
     "help": "gradcam_cli.cli.commands.help:show_help",
 }
 """Subcommand → its module and function."""
@@ -52,7 +53,7 @@ class LazyGroup(click.Group):
 @click.group(
     cls=LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Start with:  gradcam image cat.jpg  ·  read on with:  gradcam help",
+    epilog="Start with:  gradcam demo  ·  read on with:  gradcam help",
 )
 @click.version_option(__version__, "-V", "--version", prog_name="gradcam", message="%(prog)s %(version)s")
 def cli() -> None:
