@@ -181,7 +181,10 @@ def _without_existing(
     if existing.paths and options.policy == "refuse":
         hint = "keep them and do the others with {skip_existing}, or leave out {no_overwrite} to replace them"
         if existing.others or options.file is not None:
-            hint = "keep them: choose another place with {output_dir}, or leave out {no_overwrite} to replace them"
+            place = "directory" if options.file is None else "name"
+            hint = (
+                f"keep them: choose another {place} with {{output_dir}}, or leave out {{no_overwrite}} to replace them"
+            )
         raise UsageError(f"results exist already: {some(_quoted(existing.others or existing.paths))}", hint)
     notes = [f"{printable(path)} cannot be read: what it records counts as unknown" for path in existing.unreadable]
     if existing.passed_over:
