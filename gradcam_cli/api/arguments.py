@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from gradcam_cli.api.networks import check_model, layer_name, name_of, ready
-from gradcam_cli.cam.methods.registry import check_method
+from gradcam_cli.cam.methods.registry import check_method, methods_named
 from gradcam_cli.cam.targets import TargetSpec, parse_target
 from gradcam_cli.errors import UsageError
 from gradcam_cli.models.labels import checked_names
@@ -78,11 +78,12 @@ class Asked:
     max_size: int | None
 
     @staticmethod
-    def of(arguments: Mapping[str, Any]) -> Asked:
+    def of(arguments: Mapping[str, Any], *, several: bool = False) -> Asked:
         """Check the arguments and make the network ready.
 
         Args:
             arguments: all keyword arguments of `explain` by their names; others are passed over.
+            several: whether there may be lists of layers, targets and methods.
 
         Raises:
             GradcamError: they are not possible, or the network cannot be used.
@@ -93,15 +94,18 @@ class Asked:
         labels = given["labels"]
         if labels is not None:
             labels = Path(labels) if isinstance(labels, (str, os.PathLike)) else checked_names(labels)
-        if not isinstance(given["method"], str):
+        layers, targets, methods = (
+            _listed(given[name]) if several else (given[name],) for name in ("layer", "target", "method")
+        )
+        if not all(isinstance(method, str) for method in methods):
             raise UsageError("explain takes the name of a method", "give a function or a Method to Explainer")
         settings = ModelSettings(
             model=name_of(model),
             weights=None if given["weights"] is None else Path(given["weights"]),
             labels=labels if isinstance(labels, Path) else None,
-            layers=(layer_name(given["layer"], model),),
-            targets=(_one(str(given["target"])),),
-            methods=(check_method(given["method"]),),
+            layers=tuple(layer_name(layer, model) for layer in layers),
+            targets=_targets(targets) if several else (_one(str(targets[0])),),
+            methods=methods_named(methods) if several else (check_method(methods[0]),),
             fit=given["fit"],
             input_size=given["input_size"],
             mean=_numbers(given["mean"]),
@@ -128,6 +132,15 @@ def whole_from_one(what: str, number: object) -> None:
     """Raise UsageError unless a number is a whole one from 1 on."""
     if not isinstance(number, int) or number < 1:
         raise UsageError(f"a {what} of {number} is not possible", "give a whole number from 1 on")
+
+
+def _listed(given: object) -> tuple[Any, ...]:
+    """Return the values that are given, each once, where one alone need not be in a list."""
+    return tuple(dict.fromkeys(given)) if isinstance(given, (list, tuple)) else (given,)
+
+
+def _targets(given: Sequence[object]) -> tuple[TargetSpec, ...]:
+    return tuple(dict.fromkeys(spec for target in given for spec in parse_target(str(target))))
 
 
 def _one(target: str) -> TargetSpec:

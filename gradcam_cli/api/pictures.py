@@ -117,8 +117,8 @@ def explain(
     'cat'
     """
     asked = Asked.of(locals())
-    name, read = _read(picture, asked)
-    shown, prepared = prepare_picture(asked.session, read, asked.max_size)
+    name, whole = read(picture, asked)
+    shown, prepared = prepare_picture(asked.session, whole, asked.max_size)
     result = asked.session.explain_one(prepared, None if name == _BYTES else name)
     return Explanation(
         name, shown.pixels, asked.session, result.maps[0], prepared.geometry, result.targets[0],
@@ -217,7 +217,7 @@ def _found(paths: object, *, recursive: bool) -> list[Path]:
     return found
 
 
-def _read(picture: object, asked: Asked) -> tuple[str, Picture]:
+def read(picture: object, asked: Asked) -> tuple[str, Picture]:
     """Return a picture's name and the picture, which is a path, or is in memory in one of several forms."""
     limits = asked.max_pixels, asked.max_size
     if isinstance(picture, (bytes, bytearray, memoryview)):

@@ -35,6 +35,9 @@ Axis = Literal["inputs", "models", "layers", "targets", "methods"]
 AXES: tuple[Axis, ...] = ("inputs", "models", "layers", "targets", "methods")
 """What a comparison varies."""
 
+COMPARED = ("gradcam", "gradcam++", "xgradcam", "hirescam", "layercam", "eigencam", "ablationcam")
+"""Methods that are compared by default."""
+
 ALL_LAYERS = "all"
 """The name that stands for every layer with a grid."""
 

@@ -23,7 +23,7 @@ from gradcam_cli.cli.runner import CommandRunner
 from gradcam_cli.errors import UsageError
 from gradcam_cli.media.suffixes import ANIMATION_SUFFIXES, picture_suffixes
 from gradcam_cli.pipeline.result_settings import ResultSettings
-from gradcam_cli.pipeline.settings import CompareSettings, axes_for
+from gradcam_cli.pipeline.settings import COMPARED, CompareSettings, axes_for
 from gradcam_cli.records import Part
 from gradcam_cli.text import quoted
 
@@ -34,9 +34,6 @@ if TYPE_CHECKING:
     from gradcam_cli.pipeline.session import Session
     from gradcam_cli.pipeline.settings import ModelSettings
     from gradcam_cli.records import Job
-
-USUAL_METHODS = ("gradcam", "gradcam++", "xgradcam", "hirescam", "layercam", "eigencam", "ablationcam")
-"""Methods that are compared by default."""
 
 EXAMPLES = """\b
 Examples:
@@ -106,7 +103,7 @@ def _models(options: dict[str, Any], inputs: int) -> list[ModelSettings]:
     given = click.get_current_context().get_parameter_source("methods") is click.core.ParameterSource.COMMANDLINE
     if several or given:
         return networks
-    return [replace(network, methods=USUAL_METHODS) for network in networks]
+    return [replace(network, methods=COMPARED) for network in networks]
 
 
 def _check_names(settings: CompareSettings, models: list[ModelSettings]) -> None:

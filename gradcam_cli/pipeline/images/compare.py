@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 import time
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gradcam_cli.errors import InputError
@@ -14,12 +15,14 @@ from gradcam_cli.media.image.read import read_picture
 from gradcam_cli.pipeline.explanation import TOP, Explanation
 from gradcam_cli.pipeline.images.sheet import Place, Sheet
 from gradcam_cli.pipeline.outcome import Outcome, one_by_one
-from gradcam_cli.pipeline.settings import axes_for
+from gradcam_cli.pipeline.settings import axes_for, require
+from gradcam_cli.records import FIGURE_FORMATS
 from gradcam_cli.render.figure import draw
 from gradcam_cli.render.figure.fonts import lacking
 from gradcam_cli.render.figure.layout import DPI
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Iterable, Iterator, Sequence
 
     from matplotlib.figure import Figure as Page
@@ -35,29 +38,55 @@ REPEATS, ENOUGH = 3, 2.0
 """Timed runs of each map after one that is not counted, and the seconds from which one is enough."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, repr=False)
 class Comparison:
-    """One figure, not yet written.
+    """Several maps in one figure.
 
     Attributes:
-        page: the figure; its pixels at `layout.DPI` are those of the pictures.
-        about: what its file says of itself.
         explanations: the maps, row by row.
+        about: what the figure's file says of itself: Title, Subject, Creator.
         notes: notes for the user, one line each.
     """
 
-    page: Page
-    about: dict[str, str]
     explanations: list[Explanation]
+    about: dict[str, str]
     notes: tuple[str, ...]
+    page: Page
+
+    def figure(self) -> Page:
+        """Return the figure, a `matplotlib.figure.Figure`; at 300 dpi its pixels are those of the pictures."""
+        return self.page
 
     def encode(self, suffix: str) -> bytes:
-        """Return the content of a file: ``png``, ``pdf`` or ``svg``; equal figures give equal bytes."""
+        """Return the content of a file: ``png``, ``pdf`` or ``svg``; equal figures give equal bytes.
+
+        Raises:
+            UsageError: there is no such format.
+        """
+        require("format of figures", suffix, FIGURE_FORMATS)
         if suffix == "pdf":
             return draw.as_pdf(self.page, self.about)
         if suffix == "svg":
             return draw.as_svg(self.page, self.about)
         return encode_figure(draw.pixels(self.page), DPI, self.about)
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write the figure, whole or not at all, in the format of the path's suffix, and return the path.
+
+        Raises:
+            UsageError: there is no such format.
+            OutputError: the file cannot be written.
+        """
+        written = Path(path)
+        write_all({written: self.encode(written.suffix.lower().lstrip("."))})
+        return written
+
+    def __repr__(self) -> str:
+        return f"<Comparison of {len(self.explanations)} maps: {', '.join(map(repr, self.explanations[:3]))}…>"
+
+    def _repr_png_(self) -> bytes:
+        """Return the figure for notebooks."""
+        return self.encode("png")
 
 
 class CompareRun:
@@ -133,7 +162,7 @@ def compared(
     boxes = lacking(figure.texts)
     notes = (f"no font of this machine has the characters {boxes}: they appear as boxes",) if boxes else ()
     page = draw.page(figure, width=round(settings.width / MM_PER_INCH * DPI))
-    return Comparison(page, sheet.about(), [place.explanation for row in places for place in row], notes)
+    return Comparison([place.explanation for row in places for place in row], sheet.about(), notes, page)
 
 
 class _ExplainedNetwork:
