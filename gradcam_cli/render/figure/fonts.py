@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import functools
 import logging
+import warnings
 
 from matplotlib.font_manager import FontProperties, fontManager, get_font
 from matplotlib.textpath import text_to_path
 
 for _library in ("matplotlib", "fontTools"):  # caches and tables of fonts are no messages for our users
     logging.getLogger(_library).setLevel(logging.ERROR)
+warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from", UserWarning)  # `lacking` finds them beforehand
 
 OWN = "DejaVu Sans"
 

@@ -189,6 +189,13 @@ def test_names_and_title(gradcam, figures):
     assert gradcam("a.png", "--name", "gradcam")[0] == 2
 
 
+def test_letters_without_a_font_are_told_once(gradcam):
+    code, _, err = gradcam("a.png", "--title", "\U0001fae0 猫", "--method", "gradcam", "--format", "png,pdf,svg")
+    assert code == 0
+    assert err.count("no font of this machine has the characters") == 1
+    assert "Warning" not in err
+
+
 def test_classes_of_no_probability_are_not_listed(gradcam, figures, monkeypatch):
     gradcam("a.png", "-t", "cat", "-t", "truck", "--method", "gradcam", "--method", "layercam")
     assert all(float(line.split(" · ")[1].removesuffix("%")) >= 0.5 for line in figures[-1].source.lines)
