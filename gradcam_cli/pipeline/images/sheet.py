@@ -18,6 +18,7 @@ from gradcam_cli.render.colormap import colormap
 from gradcam_cli.render.figure.content import Figure, Panel
 from gradcam_cli.render.figure.layout import panel_sizes
 from gradcam_cli.render.scale import described, normalization_for, percentile
+from gradcam_cli.text import escaped_json, printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -32,7 +33,9 @@ if TYPE_CHECKING:
     Pixels = npt.NDArray[np.uint8]
 
 IN_A_ROW = 4
-"""Most panels in a row when only one axis varies; more continue in further rows."""
+"""Panels in a row when only one axis varies; more continue in further rows."""
+MANY = 12
+"""Number of panels from which rows may be longer."""
 MAX_PREDICTIONS = 3
 """Number of classes listed under the source."""
 LEAST_SHOWN = 0.005
@@ -138,8 +141,8 @@ class Sheet:
             "inputs": list(dict.fromkeys(os.path.basename(each.input) for each in every)),
         }
         return {
-            "Title": self._title() or "gradcam",
-            "Subject": json.dumps(said, ensure_ascii=False),
+            "Title": printable(self._title() or "gradcam"),
+            "Subject": escaped_json(json.dumps(said, ensure_ascii=False)),
             "Creator": f"gradcam {__version__}",
         }
 
@@ -253,10 +256,11 @@ def _layer_of(session: Session) -> str:
 
 
 def _evenly(count: int) -> int:
-    """Return the number of panels in a row that leaves the fewest places empty; at most `IN_A_ROW`, mostly that."""
+    """Return the number of panels in a row, about `IN_A_ROW`, that leaves the fewest places empty."""
     if count <= IN_A_ROW + 1:
         return count
-    return min(range(IN_A_ROW, IN_A_ROW - 2, -1), key=lambda across: -count % across)
+    possible = (IN_A_ROW, IN_A_ROW - 1) if count <= MANY else (IN_A_ROW + 1, IN_A_ROW, IN_A_ROW + 2)
+    return min(possible, key=lambda across: -count % across)
 
 
 def resized(pixels: Pixels, size: Size) -> Pixels:

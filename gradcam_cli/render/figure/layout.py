@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from gradcam_cli.render.figure.fonts import text_width
 from gradcam_cli.render.figure.typesetting import Block, common_size, depth, set_alike
+from gradcam_cli.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,6 +30,9 @@ _MARGIN, _GUTTER, _GAP = 0.06, 0.07, 0.045
 
 _PAGE, _LOWEST = 9.0, 0.6
 """In inches: a page's height, which all rows should fit; a panel's least height for that."""
+
+_UPRIGHT = 0.6
+"""In inches: the least room for an upright heading; lower rows are set further apart for it."""
 
 _BAR, _TICK, _SHORTEST = 0.1, 0.03, 0.5
 """In inches: a colour bar's width, the length of its ticks, its least height."""
@@ -82,12 +86,16 @@ class _Lengths:
         """Return the width of the colour bar and its text of ``lines`` lines, with the gaps before both."""
         return self.bar + (self.gap + self.dots(depth(lines, _CAPTION)) if lines else 0)
 
+    def upright(self, heights: Sequence[int]) -> float:
+        """Return the room in points for upright headings before rows of these heights."""
+        return self.points(max(min(heights), round(_UPRIGHT * self.dpi)))
+
     def lines_of(self, headings: Sequence[str], heights: Sequence[int]) -> int:
         """Return how many lines the upright headings need before rows of these heights."""
-        pairs = [(text, height) for text, height in zip(headings, heights, strict=True) if text.strip()]
-        if not pairs:
+        shown = [printable(text.strip()) for text in headings if text.strip()]
+        if not shown:
             return 0
-        return 1 if all(text_width(text, _LEAST, bold=True) <= self.points(height) for text, height in pairs) else 2
+        return common_size(shown, _HEADING, _LEAST, self.upright(heights), 2, bold=True)[1]
 
 
 def panel_sizes(
@@ -184,6 +192,10 @@ class Layout:
         self.texts: list[Text] = []
         self.pictures: list[tuple[int, int]] = []
         lines = lengths.lines_of(figure.headings, self._heights)
+        self._upright = set_alike(
+            [[text] for text in figure.headings], _HEADING, _LEAST, lengths.upright(self._heights), max(1, lines),
+            bold=True,
+        )  # fmt: skip
         scale_lines = self._rough_scale_lines()
         self._left = lengths.margin + lengths.before(lines)
         inner = self._columns * self._across + (self._columns - 1) * lengths.gutter
@@ -193,7 +205,7 @@ class Layout:
         top = self._set_title((total - content) // 2 + lengths.margin, content - 2 * lengths.margin)
         top = self._set_source(top)
         tops, bottom = self._set_rows(top)
-        self._set_headings(tops, max(1, lines))
+        self._set_headings(tops)
         low = max(tops[-1] + self._heights[-1], tops[0] + round(_SHORTEST * dpi))
         bar_left = self._left + inner + 2 * lengths.gutter
         self.bar = bar_left, tops[0], bar_left + round(_BAR * dpi), low
@@ -240,7 +252,7 @@ class Layout:
         headings = set_alike([[panel.heading] for row in rows for panel in row], _HEADING, _LEAST, room, bold=True)
         captions = set_alike([panel.lines for row in rows for panel in row], _CAPTION, _LEAST, room)
         tops, bottom, number = [], top, 0
-        for row, height in zip(rows, self._heights, strict=True):
+        for row, height, beside in zip(rows, self._heights, self._upright, strict=True):
             above, below = headings[number : number + len(row)], captions[number : number + len(row)]
             number += len(row)
             deep = max(lengths.dots(block.height) for block in above)
@@ -252,16 +264,15 @@ class Layout:
                 self.texts.append(Text(caption, middle, start + height + lengths.gap))
             tops.append(start)
             under = max(lengths.dots(block.height) for block in below)
-            bottom = start + height + (under + lengths.gap if under else 0) + lengths.gutter
+            low = start + height + (under + lengths.gap if under else 0)
+            bottom = max(low, start + lengths.dots(beside.width)) + lengths.gutter
         return tops, bottom - lengths.gutter
 
-    def _set_headings(self, tops: list[int], lines: int) -> None:
+    def _set_headings(self, tops: list[int]) -> None:
         lengths = self._lengths
-        room = lengths.points(min(self._heights))
-        blocks = set_alike([[text] for text in self._figure.headings], _HEADING, _LEAST, room, lines, bold=True)
-        for block, top, height in zip(blocks, tops, self._heights, strict=True):
+        for block, top, height in zip(self._upright, tops, self._heights, strict=True):
             left = self._left - lengths.gap - lengths.dots(block.height)
-            self.texts.append(Text(block, left, top + height / 2, upright=True))
+            self.texts.append(Text(block, left, top + max(height, lengths.dots(block.width)) / 2, upright=True))
 
     def _set_bar(self, lines: int) -> None:
         lengths = self._lengths

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -160,6 +162,15 @@ def test_pictures_as_rows(gradcam, figures, photo):
     assert "1 skipped" in gradcam(*options, "--format", "png,svg", "--skip-existing")[2]
     code, _, err = gradcam("a.png", "b.png", "no.png", "--rows", "inputs")
     assert (code, "no.png" in err) == (3, True)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere, file names are text")
+def test_any_file_name_can_be_a_heading(gradcam, figures, photo):
+    for name in (b"\xe9\x01 $x_1$.png", "a\u202eb".encode() + b".png"):
+        Image.fromarray(photo).save(os.path.join(b".", name))
+    code, _, err = gradcam(".", "--rows", "inputs", "--method", "gradcam", "--format", "png,pdf,svg", "-o", "out")
+    assert code == 0, err
+    assert len(figures[-1].headings) == 3
 
 
 def test_a_picture_that_cannot_be_read_leaves_no_figure(gradcam):

@@ -252,3 +252,16 @@ def test_figures_that_do_not_fit_together():
             Figure("", rows, headings, TABLE)
     with pytest.raises(ValueError, match="different sizes"):
         Figure("", ((row[0], Panel(row[1].pixels[1:])),), ("",), TABLE)
+
+
+def test_a_low_rows_heading_is_not_cut_and_not_met_by_the_next():
+    headings = ("features.11", "features.12", "features.13")
+    figure = figure_of(3, 3, True, headings, picture=(30, 900), captions=())
+    page = draw.page(figure, width=WIDTH)
+    assert set(headings) <= {text.get_text() for text in page.texts}
+    pixels = draw.pixels(page)
+    boxes = [place(pixels, number) for number in (1, 4, 7)]
+    ink = (pixels[:, 15 : boxes[0][0] - 3].min(axis=2) < 128).any(axis=1)
+    for box, after in itertools.pairwise(boxes):
+        assert ink[box[1] : box[1] + 60].any()
+        assert not ink[after[1] - 10 : after[1]].any()
