@@ -1,4 +1,4 @@
-"""The sheet of a comparison: which map is in which place, what is written beside it, what its file says of itself."""
+"""The sheet of a comparison: which map is in which place, what is written beside it, what its file states."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from gradcam_cli.pipeline.session import Session
     from gradcam_cli.pipeline.settings import Axis, CompareSettings
     from gradcam_cli.records import Prediction, Size
+    from gradcam_cli.render.figure.layout import PanelSizes
 
     Pixels = npt.NDArray[np.uint8]
 
@@ -92,35 +93,49 @@ class Sheet:
 
     def figure(self, width: int) -> Figure:
         """Return the figure, ``width`` dots across at `layout.DPI`, its maps drawn at its own resolution."""
+        return self._flowing(width) if self._flows else self._grid(width)
+
+    def _flowing(self, width: int) -> Figure:
+        """Lay out the source and the maps of one axis one after the other, each with its name above it."""
+        places = self._places[0]
+        across = _evenly(1 + len(places))
+        lines = math.ceil((1 + len(places)) / across)
+        headings = ("",) * lines
+        size = self._sizes([places[0]] * lines, across, headings, width).rows[0]
+        panels = [self._source(places[0], size), *(self._panel(place, size, named=True) for place in places)]
+        rows = tuple(tuple(panels[start : start + across]) for start in range(0, len(panels), across))
+        return self._figure(rows, headings)
+
+    def _grid(self, width: int) -> Figure:
+        """Lay out rows with headings before them; a source that all share is above, otherwise each row has its own."""
+        first = [row[0] for row in self._places]
+        headings = tuple(self._name(self._rows, place) for place in first)
+        own = not self._above
+        sizes = self._sizes(first, len(self._places[0]) + own, headings, width)
+        rows: list[tuple[Panel, ...]] = []
+        for row, size in zip(self._places, sizes.rows, strict=True):
+            source = self._source(row[0], size)
+            panels = [self._panel(place, size, named=not rows) for place in row]
+            rows.append((replace(source, heading="" if rows else source.heading), *panels) if own else tuple(panels))
+        return self._figure(tuple(rows), headings, None if own else self._source(first[0], sizes.source))
+
+    def _sizes(self, first: Sequence[Place], columns: int, headings: Sequence[str], width: int) -> PanelSizes:
+        """Return the sizes of the panels of rows that begin with these maps."""
         every = [place for row in self._places for place in row]
-        pictures = [row[0].explanation.pixels for row in self._places]
-        headings = tuple(self._name(self._rows, row[0]) for row in self._places) if not self._flows else ("",)
-        first = not self._above  # whether a row begins with its source
-        count = len(self._places[0]) + first
-        across = _evenly(count) if self._flows else count
-        if self._flows:
-            headings = ("",) * math.ceil(count / across)
-            pictures = pictures * len(headings)
-        scale = self._scale(every)
-        sizes = panel_sizes(
-            [(len(each), each.shape[1]) for each in pictures], across, headings=headings, scale=scale,
-            source=self._above, captions=max(len(self._captions(place)) for place in every), width=width,
+        pictures = [(len(place.explanation.pixels), place.explanation.pixels.shape[1]) for place in first]
+        return panel_sizes(
+            pictures, columns, headings=headings, scale=self._scale(), source=self._above,
+            captions=max(len(self._captions(place)) for place in every), width=width,
         )  # fmt: skip
-        rows = [
-            [*([self._source(row[0], size)] if first else []), *(self._panel(place, size, top=not number or self._flows)
-                for place in row)]
-            for number, (row, size) in enumerate(zip(self._places, sizes.rows, strict=False))
-        ]  # fmt: skip
-        if self._in_rows:
-            rows[1:] = [[replace(row[0], heading=""), *row[1:]] for row in rows[1:]]
-        if self._flows:
-            rows = [rows[0][start : start + across] for start in range(0, count, across)]
+
+    def _figure(
+        self, rows: tuple[tuple[Panel, ...], ...], headings: tuple[str, ...], source: Panel | None = None
+    ) -> Figure:
         table = colormap(self._settings.render.colormap)
-        source = self._source(every[0], sizes.source) if self._above else None
-        return Figure(self._title(), tuple(tuple(row) for row in rows), headings, table, source, scale)
+        return Figure(self._title(), rows, headings, table, source, self._scale())
 
     def about(self) -> dict[str, str]:
-        """Return what the figure's file says of itself: no paths, nothing of this machine."""
+        """Return the origin of the figure for its file: no paths, nothing of this machine."""
         if not self._settings.metadata:
             return {}
         every = [place.explanation for row in self._places for place in row]
@@ -132,7 +147,7 @@ class Sheet:
             }
             for session in self._sessions
         ]
-        said = {
+        origin = {
             "gradcam": __version__,
             "networks": networks,
             "layers": list(dict.fromkeys(each.layer for each in every)),
@@ -142,7 +157,7 @@ class Sheet:
         }
         return {
             "Title": printable(self._title() or "gradcam"),
-            "Subject": escaped_json(json.dumps(said, ensure_ascii=False)),
+            "Subject": escaped_json(json.dumps(origin, ensure_ascii=False)),
             "Creator": f"gradcam {__version__}",
         }
 
@@ -163,11 +178,11 @@ class Sheet:
             lines = tuple(each.caption for each in shown or likely[:1])  # the first one however improbable
         return Panel(resized(place.explanation.pixels, size), "Input", lines)
 
-    def _panel(self, place: Place, size: Size, *, top: bool) -> Panel:
+    def _panel(self, place: Place, size: Size, *, named: bool) -> Panel:
         small = resized(place.explanation.pixels, size)
         geometry = place.explanation.geometry.for_source(size)
         drawn = replace(place.explanation, pixels=small, geometry=geometry).overlay
-        return Panel(drawn, self._name(self._columns, place) if top else "", self._captions(place))
+        return Panel(drawn, self._name(self._columns, place) if named else "", self._captions(place))
 
     def _captions(self, place: Place) -> tuple[str, ...]:
         """Return the lines under a map."""
@@ -238,10 +253,10 @@ class Sheet:
         """Return the name that the user has given to something, or its usual one."""
         return self._names.get(given, self._names.get(given.partition(":")[0], usual))
 
-    def _scale(self, every: Sequence[Place]) -> str:
+    def _scale(self) -> str:
         """Return the text of the colour bar: how values become colours."""
         ways = []
-        for place in every:
+        for place in (place for row in self._places for place in row):
             values = place.explanation.class_map.values
             cells = values.shape[0], values.shape[1]
             ways.append(normalization_for(self._settings.render.normalize, cells, place.explanation.geometry))
