@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     Pixels = npt.NDArray[np.uint8]
 
 _FRAME = 0.5  # points
+_HAIR = 1e-3  # dots
 
 _RULES = {
     "pdf.fonttype": 42,  # TrueType: selectable, and journals refuse type 3
@@ -62,7 +63,8 @@ def page(figure: Figure, *, width: int | None = None, dpi: float = DPI) -> Page:
     drawn = Page(figsize=(across / dpi, height / dpi), dpi=dpi, facecolor="white", edgecolor="none")
     pictures = [*([figure.source] if figure.source else []), *(panel for row in figure.rows for panel in row)]
     for picture, (left, top) in zip(pictures, plan.pictures, strict=True):
-        _place(drawn, picture.pixels, (left, top), plan.size)
+        high, wide = picture.pixels.shape[:2]
+        _place(drawn, picture.pixels, (left, top, left + wide, top + high), plan.size)
     _draw_bar(drawn, figure.table, plan)
     for text in plan.texts:
         _write(drawn, text, plan.size, dpi)
@@ -107,11 +109,14 @@ def as_svg(drawn: Page, about: Mapping[str, str]) -> bytes:
     return _with_font(buffer.getvalue()).encode()
 
 
-def _place(drawn: Page, picture: Pixels, corner: tuple[int, int], size: tuple[int, int]) -> None:
-    """Put a picture, uint8 RGB (h, w, 3), at (left, top) dots of a page of ``size`` (height, width) dots."""
-    (left, top), (height, width) = corner, size
-    high, across = picture.shape[:2]
-    axes = drawn.add_axes((left / width, 1 - (top + high) / height, across / width, high / height))
+def _place(drawn: Page, picture: Pixels, box: tuple[int, int, int, int], size: tuple[int, int]) -> None:
+    """Put a picture, uint8 RGB (h, w, 3), into a box (left, top, right, bottom) of a page, all in dots.
+
+    The box is a hair smaller, since versions of matplotlib take 455.0000001 dots for 456.
+    """
+    (left, top, right, bottom), (height, width) = box, size
+    across, high = (right - left - 2 * _HAIR) / width, (bottom - top - 2 * _HAIR) / height
+    axes = drawn.add_axes(((left + _HAIR) / width, 1 - (bottom - _HAIR) / height, across, high))
     axes.set_axis_off()
     axes.imshow(picture, aspect="auto", interpolation="none", resample=False)
 
@@ -120,9 +125,7 @@ def _draw_bar(drawn: Page, table: Pixels, plan: Layout) -> None:
     """Draw an upright bar, hot at its top, in a black frame, with ticks at its right."""
     left, top, right, bottom = plan.bar
     height, width = plan.size
-    _place(drawn, np.repeat(table[::-1, None], 2, axis=1), (left, top), plan.size)
-    axes = drawn.axes[-1]
-    axes.set_position(((left / width), 1 - bottom / height, (right - left) / width, (bottom - top) / height))
+    _place(drawn, np.repeat(table[::-1, None], 2, axis=1), plan.bar, plan.size)
     frame = (left / width, 1 - bottom / height), (right - left) / width, (bottom - top) / height
     place: dict[str, Any] = {"transform": drawn.transFigure, "linewidth": _FRAME, "clip_on": False}
     drawn.add_artist(Rectangle(*frame, fill=False, edgecolor="black", zorder=3, **place))

@@ -22,21 +22,14 @@ if TYPE_CHECKING:
 BLACK: Ink = (0, 0, 0)
 WHITE: Ink = (255, 255, 255)
 
-REGULAR, MEDIUM, BOLD = 400, 500, 600
+REGULAR, MEDIUM = 400, 500
 """Weights of the strokes."""
 
-CAPITALS, DESCENT = 0.75, 0.25
-"""Height of the capitals, and depth of the descenders, as shares of the size."""
-
-_EM = 0.93  # capitals of three quarters of the size are 0.7 em high in this font
+CAPITALS = 0.75
+"""Height of the capitals as a share of the size."""
 
 _ENDING = re.compile(r"(?:  | · )[^·]{1,12}$| [<>]?\d[\d.]* %$")
 """Ending that is kept when a text is cut: ``  81 %``."""
-
-
-def size_of(points: float, dpi: float) -> int:
-    """Return the size in pixels of type of ``points`` (1/72 inch) at a resolution; at least 1."""
-    return max(1, round(points / 72 * dpi * _EM))
 
 
 def fitted(text: str, largest: int, least: int, room: int, weight: int = REGULAR) -> tuple[int, str]:
@@ -96,7 +89,7 @@ if hasattr(cv2, "FontFace"):  # OpenCV 5: outlines with nearly all of Unicode
             origin: (x, y) of the left end of the line that the letters stand on.
             size: in pixels.
             ink: RGB, 0 to 255.
-            weight: of the strokes, ``REGULAR`` to ``BOLD``.
+            weight: of the strokes, ``REGULAR`` or ``MEDIUM``.
         """
         cv2.putText(pixels, text, origin, ink, _font(), size, weight)
 
