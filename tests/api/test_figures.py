@@ -22,25 +22,11 @@ def test_the_figure_is_the_commands(picture, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Image.fromarray(picture).save("a.png")
     names = {"gradcam": "Ours"}
-    found = gradcam_cli.compare("a.png", model="tiny", method=["gradcam", "layercam"], target="cat", names=names)
-    run(
-        [
-            "compare",
-            "a.png",
-            "-m",
-            "tiny",
-            "--method",
-            "gradcam",
-            "--method",
-            "layercam",
-            "-t",
-            "cat",
-            "--name",
-            "gradcam=Ours",
-            "--format",
-            "svg,pdf",
-        ]
+    found = gradcam_cli.compare(
+        "a.png", model="tiny", method=["gradcam", "layercam"], target="cat", names=names, width=60
     )
+    options = "-m tiny --method gradcam --method layercam -t cat --name gradcam=Ours --width 60 --format svg,pdf"
+    run(["compare", "a.png", *options.split(" ")])
     for suffix in ("pdf", "svg"):
         assert found.save(f"b.{suffix}").read_bytes() == (tmp_path / f"gradcam_output/a_compare.{suffix}").read_bytes()
     with pytest.raises(UsageError, match="format"):
@@ -50,11 +36,11 @@ def test_the_figure_is_the_commands(picture, tmp_path, monkeypatch):
 
 def test_networks_layers_classes_and_pictures(picture):
     module = describe("tiny").build(num_classes=10)
-    found = gradcam_cli.compare(picture, model=["tiny", module], layer=["stage2", "stage3"])
+    found = gradcam_cli.compare(picture, model=["tiny", module], layer=["stage2", "stage3"], width=60)
     assert sorted((each.session.network.name, each.layer) for each in found.explanations) == [
         ("TinyNet", "stage2"), ("TinyNet", "stage3"), ("tiny", "stage2"), ("tiny", "stage3"),
     ]  # fmt: skip
-    found = gradcam_cli.compare([picture, picture[:, ::-1].copy()], model="tiny", target=["cat", "dog"])
+    found = gradcam_cli.compare([picture, picture[:, ::-1].copy()], model="tiny", target=["cat", "dog"], width=60)
     assert [each.target.label for each in found.explanations] == ["cat", "dog"] * 2
     texts = {text.get_text() for text in found.figure().texts}
     assert {"array 1", "array 2", "cat", "dog"} <= texts
@@ -68,7 +54,7 @@ def test_seven_methods_without_a_list(picture):
 
 
 def test_figures_show_themselves_in_notebooks(picture):
-    found = gradcam_cli.compare(picture, model="tiny", layer=["stage2", "stage3"])
+    found = gradcam_cli.compare(picture, model="tiny", layer=["stage2", "stage3"], width=60)
     assert isinstance(found.figure(), Figure)
     assert found._repr_png_().startswith(b"\x89PNG")
     assert len(repr(found)) < 400

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from gradcam_cli.cli.main import run
 from gradcam_cli.media.video.write import VideoWriter
@@ -29,6 +30,26 @@ const tell = what => fetch("/told", {{method: "POST", body: JSON.stringify({{
   what, width: video.videoWidth, height: video.videoHeight, duration: video.duration, at: video.currentTime}})}});
 video.onended = () => tell("ended");
 video.onerror = () => tell("error: " + video.error.message);
+</script>"""
+
+HEADLESS = (
+    "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-sync",
+    "--disable-background-networking", "--disable-component-update",
+)  # fmt: skip
+SELECTION = """<!doctype html><object type="image/svg+xml" data="gradcam_output/picture_compare.svg"></object><script>
+onload = () => {
+  const page = document.querySelector("object").contentDocument;
+  const words = [...page.querySelectorAll("text")].find(each => each.textContent.trim() === "Grad-CAM");
+  page.fonts.ready.then(() => {
+    const selection = page.getSelection();
+    selection.removeAllRanges();
+    const range = page.createRange();
+    range.selectNodeContents(words);
+    selection.addRange(range);
+    const fonts = [...page.fonts].map(each => `${each.family} ${each.weight} ${each.status}`);
+    document.body.append(`selected: ${selection}; ${fonts}`);
+  });
+};
 </script>"""
 
 
@@ -71,9 +92,8 @@ def test_plays_to_the_end(written, tmp_path, name):
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(handler, directory=str(written)))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     browser = subprocess.Popen(
-        [str(BROWSER), "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-sync",
-         "--disable-background-networking", "--disable-component-update", f"--user-data-dir={tmp_path}",
-         "--autoplay-policy=no-user-gesture-required", f"http://127.0.0.1:{server.server_port}/page.html"],
+        [str(BROWSER), *HEADLESS, f"--user-data-dir={tmp_path}", "--autoplay-policy=no-user-gesture-required",
+         f"http://127.0.0.1:{server.server_port}/page.html"],
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     try:
@@ -88,3 +108,19 @@ def test_plays_to_the_end(written, tmp_path, name):
     assert (said["width"], said["height"]) == (64, 44)
     assert said["duration"] == pytest.approx(1.2, abs=0.021)
     assert said["at"] == pytest.approx(1.2, abs=0.021)
+
+
+@pytest.mark.skipif(BROWSER is None, reason="there is no Chromium here")
+def test_words_of_a_figure_can_be_selected(tmp_path, monkeypatch, photo):
+    monkeypatch.chdir(tmp_path)
+    Image.fromarray(photo).save("picture.png")
+    methods = ("--method", "gradcam", "--method", "layercam")
+    assert run(["compare", "picture.png", "-m", "tiny", *methods, "--width", "120", "--format", "svg", "-q"]) == 0
+    (tmp_path / "page.html").write_text(SELECTION)
+    done = subprocess.run(
+        [str(BROWSER), *HEADLESS, f"--user-data-dir={tmp_path / 'user'}", "--allow-file-access-from-files",
+         "--virtual-time-budget=5000", "--dump-dom", (tmp_path / "page.html").as_uri()],
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert "selected: Grad-CAM;" in done.stdout
+    assert "DejaVu Sans bold loaded" in done.stdout.replace('"', "")  # the font in the file

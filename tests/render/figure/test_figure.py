@@ -88,7 +88,11 @@ def place(pixels: np.ndarray, number: int) -> tuple[int, int, int, int]:
     return left, top, left + width, top + height
 
 
-@pytest.mark.parametrize("picture", [LANDSCAPE, PORTRAIT, (60, 600), (900, 100)], ids=str)
+@pytest.mark.parametrize(
+    "picture",
+    [LANDSCAPE, *(pytest.param(each, marks=pytest.mark.slow) for each in (PORTRAIT, (60, 600), (900, 100)))],
+    ids=str,
+)
 @pytest.mark.parametrize("layout", LAYOUTS, ids=lambda layout: f"{layout[0]}x{layout[1]}")
 def test_panels_are_as_they_were_and_the_figure_is_as_wide_as_asked(layout, picture):
     rows, columns, above, _ = layout
