@@ -59,7 +59,7 @@ GIF_FPS, GIF_WIDTH = Fraction(10), 480
 """Default frames per second and width of a video's GIF; with all frames, a GIF is many times its clip's size."""
 
 MAX_FRAMES: Mapping[str, int] = {"video": 1_000_000, "gif": 10_000}
-"""Most frames of a clip, unless told otherwise, by the command."""
+"""Most frames of a clip by default, by the command."""
 
 
 RESULT_SIDES = 16, 16_383

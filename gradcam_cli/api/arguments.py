@@ -62,7 +62,7 @@ def with_options_of(
 
 
 @dataclass(frozen=True)
-class Asked:
+class Request:
     """What a call asks for.
 
     Attributes:
@@ -78,7 +78,7 @@ class Asked:
     max_size: int | None
 
     @staticmethod
-    def of(arguments: Mapping[str, Any], *, several: bool = False) -> Asked:
+    def of(arguments: Mapping[str, Any], *, several: bool = False) -> Request:
         """Check the arguments and make the network ready.
 
         Args:
@@ -125,7 +125,7 @@ class Asked:
         if max_size is not None:
             whole_from_one("longest side", max_size)
         names = labels if isinstance(labels, tuple) else None
-        return Asked(ready(model, names, settings), render, given["max_pixels"], max_size)
+        return Request(ready(model, names, settings), render, given["max_pixels"], max_size)
 
 
 def whole_from_one(what: str, number: object) -> None:

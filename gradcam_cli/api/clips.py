@@ -10,7 +10,7 @@ from inspect import Parameter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gradcam_cli.api.arguments import Asked, whole_from_one, with_options_of
+from gradcam_cli.api.arguments import Request, whole_from_one, with_options_of
 from gradcam_cli.api.pictures import explain
 from gradcam_cli.api.progress import bar
 from gradcam_cli.errors import InputError, UsageError
@@ -92,8 +92,8 @@ def explain_video(
     if gif:
         options["gif_fps"], options["gif_width"] = options["gif_fps"] or GIF_FPS, options["gif_width"] or GIF_WIDTH
     job = _job(path, directory, kinds, "mp4", more=("overlay.gif",) if gif else ())
-    asked, settings = _settings(options, quality)
-    return _run(job, asked, settings, progress=progress)
+    request, settings = _settings(options, quality)
+    return _run(job, request, settings, progress=progress)
 
 
 @with_options_of(explain, *_parameters("gif"))
@@ -128,14 +128,14 @@ def explain_gif(
     """
     if sweep is None:
         job = _job(path, directory, kinds, "gif")
-        asked, settings = _settings(options, PICTURE_QUALITY)
-        return _run(job, asked, settings, progress=progress)
+        request, settings = _settings(options, PICTURE_QUALITY)
+        return _run(job, request, settings, progress=progress)
     if count is not None:
         whole_from_one("count", count)
     job = _job(path, directory, ("overlay",), "gif", part=sweep)
-    asked, settings = _settings(options, PICTURE_QUALITY)
-    shown = SweepSettings.of(sweep, count, asked.session.settings)
-    explained = _only(SweepRun([job], asked.session, settings, shown))
+    request, settings = _settings(options, PICTURE_QUALITY)
+    shown = SweepSettings.of(sweep, count, request.session.settings)
+    explained = _only(SweepRun([job], request.session, settings, shown))
     assert isinstance(explained, Explanation)
     return explained
 
@@ -158,15 +158,15 @@ def _job(
     for kind in kinds:
         require("kind of result", kind, CLIP_KINDS)
     if not kinds and not more:
-        raise UsageError("no kind of result is asked for", f"choose some of {', '.join(CLIP_KINDS)}")
+        raise UsageError("no kind of result is given", f"choose some of {', '.join(CLIP_KINDS)}")
     options = OutputOptions(Path(directory), (*kinds, *more), container, parts=(Part(name=part),))
     (job,) = build_jobs([(os.fsdecode(path), "")], options)
     return job
 
 
-def _run(job: Job, asked: Asked, settings: ClipSettings, *, progress: bool) -> ClipExplanation:
+def _run(job: Job, request: Request, settings: ClipSettings, *, progress: bool) -> ClipExplanation:
     with bar("explaining", wanted=progress) as show:
-        run = ClipRun([job], asked.session, settings, lambda job, tally, total: show(tally.frames, total))
+        run = ClipRun([job], request.session, settings, lambda job, tally, total: show(tally.frames, total))
         explained = _only(run)
     assert isinstance(explained, ClipExplanation)
     return explained
@@ -180,7 +180,7 @@ def _only(run: Iterable[Outcome]) -> AnyExplanation:
     return outcome.explanations[0]
 
 
-def _settings(options: dict[str, Any], quality: int) -> tuple[Asked, ClipSettings]:
+def _settings(options: dict[str, Any], quality: int) -> tuple[Request, ClipSettings]:
     """Check the settings of clips, before the network is loaded, and return them."""
     own = {each.name: options[each.name] for each in _OWN}
     for name in ("start", "end", "fps", "gif_fps"):
@@ -198,8 +198,8 @@ def _settings(options: dict[str, Any], quality: int) -> tuple[Asked, ClipSetting
     require("codec", own["codec"], CODECS)
     if not 1 <= quality <= 100:
         raise UsageError(f"a quality of {quality} is not possible", "give a number from 1 to 100")
-    asked = Asked.of(options)
-    return asked, ClipSettings(**own, render=replace(asked.render, quality=quality))
+    request = Request.of(options)
+    return request, ClipSettings(**own, render=replace(request.render, quality=quality))
 
 
 def _exact(name: str, given: object, allowed: tuple[Fraction, Fraction]) -> Fraction | None:

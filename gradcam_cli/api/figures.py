@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gradcam_cli.api.arguments import Asked, with_options_of
+from gradcam_cli.api.arguments import Request, with_options_of
 from gradcam_cli.api.networks import warn
 from gradcam_cli.api.pictures import explain, read
 from gradcam_cli.pipeline.images.compare import Comparison, compared
@@ -42,7 +42,7 @@ def compare(
         title: of the figure; default: what all maps share.
         names: method, layer, class, network or picture as it was given → its name in the figure.
         times: whether the time of each map is written below it.
-        metadata: whether files say how the figure was made.
+        metadata: whether files state the figure's origin: networks, layers, methods, version.
         **options: the arguments of `explain`, of which ``method``, ``layer``, ``target`` and ``model`` may be lists.
             Without any list, seven methods are compared.
 
@@ -57,18 +57,18 @@ def compare(
     varies = any(isinstance(options[name], (list, tuple)) for name in ("method", "layer", "target", "model"))
     if not varies and len(given) == 1 and options["method"] == "gradcam":
         options["method"] = list(COMPARED)
-    asked = [Asked.of({**options, "model": model}, several=True) for model in models]
+    request = [Request.of({**options, "model": model}, several=True) for model in models]
     found = []
     for number, each in enumerate(given, 1):
-        name, picture = read(each, asked[0])
+        name, picture = read(each, request[0])
         shown = f"{name} {number}" if name in ("array", "bytes") and len(given) > 1 else name  # to tell them apart
         found.append((Job(Path(shown), shown, Path(shown)), picture))
     settings = CompareSettings(
         rows="inputs" if len(given) > 1 and rows is None else rows, columns=columns, width=width, title=title,
-        names=tuple((names or {}).items()), times=times, metadata=metadata, max_pixels=asked[0].max_pixels,
-        render=asked[0].render,
+        names=tuple((names or {}).items()), times=times, metadata=metadata, max_pixels=request[0].max_pixels,
+        render=request[0].render,
     )  # fmt: skip
-    comparison = compared(found, [each.session for each in asked], settings)
+    comparison = compared(found, [each.session for each in request], settings)
     for note in comparison.notes:
         warn(note)
     return comparison

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
-from gradcam_cli.api.arguments import Asked, whole_from_one, with_options_of
+from gradcam_cli.api.arguments import Request, whole_from_one, with_options_of
 from gradcam_cli.api.networks import warn
 from gradcam_cli.api.progress import bar
 from gradcam_cli.errors import GradcamError, InputError, UsageError
@@ -116,13 +116,13 @@ def explain(
     >>> explain("sample_images/cat.jpg", model="tiny").target.label
     'cat'
     """
-    asked = Asked.of(locals())
-    name, whole = read(picture, asked)
-    shown, prepared = prepare_picture(asked.session, whole, asked.max_size)
-    result = asked.session.explain_one(prepared, None if name == _BYTES else name)
+    request = Request.of(locals())
+    name, whole = read(picture, request)
+    shown, prepared = prepare_picture(request.session, whole, request.max_size)
+    result = request.session.explain_one(prepared, None if name == _BYTES else name)
     return Explanation(
-        name, shown.pixels, asked.session, result.maps[0], prepared.geometry, result.targets[0],
-        result.predictions[:TOP], asked.render, {"explain": result.seconds}, notes=shown.notes,
+        name, shown.pixels, request.session, result.maps[0], prepared.geometry, result.targets[0],
+        result.predictions[:TOP], request.render, {"explain": result.seconds}, notes=shown.notes,
     )  # fmt: skip
 
 
@@ -162,17 +162,17 @@ def explain_many(
     require("way to take errors", on_error, ("raise", "warn"))
     whole_from_one("batch size", batch_size)
     jobs = [Job(path, printable(path), path) for path in _found(paths, recursive=recursive)]
-    asked = Asked.of(options)
-    settings = RunSettings(batch_size, on_error == "raise", asked.max_pixels, asked.max_size, asked.render)
-    return _explained(jobs, asked, settings, progress=progress)
+    request = Request.of(options)
+    settings = RunSettings(batch_size, on_error == "raise", request.max_pixels, request.max_size, request.render)
+    return _explained(jobs, request, settings, progress=progress)
 
 
 def _explained(
-    jobs: list[Job], asked: Asked, settings: RunSettings, *, progress: bool
+    jobs: list[Job], request: Request, settings: RunSettings, *, progress: bool
 ) -> Generator[Explanation, None, None]:
     with bar("explaining", wanted=progress and len(jobs) > 1) as show:
         show(0, len(jobs))
-        with closing(iter(ImageRun(jobs, asked.session, settings))) as outcomes:
+        with closing(iter(ImageRun(jobs, request.session, settings))) as outcomes:
             for done, outcome in enumerate(outcomes, 1):
                 if outcome.error is not None:
                     if settings.fail_fast:
@@ -217,15 +217,15 @@ def _found(paths: object, *, recursive: bool) -> list[Path]:
     return found
 
 
-def read(picture: object, asked: Asked) -> tuple[str, Picture]:
+def read(picture: object, request: Request) -> tuple[str, Picture]:
     """Return a picture's name and the picture, which is a path, or is in memory in one of several forms."""
-    limits = asked.max_pixels, asked.max_size
+    limits = request.max_pixels, request.max_size
     if isinstance(picture, (bytes, bytearray, memoryview)):
-        return _BYTES, read_picture_for(asked.session, bytes(picture), "the picture", *limits)
+        return _BYTES, read_picture_for(request.session, bytes(picture), "the picture", *limits)
     if isinstance(picture, (str, os.PathLike)):
         path = Path(picture)
-        return str(path), read_picture_for(asked.session, path, str(path), *limits)
-    found = picture_in(picture, asked.max_pixels)
+        return str(path), read_picture_for(request.session, path, str(path), *limits)
+    found = picture_in(picture, request.max_pixels)
     if found is None:
         what, hint = f"the picture is of type {type(picture).__name__}", f"give {FORMS}"
         if isinstance(picture, torch.Tensor):

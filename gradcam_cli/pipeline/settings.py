@@ -251,7 +251,7 @@ class CompareSettings:
         title: of the figure; None names what all maps share.
         names: (name as it was given, name in the figure) of methods, layers, classes, networks or inputs.
         times: whether the time of each map is written below it.
-        metadata: whether the figure's files say how it was made.
+        metadata: whether the figure's files state its origin.
         fail_fast: whether the first input that fails ends the run.
         max_pixels: most pixels of a picture; None is the usual limit, see `media.limits`.
         render: how maps are shown.

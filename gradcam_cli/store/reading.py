@@ -36,7 +36,7 @@ _FILE = re.compile(
 
 
 class Claim(NamedTuple):
-    """What a record says of one file.
+    """A record's entry on one file.
 
     Attributes:
         path: its name in the output directory, as JSON has it.

@@ -63,7 +63,7 @@ def encode(
 
 
 def encode_figure(pixels: npt.NDArray[np.uint8], dpi: float, about: Mapping[str, str]) -> bytes:
-    """Encode a picture as PNG together with its printed size and what it says of itself; equal ones give equal bytes.
+    """Encode a picture as PNG together with its printed size and its origin; equal ones give equal bytes.
 
     Args:
         pixels: uint8 RGB (H, W, 3).

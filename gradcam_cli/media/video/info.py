@@ -91,7 +91,7 @@ def described(
         container: the open file.
         stream: its video.
         size: (height, width) of the frames, upright.
-        measured: what the file's packets tell.
+        measured: what the file's packets show.
         wanted: which frames.
         notes: on what is done with the frames.
     """

@@ -44,7 +44,7 @@ _LOOK_SIZE = 512
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What the packets of a file tell.
+    """What the packets of a file show.
 
     Attributes:
         packets: number of the video's packets.

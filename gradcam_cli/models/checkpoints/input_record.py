@@ -67,7 +67,7 @@ class InputRecord:
     source: str = ""
 
     def __str__(self) -> str:
-        """Return what it says, in one line."""
+        """Return its content in one line."""
         said = [f"{name} {_shown(getattr(self, name))}" for name in _READERS if getattr(self, name) is not None]
         files = self.source.split(", ")
         named = " and ".join([*([", ".join(files[:-1])] if files[1:] else []), files[-1]])

@@ -44,7 +44,7 @@ class Comparison:
 
     Attributes:
         explanations: the maps, row by row.
-        about: what the figure's file says of itself: Title, Subject, Creator.
+        about: the origin that the figure's file states: Title, Subject, Creator.
         notes: notes for the user, one line each.
     """
 

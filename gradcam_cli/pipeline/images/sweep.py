@@ -8,7 +8,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from gradcam_cli.cam.channel_maps import channel_maps
-from gradcam_cli.cam.methods.registry import quick
+from gradcam_cli.cam.methods.registry import method_named, quick
 from gradcam_cli.errors import InputError
 from gradcam_cli.media.gif.write import GifWriter
 from gradcam_cli.media.image.read import read_picture, resized
@@ -137,10 +137,10 @@ class SweepRun:
             return self._channels(prepared, result)
         if self._sweep == "classes":
             maps, classes = self._classes(prepared, result)
-            texts = [f"{each.label} · {each.value()}" for each in classes]
+            texts = [f"{each.caption}{_blank(one)}" for each, one in zip(classes, maps, strict=True)]
         else:
-            maps, label = self._each(prepared, result), result.targets[0].label
-            names = [each.method if self._sweep == "methods" else each.layer for each in maps]
+            maps, label = self._each(prepared, result), result.targets[0].caption
+            names = [_published(each) if self._sweep == "methods" else each.layer for each in maps]
             texts = [f"{name} · {label}{_blank(each)}" for name, each in zip(names, maps, strict=True)]
         return [_SweepFrame(text, each.values) for text, each in zip(texts, maps, strict=True)], ()
 
@@ -151,7 +151,9 @@ class SweepRun:
         if not strongest:
             return [], ()
         shown = [
-            _SweepFrame(f"all {found.total} channels of {whole.layer} · {whole.method}{_blank(whole)}", whole.values)
+            _SweepFrame(
+                f"all {found.total} channels of {whole.layer} · {_published(whole)}{_blank(whole)}", whole.values
+            )
         ]
         shown += [
             _SweepFrame(f"channel {each.channel} · weight {each.weight:+.2g} · share {each.share:.1%}", each.values)
@@ -184,6 +186,10 @@ class SweepRun:
         else:
             explainer = session.explainer_on(size, ("blocks",), session.settings.methods)
         return explainer(collate([prepared]), result.maps[0].target)[0].maps
+
+
+def _published(class_map: ClassMap) -> str:
+    return method_named(class_map.method).published
 
 
 def _blank(class_map: ClassMap) -> str:

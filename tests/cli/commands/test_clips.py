@@ -209,7 +209,7 @@ def test_channels_begin_with_all_of_them_and_those_left_out_are_told(gradcam, ph
     gradcam("image", "still.png", "--save", "grayscale")
     with Image.open("gradcam_output/still_grayscale.png") as whole:
         assert (drawn[0] == np.asarray(whole)).all()
-    assert texts[0] == "all 144 channels of stage3.1 · gradcam"
+    assert texts[0] == "all 144 channels of stage3.1 · Grad-CAM"
     assert all(re.fullmatch(r"channel \d+ · weight [+-][\d.e-]+ · share [\d.]+%", text) for text in texts[1:])
     assert len(texts) == 4
     found = re.search(r"3 of 144 channels, with \d+% of the evidence for the class; left out: (.*)", err)
