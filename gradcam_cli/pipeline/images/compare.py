@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gradcam_cli.errors import InputError
+from gradcam_cli.errors import InputError, UsageError
 from gradcam_cli.media.atomic import write_all
 from gradcam_cli.media.image.encode import encode_figure
 from gradcam_cli.media.image.read import read_picture
@@ -98,13 +98,14 @@ class CompareRun:
         settings: layout of the figure, and how maps are shown.
 
     Raises:
-        UsageError: an axis varies that has no place: more than two vary, or others than those requested.
+        UsageError: the networks have different numbers of layers.
     """
 
     def __init__(self, jobs: Iterable[Job], sessions: Sequence[Session], settings: CompareSettings) -> None:
         self._jobs = jobs
         self._sessions = sessions
         self._settings = settings
+        _check_layers(sessions)
 
     def __iter__(self) -> Iterator[Outcome]:
         """Yield one outcome an input, in order; after the first error none with ``fail_fast``."""
@@ -139,6 +140,7 @@ def compared(
         InputError: a picture cannot be explained.
     """
     counts = sessions[0].settings.counts(len(sessions), len(pictures))
+    _check_layers(sessions)
     rows, columns = axes_for(counts, settings.rows, settings.columns)
     explained = {
         (number, position): _ExplainedNetwork(session, job, picture, settings)
@@ -163,6 +165,16 @@ def compared(
     notes = (f"no font of this machine has the characters {boxes}: they appear as boxes",) if boxes else ()
     page = draw.page(figure, width=round(settings.width / MM_PER_INCH * DPI))
     return Comparison([place.explanation for row in places for place in row], sheet.about(), notes, page)
+
+
+def _check_layers(sessions: Sequence[Session]) -> None:
+    """Raise UsageError where layers vary and networks have different numbers of them, as of `all`."""
+    layers = sorted({len(session.explainer.layers) for session in sessions})
+    if len(layers) > 1 and not sessions[0].settings.fusion:
+        raise UsageError(
+            f"the networks have {' and '.join(map(str, layers))} layers, which leaves no common rows or columns",
+            "name as many for each of them with {layer}",
+        )
 
 
 class _ExplainedNetwork:

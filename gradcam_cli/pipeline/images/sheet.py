@@ -214,7 +214,7 @@ class Sheet:
         if axis == "models":
             return self._network(place.way.get("models", 0))
         if axis == "layers":
-            return self._layer(explanation)
+            return self._layer(explanation, at)
         if axis == "methods":
             return self._called(explanation.method, method_named(explanation.method).published)
         if axis == "targets":
@@ -225,14 +225,17 @@ class Sheet:
             return "" if spec.rank == 1 and self._counts["targets"] == 1 else self._called(spec.name, spec.name)
         return ""
 
-    def _layer(self, explanation: Explanation) -> str:
-        """Return the layer's name; empty where the networks do not share it, or the methods use none."""
+    def _layer(self, explanation: Explanation, position: int) -> str:
+        """Return the layer's name; empty where the one layer of each network is named beside that."""
         sessions, settings = self._sessions, explanation.session.settings
         if settings.fusion:
             return f"{settings.fusion} of {len(explanation.session.explainer.layers)} layers"
         if self._counts["layers"] == 1 and len({_layer_of(session) for session in sessions}) > 1:
             return ""
-        return self._called(explanation.layer, explanation.layer)
+        if self._counts["layers"] == 1:
+            return self._called(explanation.layer, explanation.layer)
+        names = dict.fromkeys(session.explainer.layers[position].name for session in sessions)
+        return " / ".join(self._called(name, name) for name in names)
 
     def _network(self, position: int) -> str:
         """Return a network's name, with its weights and layer as far as these tell it from the others."""

@@ -142,6 +142,25 @@ def test_each_network_has_the_weights_and_the_layer_behind_it(gradcam, figures, 
     assert "several layers of several networks" in err
 
 
+def test_layers_of_networks_that_are_called_otherwise(gradcam, figures, tmp_path):
+    """A heading names the layers of all networks; where their numbers differ there is no figure."""
+    (tmp_path / "net.py").write_text(
+        "from torch import nn\n"
+        "def small():\n"
+        "    return nn.Sequential(nn.Conv2d(3, 4, 3, 2), nn.ReLU(), nn.Conv2d(4, 8, 3, 2), nn.ReLU(),\n"
+        "                         nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 10))\n"
+        "def large():\n"
+        "    return nn.Sequential(nn.Conv2d(3, 3, 3), nn.ReLU(), *small())\n"
+    )
+    networks = ("-m", "net.py:small", "-m", "net.py:large", "--input-size", "32")
+    code, _, err = gradcam("a.png", *networks, "--layer", "0", "--layer", "-4")
+    assert code == 0, err
+    assert "3 / 5" in (*figures[-1].headings, *headings(figures[-1]))
+    code, out, err = gradcam("a.png", *networks, "--layer", "all")
+    assert (code, out) == (2, [])
+    assert "layers, which leaves no common rows or columns" in err
+
+
 def test_pictures_as_rows(gradcam, figures, photo):
     Image.fromarray(photo).save("b.png")
     Image.fromarray(photo[:, :40]).save("c.jpg")
