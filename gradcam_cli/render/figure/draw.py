@@ -6,6 +6,7 @@ import base64
 import io
 import re
 import threading
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
@@ -24,7 +25,7 @@ from gradcam_cli.render.figure.fonts import OWN, font
 from gradcam_cli.render.figure.layout import DPI, MARKS, Layout
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     import numpy.typing as npt
 
@@ -47,7 +48,15 @@ _RULES = {
 }
 
 _LOCK = threading.Lock()
-"""Matplotlib's settings are the process's."""
+
+
+@contextmanager
+def _own_settings() -> Iterator[None]:
+    """Draw with matplotlib's defaults and `_RULES`, whatever the user's own settings are; those are the process's."""
+    with _LOCK, mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(_RULES)
+        yield
 
 
 def page(figure: Figure, *, width: int | None = None, dpi: float = DPI) -> Page:
@@ -60,20 +69,21 @@ def page(figure: Figure, *, width: int | None = None, dpi: float = DPI) -> Page:
     """
     plan = Layout(figure, width, dpi)
     height, across = plan.size
-    drawn = Page(figsize=(across / dpi, height / dpi), dpi=dpi, facecolor="white", edgecolor="none")
-    pictures = [*([figure.source] if figure.source else []), *(panel for row in figure.rows for panel in row)]
-    for picture, (left, top) in zip(pictures, plan.pictures, strict=True):
-        high, wide = picture.pixels.shape[:2]
-        _place(drawn, picture.pixels, (left, top, left + wide, top + high), plan.size)
-    _draw_bar(drawn, figure.table, plan)
-    for text in plan.texts:
-        _write(drawn, text, plan.size, dpi)
+    with _own_settings():
+        drawn = Page(figsize=(across / dpi, height / dpi), dpi=dpi, facecolor="white", edgecolor="none")
+        pictures = [*([figure.source] if figure.source else []), *(panel for row in figure.rows for panel in row)]
+        for picture, (left, top) in zip(pictures, plan.pictures, strict=True):
+            high, wide = picture.pixels.shape[:2]
+            _place(drawn, picture.pixels, (left, top, left + wide, top + high), plan.size)
+        _draw_bar(drawn, figure.table, plan)
+        for text in plan.texts:
+            _write(drawn, text, plan.size, dpi)
     return drawn
 
 
 def pixels(drawn: Page) -> Pixels:
     """Return a page's pixels, uint8 RGB (H, W, 3), at its own resolution."""
-    with _LOCK, mpl.rc_context(_RULES):
+    with _own_settings():
         canvas = FigureCanvasAgg(drawn)
         canvas.draw()
         return np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[..., :3])
@@ -88,7 +98,7 @@ def as_pdf(drawn: Page, about: Mapping[str, str]) -> bytes:
     """
     named: dict[str, Any] = {"Creator": None, "Producer": None, "CreationDate": None, **about}
     buffer = io.BytesIO()
-    with _LOCK, mpl.rc_context(_RULES):
+    with _own_settings():
         FigureCanvasPdf(drawn).print_pdf(buffer, metadata=named)
     return buffer.getvalue()
 
@@ -104,7 +114,7 @@ def as_svg(drawn: Page, about: Mapping[str, str]) -> bytes:
     names = {"Title": "Title", "Subject": "Description", "Keywords": "Keywords", "Creator": "Creator"}
     named |= {names[key]: [value] if key == "Keywords" else value for key, value in about.items()}
     buffer = io.StringIO()
-    with _LOCK, mpl.rc_context(_RULES):
+    with _own_settings():
         FigureCanvasSVG(drawn).print_svg(buffer, metadata=named)
     return _with_font(buffer.getvalue()).encode()
 

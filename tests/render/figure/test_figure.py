@@ -12,6 +12,7 @@ import xml.etree.ElementTree as ElementTree
 from dataclasses import replace
 
 import cv2
+import matplotlib as mpl
 import numpy as np
 import pytest
 from fontTools.ttLib import TTFont
@@ -269,3 +270,17 @@ def test_a_low_rows_heading_is_not_cut_and_not_met_by_the_next():
     for box, after in itertools.pairwise(boxes):
         assert ink[box[1] : box[1] + 60].any()
         assert not ink[after[1] - 10 : after[1]].any()
+
+
+def test_the_users_own_settings_of_matplotlib_change_nothing():
+    figure = figure_of(1, 2, headings=("",))
+    usual = drawn(figure), draw.as_svg(draw.page(figure, width=WIDTH), {})
+    others = {
+        "image.origin": "lower", "figure.constrained_layout.use": True, "svg.fonttype": "path", "axes.grid": True,
+        "font.size": 30, "path.sketch": (5, 50, 2), "image.interpolation": "bicubic",
+    }  # fmt: skip
+    with mpl.rc_context(others):
+        own = drawn(figure), draw.as_svg(draw.page(figure, width=WIDTH), {})
+        assert mpl.rcParams["image.origin"] == "lower"
+    np.testing.assert_array_equal(own[0], usual[0])
+    assert own[1] == usual[1]
