@@ -15,7 +15,7 @@ from gradcam_cli.cam.targets import TargetSpec, parse_target
 from gradcam_cli.errors import UsageError
 from gradcam_cli.models.labels import checked_names
 from gradcam_cli.pipeline.render_settings import looking
-from gradcam_cli.pipeline.settings import ModelSettings
+from gradcam_cli.pipeline.settings import ModelSettings, check_sides
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -70,12 +70,14 @@ class Request:
         render: how maps are shown.
         max_pixels: most pixels of a picture; None is the usual limit.
         max_size: longest side of the results in pixels, or None for the picture's own.
+        size: the same, of smaller pictures too, which are then enlarged.
     """
 
     session: Session
     render: RenderSettings
     max_pixels: int | None
     max_size: int | None
+    size: int | None
 
     @staticmethod
     def of(arguments: Mapping[str, Any], *, several: bool = False) -> Request:
@@ -124,8 +126,9 @@ class Request:
         max_size = given["max_size"]
         if max_size is not None:
             whole_from_one("longest side", max_size)
+        check_sides(given["size"], max_size)
         names = labels if isinstance(labels, tuple) else None
-        return Request(ready(model, names, settings), render, given["max_pixels"], max_size)
+        return Request(ready(model, names, settings), render, given["max_pixels"], max_size, given["size"])
 
 
 def whole_from_one(what: str, number: object) -> None:

@@ -126,6 +126,8 @@ def explain_gif(
     Raises:
         GradcamError: it cannot be explained; nothing is written then.
     """
+    if options["size"] is not None and options["gif_width"] is not None:
+        raise UsageError("the size of the GIF is given twice", "give {size} or {gif_width}")
     if sweep is None:
         job = _job(path, directory, kinds, "gif")
         request, settings = _settings(options, PICTURE_QUALITY)

@@ -70,6 +70,7 @@ def explain(
     side_by_side: bool = False,
     max_pixels: int | None = None,
     max_size: int | None = None,
+    size: int | None = None,
 ) -> Explanation:
     """Explain one picture.
 
@@ -105,6 +106,7 @@ def explain(
         side_by_side: whether they show the source beside it.
         max_pixels: larger pictures are refused from their header; default: 178 million.
         max_size: longest side in pixels of the maps and pictures that are returned; larger pictures are reduced.
+        size: the same, of smaller pictures too, which are enlarged for the results alone; instead of ``max_size``.
 
     Returns:
         The explanation: ``.map`` (float32), ``.grayscale``, ``.heatmap``, ``.overlay`` (uint8) at the picture's
@@ -118,7 +120,9 @@ def explain(
     """
     request = Request.of(locals())
     name, whole = read(picture, request)
-    shown, prepared = prepare_picture(request.session, whole, request.max_size)
+    shown, prepared = prepare_picture(
+        request.session, whole, request.size or request.max_size, enlarged=request.size is not None
+    )
     result = request.session.explain_one(prepared, None if name == _BYTES else name)
     return Explanation(
         name, shown.pixels, request.session, result.maps[0], prepared.geometry, result.targets[0],
@@ -163,7 +167,9 @@ def explain_many(
     whole_from_one("batch size", batch_size)
     jobs = [Job(path, printable(path), path) for path in _found(paths, recursive=recursive)]
     request = Request.of(options)
-    settings = RunSettings(batch_size, on_error == "raise", request.max_pixels, request.max_size, request.render)
+    settings = RunSettings(
+        batch_size, on_error == "raise", request.max_pixels, request.max_size, request.render, request.size
+    )
     return _explained(jobs, request, settings, progress=progress)
 
 
@@ -219,7 +225,7 @@ def _found(paths: object, *, recursive: bool) -> list[Path]:
 
 def read(picture: object, request: Request) -> tuple[str, Picture]:
     """Return a picture's name and the picture, which is a path, or is in memory in one of several forms."""
-    limits = request.max_pixels, request.max_size
+    limits = request.max_pixels, request.size or request.max_size
     if isinstance(picture, (bytes, bytearray, memoryview)):
         return _BYTES, read_picture_for(request.session, bytes(picture), "the picture", *limits)
     if isinstance(picture, (str, os.PathLike)):

@@ -92,7 +92,8 @@ def test_defaults_are_those_of_the_commands():
     [
         {"start": 3, "end": 2}, {"fps": 0}, {"smooth": float("nan")}, {"smooth": "x"}, {"codec": "x"},
         {"normalize_over": "x"}, {"kinds": ("map",)}, {"kinds": ()}, {"stride": 0}, {"end": "x"}, {"gif_width": 0},
-        {"max_size": 3}, {"quality": 0}, {"batch_size": 1.5}, {"method": "nope"}, {"fit": "nope"},
+        {"max_size": 3}, {"size": 3}, {"size": 300, "max_size": 300}, {"quality": 0},
+        {"batch_size": 1.5}, {"method": "nope"}, {"fit": "nope"},
     ],
     ids=str,
 )  # fmt: skip
@@ -109,7 +110,8 @@ def test_clips_that_cannot_be_explained_leave_nothing(tmp_path, network):
         with pytest.raises(gradcam_cli.InputError) as caught:
             gradcam_cli.explain_video(path, tmp_path / "out", model=network)
         assert caught.value.hint
-    for wrong in ({"sweep": "colours"}, {"sweep": "layers", "method": "rise"}, {"sweep": "classes", "count": 0}):
+    for wrong in ({"sweep": "colours"}, {"sweep": "layers", "method": "rise"}, {"sweep": "classes", "count": 0},
+                  {"size": 300, "gif_width": 200}):  # fmt: skip
         with pytest.raises(gradcam_cli.UsageError) as told:
             gradcam_cli.explain_gif(STILL, tmp_path / "out", model=network, **wrong)
         assert told.value.hint

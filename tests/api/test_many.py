@@ -57,6 +57,8 @@ def test_many_of_a_users_module(folder, small_net):
     found = list(gradcam_cli.explain_many(folder, model=small_net.train(), layer=small_net.tail, max_size=30))
     assert names(found) == [f"p{number}.png" for number in range(5)]
     assert {max(each.pixels.shape) for each in found} == {30}
+    enlarged = gradcam_cli.explain_many(folder, model=small_net, layer=small_net.tail, size=400)
+    assert {max(each.pixels.shape) for each in enlarged} == {400}
     assert small_net.training
 
 

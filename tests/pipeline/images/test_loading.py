@@ -83,3 +83,22 @@ def test_explain_takes_a_size(orientation, picture, tmp_path):
 def test_no_size_at_all_is_refused(picture):
     with pytest.raises(UsageError, match="longest side of 0"):
         gradcam_cli.explain(picture, model="tiny", max_size=0)
+
+
+def test_explain_enlarges_for_the_result_alone(picture):
+    small = picture[:60, :90]
+    plain, large = (gradcam_cli.explain(small, model="tiny", size=size) for size in (None, 360))
+    assert large.map.shape == large.overlay.shape[:2] == large.pixels.shape[:2] == (240, 360)
+    assert large.record()["geometry"]["source"] == [240, 360]
+    assert large.predictions == plain.predictions
+    np.testing.assert_array_equal(large.class_map.values, plain.class_map.values)
+    reduced, most = (gradcam_cli.explain(small, model="tiny", **{name: 45}) for name in ("size", "max_size"))
+    np.testing.assert_array_equal(reduced.overlay, most.overlay)
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"), [({"size": 300, "max_size": 300}, "given twice"), ({"size": 3}, "longest side of 3")]
+)
+def test_two_sizes_or_a_tiny_one_are_refused(picture, given, reason):
+    with pytest.raises(UsageError, match=reason):
+        gradcam_cli.explain(picture, model="tiny", **given)
