@@ -23,6 +23,9 @@ SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP"
 """Signals that end a run in an orderly way: part files are removed, finished files stay."""
 
 
+clean_ups: list[Callable[[], None]] = []
+"""What removes temporary files, called before an exit from within an import, which nothing else sees."""
+
 _last: weakref.ref[Stopped] | None = None
 """The exception that the last such signal has raised."""
 _number = 0
@@ -107,6 +110,9 @@ def _stop(number: int, frame: FrameType | None) -> None:
         # other thread at work, no file is half-written.
         print_interrupted()
         sys.stderr.flush()
+        for clean_up in clean_ups:
+            with contextlib.suppress(Exception):
+                clean_up()
         os._exit(128 + number)
     if _last is None or _last() is None:
         stopped = Stopped(number)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import time
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from shutil import rmtree
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from gradcam_cli.cli.console import Console, option_hint, print_bytes
+from gradcam_cli.cli.entry import clean_ups
 from gradcam_cli.cli.tuning import collect_from_now, hold_memory
 from gradcam_cli.errors import ExitCode, GradcamError, OutputError
 from gradcam_cli.plan.output_names import STDOUT
@@ -17,7 +20,7 @@ from gradcam_cli.store.writing import Recorder
 from gradcam_cli.text import counted, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Mapping, Sequence
+    from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 
     from gradcam_cli.pipeline.json_record import AnyExplanation
     from gradcam_cli.pipeline.outcome import Outcome
@@ -102,8 +105,8 @@ class CommandRunner:
         jobs = self._plan.jobs
         with ExitStack() as stack:
             if self._plan.options.file == STDOUT:
-                folder = stack.enter_context(TemporaryDirectory(prefix="gradcam-", ignore_cleanup_errors=True))
-                jobs = [_written_to(Path(folder), job) for job in jobs]
+                folder = stack.enter_context(_temporary_folder())
+                jobs = [_written_to(folder, job) for job in jobs]
             if self._recorded and jobs:
                 from gradcam_cli.pipeline.recording import RunRecords
 
@@ -213,6 +216,18 @@ class CommandRunner:
         if self._failed:
             parts.append(f"{len(self._failed)} failed")
         self.console.info(", ".join(parts))
+
+
+@contextmanager
+def _temporary_folder() -> Iterator[Path]:
+    """Yield a directory that is removed at the end, also where a signal ends the process at once."""
+    with TemporaryDirectory(prefix="gradcam-", ignore_cleanup_errors=True) as folder:
+        clean_up = partial(rmtree, folder, ignore_errors=True)
+        clean_ups.append(clean_up)
+        try:
+            yield Path(folder)
+        finally:
+            clean_ups.remove(clean_up)
 
 
 def _written_to(folder: Path, job: Job) -> Job:

@@ -236,3 +236,25 @@ libc.fflush(stream)
 """
     held = subprocess.run([sys.executable, "-c", threads], capture_output=True, check=True, env=ENVIRONMENT).stdout
     assert held.count(b"<heap nr=") == 1
+
+
+def test_a_signal_within_an_import_leaves_no_temporary_files(tmp_path):
+    """The result for standard output is made in a directory; the run's modules are imported when that is there."""
+    code = f"""
+import importlib.abc, os, signal, sys, threading
+class Signal(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name == "gradcam_cli.pipeline.images.run":
+            assert os.listdir({str(tmp_path / "tmp")!r}), "there is no directory yet"
+            threading.active_count = lambda: 1  # a library's threads do not matter here
+            os.kill(os.getpid(), signal.SIGTERM)
+sys.meta_path.insert(0, Signal())
+from gradcam_cli.cli.entry import main
+main(["image", "-q", "-m", "tiny", "a.png", "-o", "-"])
+"""
+    (tmp_path / "tmp").mkdir()
+    environment = {**ENVIRONMENT, "TMPDIR": str(tmp_path / "tmp")}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False, env=environment)
+    assert done.returncode == 143, done.stderr
+    assert done.stdout == b""
+    assert os.listdir(tmp_path / "tmp") == []
