@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from gradcam_cli.api.arguments import Request, with_options_of
 from gradcam_cli.api.networks import warn
 from gradcam_cli.api.pictures import explain, read
+from gradcam_cli.errors import UsageError
 from gradcam_cli.pipeline.images.compare import Comparison, compared
 from gradcam_cli.pipeline.settings import COMPARED, CompareSettings
 from gradcam_cli.records import Job
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from gradcam_cli.pipeline.settings import Axis
+
+
+_OF_FILES = ("size", "max_size", "caption", "colorbar", "side_by_side")
+"""Arguments of `explain` that shape its files."""
 
 
 @with_options_of(explain)
@@ -52,6 +57,9 @@ def compare(
     Raises:
         GradcamError: a picture or a network cannot be used, or more than two things vary.
     """
+    for name in _OF_FILES:
+        if options[name]:
+            raise UsageError(f"{name} is of single pictures, and means nothing in a figure", "leave it out")
     given = list(pictures) if isinstance(pictures, (list, tuple)) else [pictures]
     models = options["model"] if isinstance(options["model"], (list, tuple)) else [options["model"]]
     varies = any(isinstance(options[name], (list, tuple)) for name in ("method", "layer", "target", "model"))

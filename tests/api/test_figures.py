@@ -48,6 +48,12 @@ def test_networks_layers_classes_and_pictures(picture):
         gradcam_cli.compare([picture] * 2, model="tiny", target=["cat", "dog"], method=["gradcam", "fem"])
 
 
+def test_what_shapes_single_files_is_refused(picture):
+    for name in ("size", "caption"):
+        with pytest.raises(UsageError, match="means nothing in a figure"):
+            gradcam_cli.compare(picture, model="tiny", **{name: 100})
+
+
 def test_seven_methods_without_a_list(picture):
     found = gradcam_cli.compare(picture, model="tiny")
     assert len({each.method for each in found.explanations}) == 7
