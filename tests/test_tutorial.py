@@ -35,7 +35,7 @@ def test_the_tutorial_runs(tmp_path, monkeypatch, capfd):
     threads = torch.get_num_threads()
     namespace, shown = executed(CELLS)
     assert torch.get_num_threads() == threads
-    assert namespace["picture"] == ROOT / "sample_images" / "cat.jpg"
+    assert namespace["picture"].read_bytes() == (ROOT / "sample_images" / "cat.jpg").read_bytes()
     explanations = [each for each in shown if isinstance(each, gradcam_cli.Explanation)]
     assert len(explanations) == 6
     assert all(each.blank is None and "data:image/jpeg" in each._repr_html_() for each in explanations)
