@@ -15,7 +15,7 @@ from gradcam_cli.cam.targets import TargetSpec, parse_target
 from gradcam_cli.errors import UsageError
 from gradcam_cli.models.labels import checked_names
 from gradcam_cli.pipeline.render_settings import looking
-from gradcam_cli.pipeline.settings import ModelSettings, check_sides
+from gradcam_cli.pipeline.settings import ALL_LAYERS, ModelSettings, check_sides
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -101,6 +101,8 @@ class Request:
         )
         if not all(isinstance(method, str) for method in methods):
             raise UsageError("explain takes the name of a method", "give a function or a Method to Explainer")
+        if ALL_LAYERS in layers and not several:
+            raise UsageError("all layers are several maps", "name one, or compare them")
         settings = ModelSettings(
             model=name_of(model),
             weights=None if given["weights"] is None else Path(given["weights"]),

@@ -61,6 +61,8 @@ def compare(
         if options[name]:
             raise UsageError(f"{name} is of single pictures, and means nothing in a figure", "leave it out")
     given = list(pictures) if isinstance(pictures, (list, tuple)) else [pictures]
+    if len(given) > 1 and rows not in (None, "inputs"):
+        raise UsageError(f"several pictures are the rows of a figure, and {rows} are given", "give them as columns")
     models = options["model"] if isinstance(options["model"], (list, tuple)) else [options["model"]]
     varies = any(isinstance(options[name], (list, tuple)) for name in ("method", "layer", "target", "model"))
     if not varies and len(given) == 1 and options["method"] == "gradcam":

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
+from gradcam_cli.files import size_of
 from gradcam_cli.models.sources.user_code.spec import code_file
 from gradcam_cli.store.record import Places, line
 
@@ -58,11 +59,8 @@ class RunRecords:
         lines = []
         for position, explanation in enumerate(outcome.explanations):
             part = self._parts[0 if together else position]
-            own = explanation.input == outcome.job.given  # of a figure of several inputs, the first one has the file
-            files = {
-                key: (self._places.result(path), outcome.written[path])
-                for key, path in (explanation.files.items() if own else ())
-            }
+            own = explanation.input == outcome.job.given  # a figure may show several inputs
+            files = {key: (self._places.result(path), outcome.written[path]) for key, path in explanation.files.items()}
             lines.append(
                 line(
                     self._record(explanation),
@@ -70,7 +68,7 @@ class RunRecords:
                     settings=self._stated(part, explanation.session.settings.model),
                     complete=explanation.complete,
                     source=self._places.input(outcome.job.input if own else Path(explanation.input)),
-                    source_size=outcome.input_size,
+                    source_size=outcome.input_size if own else size_of(Path(explanation.input)),
                     cell=position if together else 0,
                     files=files,
                 )

@@ -67,3 +67,13 @@ def test_figures_show_themselves_in_notebooks(picture):
     shown = gradcam_cli.explain(picture, model="tiny").figure()
     assert isinstance(shown, Figure)
     assert len(shown.axes) == 4  # three pictures and the colour bar
+
+
+def test_a_list_of_pictures_is_the_rows(picture):
+    with pytest.raises(UsageError, match="are the rows"):
+        gradcam_cli.compare([picture] * 2, model="tiny", method=["gradcam", "fem"], rows="methods")
+
+
+def test_all_layers_are_no_single_map(picture):
+    with pytest.raises(UsageError, match="several maps"):
+        gradcam_cli.explain(picture, model="tiny", layer="all")

@@ -16,6 +16,7 @@ from gradcam_cli.pipeline.render_settings import RenderSettings
 from gradcam_cli.pipeline.session import Session
 from gradcam_cli.pipeline.settings import ClipSettings, ModelSettings
 from gradcam_cli.records import Prediction
+from gradcam_cli.render.figure.triptych import panel_size
 from gradcam_cli.render.planes import to_planes
 
 CAT = Prediction(3, "cat", 0.5)
@@ -102,3 +103,11 @@ def test_a_panel_shows_source_map_and_overlay(session):
         found = cv2.matchTemplate(drawn, part, cv2.TM_SQDIFF)
         _, _, (left, top), _ = cv2.minMaxLoc(found)
         np.testing.assert_array_equal(drawn[top : top + 200, left : left + 300], part)
+
+
+def test_panels_of_extreme_pictures_stay_small():
+    for size in ((1, 20_000), (16_000, 3), (1, 1), (300, 451), (4000, 6000)):
+        height, width = panel_size(size)
+        assert 1 <= width <= 1024
+        assert 1 <= height <= 2048
+    assert panel_size((300, 451)) == (300, 451)

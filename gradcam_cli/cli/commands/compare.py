@@ -61,6 +61,8 @@ def compare(inputs: tuple[str, ...], **options: Any) -> int:  # noqa: ANN401
     """
     options = for_one_file(options, FIGURES, format_option="formats")
     together = options["rows"] == "inputs"
+    if together and options["skip_existing"]:
+        raise UsageError("a figure of several pictures is always made anew", "leave --skip-existing out")
     models = _models(options, 2 if together else 1)
     settings = CompareSettings(
         rows=options["rows"],

@@ -45,13 +45,13 @@ def networks_of(options: Mapping[str, Any]) -> list[ModelSettings]:
     """Return the settings of each network.
 
     ``-w``, ``--labels`` and ``-l`` belong to the ``-m`` before them. A second ``-w`` without its own ``-m`` is another
-    checkpoint of the same network. What is given once, before the first network or behind the last, is for all: layers,
-    and labels.
+    checkpoint of the same network. Layers and labels before the first network are for all, and layers behind the last
+    alone, too.
 
     Raises:
         UsageError: arguments are given for several networks, or networks have different numbers of layers.
     """
-    given, shared = _networks(options)
+    given, shared, common = _networks(options)
     if len(given) > 1 and options["arguments"]:
         raise UsageError("--model-arg belongs to one network, and several are compared", "give one --model with it")
     own_layers = any(each.layers for each in given[:-1])
@@ -60,22 +60,22 @@ def networks_of(options: Mapping[str, Any]) -> list[ModelSettings]:
             "several layers of several networks have no common rows or columns",
             "give each network one --layer, or all of them the same ones, before the first --model",
         )
-    labels = {each.labels for each in given} - {None}
     found = []
     for each in given:
         own = {
             "model": each.model or "auto",
             "weights": each.weights,
-            "labels": next(iter(labels)) if len(labels) == 1 else each.labels,
+            "labels": each.labels or common,
             "layers": (each.layers or shared or ["auto"]) if own_layers else options["layers"],
         }
         found.append(model_settings({**options, **own}))
     return list(dict.fromkeys(found))
 
 
-def _networks(options: Mapping[str, Any]) -> tuple[list[_Network], list[str]]:
-    """Return what was given for each network, in the order of the options, and layers given before the first."""
+def _networks(options: Mapping[str, Any]) -> tuple[list[_Network], list[str], Path | None]:
+    """Return what was given for each network, in the order of the options; layers and labels before the first."""
     shared: list[str] = []
+    common: Path | None = None
     values = {name: iter(options[name]) for name in _OWN}
     found: list[_Network] = []
     for name in click.get_current_context().meta.get(_ORDER, []):
@@ -92,8 +92,10 @@ def _networks(options: Mapping[str, Any]) -> tuple[list[_Network], list[str]]:
             else:
                 last.weights = value
         elif name == "labels":
-            found = found or [_Network()]
-            found[-1].labels = value
+            if last is None:
+                common = value
+            else:
+                last.labels = value
         else:
             (last.layers if last else shared).append(value)
-    return found or [_Network()], shared
+    return found or [_Network()], shared, common

@@ -6,6 +6,7 @@ import json
 import math
 import os
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import cv2
@@ -240,7 +241,9 @@ class Sheet:
     def _network(self, position: int) -> str:
         """Return a network's name, with its weights and layer as far as these tell it from the others."""
         sessions, own = self._sessions, self._sessions[position]
-        weights = own.settings.weights
+        loaded = own.network.weights
+        named = isinstance(loaded.path, Path) and loaded.source.endswith(loaded.path.name)  # not bundled, or a hub's
+        weights = own.settings.weights or (loaded.path if named else None)
         given = [own.settings.model, own.network.name, *([weights.name, weights.stem] if weights else [])]
         for name in given:
             if name in self._names:

@@ -125,7 +125,8 @@ class SweepRun:
 
     def _drawn(self, pixels: Pixels, each: _SweepFrame, prepared: Prepared) -> Pixels:
         geometry = prepared.geometry.for_source((pixels.shape[0], pixels.shape[1]))
-        grayscale = SaliencyMap(each.values, geometry, self._settings.render.normalize).bytes()
+        saliency = SaliencyMap(each.values, geometry, self._settings.render.normalize)
+        grayscale = (saliency if self._settings.render.upsample == "bilinear" else saliency.smooth()).bytes()
         return self._overlay(blank=not each.values.any()).captioned(pixels, grayscale, each.text)
 
     def _overlay(self, *, blank: bool) -> Overlay:

@@ -51,12 +51,20 @@ _LOCK = threading.Lock()
 
 
 @contextmanager
-def _own_settings() -> Iterator[None]:
-    """Draw with matplotlib's defaults and `_RULES`, whatever the user's own settings are; those are the process's."""
+def _own_settings(drawn: Page | None = None) -> Iterator[None]:
+    """Draw with matplotlib's defaults and `_RULES`, whatever the user's own settings are; those are the process's.
+
+    A page keeps its resolution: matplotlib's writers of PDF and SVG leave it at 72 dots per inch.
+    """
     with _LOCK, mpl.rc_context():
         mpl.rcdefaults()
         mpl.rcParams.update(_RULES)
-        yield
+        dpi = 0.0 if drawn is None else drawn.dpi
+        try:
+            yield
+        finally:
+            if drawn is not None:
+                drawn.dpi = dpi
 
 
 def page(figure: Figure, *, width: int | None = None, dpi: float = DPI) -> Page:
@@ -83,7 +91,7 @@ def page(figure: Figure, *, width: int | None = None, dpi: float = DPI) -> Page:
 
 def pixels(drawn: Page) -> Pixels:
     """Return a page's pixels, uint8 RGB (H, W, 3), at its own resolution."""
-    with _own_settings():
+    with _own_settings(drawn):
         canvas = FigureCanvasAgg(drawn)
         canvas.draw()
         return np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[..., :3])
@@ -98,7 +106,7 @@ def as_pdf(drawn: Page, about: Mapping[str, str]) -> bytes:
     """
     named: dict[str, Any] = {"Creator": None, "Producer": None, "CreationDate": None, **about}
     buffer = io.BytesIO()
-    with _own_settings():
+    with _own_settings(drawn):
         FigureCanvasPdf(drawn).print_pdf(buffer, metadata=named)
     return buffer.getvalue()
 
@@ -114,7 +122,7 @@ def as_svg(drawn: Page, about: Mapping[str, str]) -> bytes:
     names = {"Title": "Title", "Subject": "Description", "Keywords": "Keywords", "Creator": "Creator"}
     named |= {names[key]: [value] if key == "Keywords" else value for key, value in about.items()}
     buffer = io.StringIO()
-    with _own_settings():
+    with _own_settings(drawn):
         FigureCanvasSVG(drawn).print_svg(buffer, metadata=named)
     return _with_font(buffer.getvalue()).encode()
 

@@ -35,7 +35,9 @@ def _families() -> tuple[str, ...]:
 @functools.cache
 def font(points: float, *, bold: bool = False) -> FontProperties:
     """Return the font of a size; characters that it lacks come from other fonts."""
-    return FontProperties(family=list(_families()), weight="bold" if bold else "normal", size=points)
+    return FontProperties(family=list(_families()), weight="bold" if bold else "normal", size=points,
+        style="normal", variant="normal", stretch="normal",
+    )  # fmt: skip
 
 
 @functools.lru_cache(maxsize=4096)

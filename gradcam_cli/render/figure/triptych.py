@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from gradcam_cli.records import Size
     from gradcam_cli.render.figure.content import Pixels
 
-NARROWEST, WIDEST = 240, 1024
-"""Least and greatest width of a panel in pixels."""
+NARROWEST, WIDEST, HIGHEST = 240, 1024, 2048
+"""Least and greatest width, and greatest height, of a panel in pixels."""
 
 _INCHES = 6.3
 """Width of the three panels on paper; the type keeps its size in points there."""
@@ -24,8 +24,8 @@ _LEAST_DPI = 100
 
 def panel_size(size: Size) -> Size:
     """Return the size (height, width) of the panels for a picture: its own, if it is neither tiny nor huge."""
-    width = min(max(size[1], NARROWEST), WIDEST)
-    return max(1, round(size[0] * width / size[1])), width
+    scale = min(max(1.0, NARROWEST / size[1]), WIDEST / size[1], HIGHEST / size[0])
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 
 
 def triptych(

@@ -284,3 +284,11 @@ def test_the_users_own_settings_of_matplotlib_change_nothing():
         assert mpl.rcParams["image.origin"] == "lower"
     np.testing.assert_array_equal(own[0], usual[0])
     assert own[1] == usual[1]
+
+
+def test_a_page_keeps_its_resolution_whatever_is_written_first():
+    page = draw.page(figure_of(1, 2, headings=("",)), width=WIDTH)
+    before = draw.pixels(page)
+    draw.as_pdf(page, {})
+    draw.as_svg(page, {})
+    np.testing.assert_array_equal(draw.pixels(page), before)
