@@ -10,7 +10,7 @@ from gradcam_cli.api.networks import warn
 from gradcam_cli.api.pictures import explain, read
 from gradcam_cli.errors import UsageError
 from gradcam_cli.pipeline.images.compare import Comparison, compared
-from gradcam_cli.pipeline.settings import COMPARED, CompareSettings
+from gradcam_cli.pipeline.settings import AXES, COMPARED, CompareSettings, require
 from gradcam_cli.records import Job
 
 if TYPE_CHECKING:
@@ -61,6 +61,11 @@ def compare(
         if options[name]:
             raise UsageError(f"{name} is of single pictures, and means nothing in a figure", "leave it out")
     given = list(pictures) if isinstance(pictures, (list, tuple)) else [pictures]
+    if not given:
+        raise UsageError("there is no picture", "give one, or a list of them")
+    for axis in (rows, columns):
+        if axis is not None:
+            require("axis", axis, AXES)
     if len(given) > 1 and rows not in (None, "inputs"):
         raise UsageError(f"several pictures are the rows of a figure, and {rows} are given", "give them as columns")
     models = options["model"] if isinstance(options["model"], (list, tuple)) else [options["model"]]

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 from gradcam_cli.errors import UsageError
-from gradcam_cli.records import NO_RESULT, PICTURE_QUALITY, Unseen, Upsampling
+from gradcam_cli.records import NO_RESULT, PICTURE_QUALITY, UPSAMPLINGS, Unseen, Upsampling
 from gradcam_cli.render.colormap import check_colormap
 from gradcam_cli.render.scale import check_normalization
 
@@ -54,6 +54,8 @@ class RenderSettings:
 
     def __post_init__(self) -> None:
         check_normalization(self.normalize)
+        if self.upsample not in UPSAMPLINGS:
+            raise UsageError(f"there is no interpolation {self.upsample!r}", f"choose one of {', '.join(UPSAMPLINGS)}")
         if not 0 <= self.alpha <= 1:  # NaN fails here too
             raise UsageError(f"an alpha of {self.alpha} is not possible", "give a number from 0 to 1")
         if not all(0 < level < 1 for level in self.contours):

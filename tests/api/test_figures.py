@@ -74,6 +74,12 @@ def test_a_list_of_pictures_is_the_rows(picture):
         gradcam_cli.compare([picture] * 2, model="tiny", method=["gradcam", "fem"], rows="methods")
 
 
+def test_no_picture_and_no_such_axis(picture):
+    for pictures, axes in (([], {}), (picture, {"rows": "foo"}), (picture, {"columns": "foo"})):
+        with pytest.raises(UsageError):
+            gradcam_cli.compare(pictures, model="tiny", **axes)
+
+
 def test_all_layers_are_no_single_map(picture):
     with pytest.raises(UsageError, match="several maps"):
         gradcam_cli.explain(picture, model="tiny", layer="all")

@@ -22,7 +22,13 @@ def test_looks_and_what_is_given_instead():
     mixed = looking("classic", colormap="Viridis", alpha=0, alpha_by_intensity=True, normalize="p99")
     assert (mixed.colormap, mixed.alpha, mixed.by_intensity, mixed.normalize) == ("viridis", 0, True, "p99")
     assert mixed.unseen == "dark"
-    for wrong in ({"look": "nope"}, {"contours": (1.0,)}, {"contours": (float("nan"),)}, {"normalize": "p0"}):
+    for wrong in (
+        {"look": "nope"},
+        {"contours": (1.0,)},
+        {"contours": (float("nan"),)},
+        {"normalize": "p0"},
+        {"upsample": "nope"},
+    ):
         with pytest.raises(UsageError):
             looking(**wrong)
 
