@@ -211,7 +211,8 @@ class Sheet:
         at = place.way.get(axis, 0) if axis else 0
         if axis == "inputs":
             given = os.path.basename(explanation.input)
-            return self._called(given, os.path.splitext(given)[0]) if self._counts["inputs"] > 1 else ""
+            stem = os.path.splitext(given)[0]
+            return self._called(given, self._names.get(stem, stem)) if self._counts["inputs"] > 1 else ""
         if axis == "models":
             return self._network(place.way.get("models", 0))
         if axis == "layers":

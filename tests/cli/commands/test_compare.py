@@ -179,6 +179,8 @@ def test_pictures_as_rows(gradcam, figures, photo):
     assert [record["input"] for record in records] == ["a.png", "a.png", "b.png", "b.png", "c.jpg", "c.jpg"]
     (figure,) = figures
     assert figure.headings == ("a", "b", "c")
+    gradcam(*options, "--name", "a=First", "--name", "b.png=Second")
+    assert figures.pop().headings == ("First", "Second", "c")
     assert headings(figure)[:3] == ["Input", "Grad-CAM", "LayerCAM"]
     assert [row[0].lines[0] for row in figure.rows] == [
         f"{each['predictions'][0]['label']} · {each['predictions'][0]['probability']:.1%}" for each in records[::2]
