@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from gradcam_cli._version import __version__
 
 if TYPE_CHECKING:
-    from gradcam_cli.api import explain, explain_gif, explain_many, explain_video
+    from gradcam_cli.api import compare, explain, explain_gif, explain_many, explain_video
     from gradcam_cli.cam.explainer import Attribution, Explainer
     from gradcam_cli.cam.maps import ClassMap
     from gradcam_cli.cam.methods.method import Method, Parameter
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from gradcam_cli.models.network import Network
     from gradcam_cli.pipeline.clips.explanation import ClipExplanation
     from gradcam_cli.pipeline.explanation import Explanation
+    from gradcam_cli.pipeline.images.compare import Comparison
     from gradcam_cli.records import Prediction
 
 _HOMES = {

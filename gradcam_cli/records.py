@@ -180,13 +180,13 @@ class Prediction:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One of an input's results, by what was asked for; nothing is looked up, so that names need no network.
+    """One of an input's results, by what was requested; nothing is looked up, so that names need no network.
 
     Attributes:
         layer: dotted name, ``auto``, or how several are fused (``mean``).
         target: the class, as `TargetSpec.name` spells it.
         method: name of the method, with its parameters.
-        name: what tells it from the others, in the results' names: the layer, target and method, of those that vary;
+        name: what distinguishes it from the others in the results' names: of layer, target and method those that vary;
             empty where it is the only one.
     """
 
@@ -198,7 +198,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class FileState:
-    """A written file: what tells it from any other under its name.
+    """A written file: what distinguishes it from any other under its name.
 
     Attributes:
         size: in bytes.

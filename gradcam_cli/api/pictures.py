@@ -149,7 +149,7 @@ def explain_many(
             ``**/cat.*``) for those that match. One path need not be in a list.
         recursive: whether directories' subfolders are searched too.
         on_error: what happens to a picture that cannot be explained: its error is raised, which ends the run, or it is
-            told as a warning and left out.
+            reported as a warning and left out.
         batch_size: pictures in one forward pass, at most.
         progress: whether a bar is shown, on a terminal or in a notebook.
         **options: the other arguments of `explain`.

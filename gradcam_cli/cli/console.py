@@ -226,7 +226,7 @@ class Console:
 
 
 def _name(prediction: Prediction) -> tuple[int, str]:
-    """Return what tells a prediction from others: ``tabby``, ``not tabby`` and ``tabby vs lynx`` have one index."""
+    """Return what distinguishes a prediction: ``tabby``, ``not tabby`` and ``tabby vs lynx`` have one index."""
     return prediction.index, prediction.label
 
 

@@ -70,7 +70,7 @@ class Network:
         assumed: what no file states of its pictures, of ``size``, ``mean``, ``std`` and ``scale``: the preset has usual
             values.
         layer: target layer that a file names for ``auto``, or None.
-        activation: what makes its scores probabilities, as a file says, or None.
+        activation: what makes its scores probabilities, as a file states, or None.
         one_by_one: whether it takes one picture at a time only.
         plugin: the package whose source it comes from, or None.
         cache: objects that are derived from the network once and reused; it lives exactly as long as the network.

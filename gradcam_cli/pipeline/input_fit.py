@@ -44,13 +44,13 @@ class InputFit(Generic[Result]):
 def find_fit(
     network: Network | Outline, name: str, preset: Preset, fit: Fit, attempt: Callable[[Size], Result], *, given: bool
 ) -> InputFit[Result]:
-    """Return the first way in which a network runs: as it was asked for, on the preset's square, at another size.
+    """Return the first way in which a network runs: as it was requested, on the preset's square, at another size.
 
     Args:
         network: the network.
         name: its name in notes.
         preset: its preprocessing.
-        fit: as it was asked for.
+        fit: as it was requested.
         attempt: runs the network for trial on a size (h, w).
         given: whether the user, or a file, has given the size, so that no other is looked for.
 

@@ -86,7 +86,7 @@ class Records:
         return min((_start(path.name) for path in self.paths), default=float("inf"))
 
     def claims(self) -> Iterator[Claim]:
-        """Yield what the records say of each file, the earliest first."""
+        """Yield what the records state of each file, the earliest first."""
         for head, files in self._heads(self._snapshot()):
             if head is None:
                 continue
@@ -193,7 +193,7 @@ def as_json(text: str) -> bytes:
 
 
 def _start(name: str) -> float:
-    """Return the nanoseconds since 1970 that the name of a file of records tells; 0 where it is another's."""
+    """Return the nanoseconds since 1970 that the name of a file of records states; 0 where it is another's."""
     found = _NAME.fullmatch(name)
     if found is None:
         return 0

@@ -80,7 +80,7 @@ preprocessing_options = option_group(
         "regression. auto: what the network itself ends in; otherwise softmax, or sigmoid for one score.",
     ),
 )  # fmt: skip
-"""What also a side file says."""
+"""What also a side file states."""
 
 text_option = option_group(
     "Network",

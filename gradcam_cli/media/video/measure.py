@@ -133,7 +133,7 @@ def _peaks(packet: Packet[Stream], stream: VideoStream, stated: Space) -> Iterat
 
 
 class _Tally:
-    """Sums up what packets tell.
+    """Sums up what packets show.
 
     Attributes:
         stream: the video.

@@ -58,7 +58,7 @@ class VideoReader:
         max_pixels: most pixels of a frame; None is `limits.FRAME_PIXELS`.
         max_frames: most frames to deliver, checked by the file's packets and by counting; None is no limit.
         alone: whether no other work runs while frames are read: see `Decoder`.
-        measured: what the file's packets tell, where that is known.
+        measured: what the file's packets show, where that is known.
 
     Attributes:
         info: properties known before decoding.

@@ -17,7 +17,7 @@ _RAW = frozenset({"h264", "hevc", "mpegvideo", "m4v", "vc1", "av1", "obu"})
 
 
 def is_raw(container: InputContainer) -> bool:
-    """Whether a file is a stream without a container, whose frames' own lengths tell its rate."""
+    """Whether a file is a stream without a container, whose frames' own lengths give its rate."""
     return container.format.name in _RAW
 
 

@@ -78,7 +78,7 @@ def auto_file() -> Path:
 
 
 def _recognised(weights: Path) -> str:
-    """Return the beginning of the name of the network that a hub's folder tells, or ``auto``."""
+    """Return the beginning of the name of the network that a hub's folder states, or ``auto``."""
     if transformers_folder(weights):
         return "hf:"
     return "timm:" if timm_name(weights if weights.is_dir() else weights.parent) else AUTO
