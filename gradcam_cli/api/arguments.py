@@ -14,7 +14,7 @@ from gradcam_cli.cam.methods.registry import check_method, methods_named
 from gradcam_cli.cam.targets import TargetSpec, parse_target
 from gradcam_cli.errors import UsageError
 from gradcam_cli.models.labels import checked_names
-from gradcam_cli.pipeline.render_settings import looking
+from gradcam_cli.pipeline.render_settings import look_of
 from gradcam_cli.pipeline.settings import ALL_LAYERS, ModelSettings, check_sides
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def with_options_of(
 
 @dataclass(frozen=True)
 class Request:
-    """What a call asks for.
+    """What a call requests.
 
     Attributes:
         session: the network made ready.
@@ -119,12 +119,7 @@ class Request:
             activation=given["activation"],
             device=given["device"],
         )
-        render = looking(
-            given["look"], colormap=given["colormap"], alpha=given["alpha"],
-            alpha_by_intensity=given["alpha_by_intensity"], contours=given["contours"], normalize=given["normalize"],
-            upsample=given["upsample"], caption=given["caption"], colorbar=given["colorbar"],
-            side_by_side=given["side_by_side"],
-        )  # fmt: skip
+        render = look_of(given)
         max_size = given["max_size"]
         if max_size is not None:
             whole_from_one("longest side", max_size)

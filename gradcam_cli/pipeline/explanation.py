@@ -13,13 +13,13 @@ from gradcam_cli.media.atomic import write_all
 from gradcam_cli.media.image.encode import encode
 from gradcam_cli.media.image.read import resized
 from gradcam_cli.pipeline.artifacts.registry import ARTIFACTS, SUFFIXES
-from gradcam_cli.pipeline.json_record import build_record, one_line
+from gradcam_cli.pipeline.json_record import build_record, one_line, rounded
 from gradcam_cli.pipeline.render_settings import FORMATS
 from gradcam_cli.pipeline.settings import require
 from gradcam_cli.plan.output_names import OutputOptions, build_jobs
+from gradcam_cli.records import fitted
 from gradcam_cli.render.card import card
 from gradcam_cli.render.colormap import colormap
-from gradcam_cli.render.contours import draw_contours
 from gradcam_cli.render.overlay import heatmap, mark_unseen, overlay
 from gradcam_cli.render.panel import side_by_side
 from gradcam_cli.render.saliency import SaliencyMap
@@ -90,6 +90,11 @@ class Explanation:
         """Always: a picture that is cut off is not read."""
         return True
 
+    @property
+    def normalization(self) -> str:
+        """How the map is scaled to [0, 1]: what ``auto`` stands for, too; see `render.scale`."""
+        return normalization_for(self.settings.normalize, self.class_map.values.shape, self.geometry)
+
     @cached_property
     def saliency(self) -> SaliencyMap:
         """The map over the whole picture."""
@@ -127,11 +132,12 @@ class Explanation:
         """The coloured map over the picture, uint8 RGB (H, W, 3); the picture alone where the map is blank."""
         if self.blank:
             return self._marked(self.pixels)
-        look, table = self.settings, colormap(self.settings.colormap)
-        if look.contours:
-            return self._marked(draw_contours(self.pixels, self.shown, look.contours, table))
-        blended = overlay(self.pixels, self.shown, table, alpha=look.alpha, by_intensity=look.by_intensity)
-        return self._marked(blended)
+        look = self.settings
+        drawn = overlay(
+            self.pixels, self.shown, colormap(look.colormap), alpha=look.alpha, by_intensity=look.by_intensity,
+            contours=look.contours,
+        )  # fmt: skip
+        return self._marked(drawn)
 
     @property
     def blank(self) -> str | None:
@@ -145,16 +151,14 @@ class Explanation:
         """Return source, heatmap and overlay with the class and a colour bar, as a `matplotlib.figure.Figure`."""
         from gradcam_cli.render.figure.triptych import panel_size, triptych  # matplotlib takes half a second
 
-        at = self._at(panel_size((self.pixels.shape[0], self.pixels.shape[1])))
-        values = self.class_map.values
-        way = normalization_for(self.settings.normalize, (values.shape[0], values.shape[1]), self.geometry)
+        at = self.at(panel_size((self.pixels.shape[0], self.pixels.shape[1])))
         made = [self.session.network.name, self.layer, method_named(self.method).published]
         return triptych(
             at.pixels, at.heatmap, at.overlay, title=self.target.caption, caption=" · ".join(made),
-            table=colormap(self.settings.colormap), scale=described(way),
+            table=colormap(self.settings.colormap), scale=described(self.normalization),
         )  # fmt: skip
 
-    def _at(self, size: Size) -> Explanation:
+    def at(self, size: Size) -> Explanation:
         """Return the same for the picture at another size (height, width), the map interpolated for it."""
         if size == self.pixels.shape[:2]:
             return self
@@ -162,11 +166,15 @@ class Explanation:
 
     def record(self) -> dict[str, Any]:
         """Return the explanation as plain values, ready for JSON."""
-        low, high = (float(f"{value:.9g}") for value in (self.class_map.low, self.class_map.high))
+        low, high = rounded((self.class_map.low, self.class_map.high))
         scale = self.saliency.scale
-        shown = None if scale is None else [float(f"{value:.9g}") for value in scale]
-        sides = list(self.class_map.values.shape)
-        record = build_record(self, {"min": low, "max": high, "size": sides, "scale": shown})
+        map_record = {
+            "min": low,
+            "max": high,
+            "size": list(self.class_map.values.shape),
+            "scale": None if scale is None else rounded(scale),
+        }
+        record = build_record(self, map_record)
         return {**record, "notes": [*record["notes"], *self.notes]}
 
     def save(
@@ -206,10 +214,9 @@ class Explanation:
     @cached_property
     def _thumbnail(self) -> Explanation:
         """The same for the picture made smaller, or larger where it is tiny."""
-        longest = max(self.pixels.shape[:2])
-        scale = min(max(longest, THUMBNAIL[0]), THUMBNAIL[1]) / longest
-        size = max(1, round(self.pixels.shape[0] * scale)), max(1, round(self.pixels.shape[1] * scale))
-        return self._at(size)
+        height, width = self.pixels.shape[:2]
+        longest = min(max(height, width, THUMBNAIL[0]), THUMBNAIL[1])
+        return self.at(fitted((height, width), longest, enlarged=True))
 
     def _repr_png_(self) -> bytes:
         """Return the overlay, small, for notebooks."""

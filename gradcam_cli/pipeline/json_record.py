@@ -13,6 +13,7 @@ from gradcam_cli.models.load import versions
 from gradcam_cli.text import escaped_json, printable
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from gradcam_cli.cam.maps import ClassMap
@@ -129,6 +130,11 @@ def _plugins_record(explanation: AnyExplanation) -> dict[str, list[dict[str, str
     used = [method.plugin for method in session.explainer.methods if method.name == explanation.method]
     found = [plugin.record() for plugin in (session.network.plugin, *used) if plugin is not None]
     return {"plugins": found} if found else {}
+
+
+def rounded(values: Iterable[float]) -> list[float]:
+    """Return values of a map for a record: nine digits, as many as a float32 has."""
+    return [float(f"{value:.9g}") for value in values]
 
 
 def as_json(record: dict[str, Any]) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 
 from gradcam_cli.files import size_of
 from gradcam_cli.models.sources.user_code.spec import code_file
+from gradcam_cli.pipeline.json_record import rounded
 from gradcam_cli.store.record import Places, line
 
 if TYPE_CHECKING:
@@ -97,13 +98,13 @@ def map_bytes(class_map: ClassMap) -> dict[str, Any]:
     levels = np.rint((values - low) * (255 / (high - low or 1))).astype(np.uint8)
     return {
         "size": list(values.shape),
-        "range": [float(f"{low:.9g}"), float(f"{high:.9g}")],
+        "range": rounded((low, high)),
         "data": base64.b64encode(levels.tobytes()).decode(),
     }
 
 
 def _paths(results: ResultSettings) -> Iterator[Path]:
-    """Yield the paths that are named in settings, and so in what is said of a network."""
+    """Yield the paths that are named in settings, and so in what is recorded of a network."""
     for model in results.models:
         kind, _, folder = model.model.partition(":")
         named = (model.weights, model.labels, code_file(model.model), Path(folder) if kind == "hf" else None)

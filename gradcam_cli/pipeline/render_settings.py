@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Literal
+from inspect import signature
+from typing import TYPE_CHECKING, Any, Literal
 
 from gradcam_cli.errors import UsageError
 from gradcam_cli.records import NO_RESULT, PICTURE_QUALITY, UPSAMPLINGS, Unseen, Upsampling
@@ -70,6 +71,15 @@ LOOKS: Mapping[str, RenderSettings] = {
     "classic": RenderSettings(colormap="jet", alpha=0.5, by_intensity=False, normalize="minmax", unseen="dark"),
 }
 """Names of looks. ``classic`` is that of version 0.1."""
+
+
+def look_of(options: Mapping[str, Any]) -> RenderSettings:
+    """Return the settings for options by the names of `looking`'s arguments; others are passed over.
+
+    Raises:
+        UsageError: as `looking`.
+    """
+    return looking(**{name: options[name] for name in signature(looking).parameters if name in options})
 
 
 def looking(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gradcam_cli.render.colormap import colormap
+from gradcam_cli.render.scale import MARKS
 from gradcam_cli.render.text.lettering import CAPITALS, MEDIUM, WHITE, text_width, write
 
 if TYPE_CHECKING:
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
 
 _TALLEST, _SMALLEST = 0.045, 9
 """Height of the letters: as a share of the picture's short side, and the least in pixels."""
-
-_MARKS = ((1.0, "1"), (0.5, "0.5"), (0.0, "0"))
 
 
 @functools.lru_cache(maxsize=16)
@@ -37,14 +36,14 @@ def colorbar_strip(size: tuple[int, int], name: str) -> Pixels:
     height = size[0]
     letters = max(_SMALLEST, round(_TALLEST * min(size)))
     gap, bar = max(2, letters // 2), letters
-    widest = max(text_width(text, letters, MEDIUM) for _, text in _MARKS)
+    widest = max(text_width(text, letters, MEDIUM) for _, text in MARKS)
     width = 2 * ((3 * gap + bar + widest + 1) // 2)
     strip = np.zeros((height, width, 3), np.uint8)
     top, bottom = min(gap, (height - 1) // 2), max(height - gap, (height + 1) // 2)
     levels = np.rint(np.linspace(255, 0, bottom - top)).astype(np.uint8)
     strip[top:bottom, gap : gap + bar] = colormap(name)[levels][:, None]
     capitals = round(CAPITALS * letters)
-    shown = [_MARKS[0], _MARKS[-1]] if bottom - top < 4 * letters else _MARKS
+    shown = [MARKS[0], MARKS[-1]] if bottom - top < 4 * letters else MARKS
     for value, text in shown if bottom - top >= 2 * letters else ():
         base = min(max(top + round((1 - value) * (bottom - top)) + capitals // 2, top + capitals), bottom)
         write(strip, text, (2 * gap + bar, base), letters, WHITE, MEDIUM)

@@ -7,7 +7,11 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from gradcam_cli.render.contours import draw_contours
+
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy.typing as npt
 
     from gradcam_cli.records import Unseen
@@ -32,9 +36,17 @@ def heatmap(grayscale: Pixels, table: Pixels) -> Pixels:
 
 
 def overlay(
-    pixels: Pixels, grayscale: Pixels, table: Pixels, *, alpha: float = 0.5, by_intensity: bool = False
+    pixels: Pixels,
+    grayscale: Pixels,
+    table: Pixels,
+    *,
+    alpha: float = 0.5,
+    by_intensity: bool = False,
+    contours: Sequence[float] = (),
 ) -> Pixels:
     """Blend the coloured map over the picture: (1 − weight)·picture + weight·heatmap, in float, rounded once.
+
+    Or draw lines at levels of the map on the picture instead.
 
     Args:
         pixels: uint8 RGB (H, W, 3).
@@ -42,10 +54,13 @@ def overlay(
         table: colormap, uint8 RGB (256, 3).
         alpha: the heatmap's weight in [0, 1].
         by_intensity: the weight is ``alpha`` times the map itself, so that cold regions stay as they are.
+        contours: levels in (0, 1) of the lines.
 
     Returns:
         uint8 RGB (H, W, 3).
     """
+    if contours:
+        return draw_contours(pixels, grayscale, contours, table)
     blended = np.empty(pixels.shape, np.uint8)
     for top in range(0, len(pixels), STRIP):
         rows = slice(top, top + STRIP)

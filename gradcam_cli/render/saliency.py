@@ -107,7 +107,7 @@ class SaliencyMap:
         across = self._place.across
         self._rows: npt.NDArray[np.float32] = values.take(across.low, axis=1) * across.rest
         self._rows += values.take(across.high, axis=1) * across.part
-        way = normalization_for(normalize, (values.shape[0], values.shape[1]), geometry)
+        way = normalization_for(normalize, values.shape, geometry)
         share = percentile(way)
         clipped = scale is not None or share is not None
         if scale is None and share is not None:

@@ -14,12 +14,15 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from gradcam_cli.records import Geometry, Size
+    from gradcam_cli.records import Geometry
 
     Values = npt.NDArray[np.float32]
 
 NORMALIZATIONS = ("auto", "minmax", "max", "none", "p99")
 """Names of the ways; instead of 99 any percentile above 50 and below 100 can be given."""
+
+MARKS = ((1.0, "1"), (0.5, "0.5"), (0.0, "0"))
+"""Values of the scaled map that colour bars mark, with their texts."""
 
 _PERCENTILE = re.compile(r"p(\d\d(?:\.\d{1,3})?)")
 
@@ -52,7 +55,7 @@ def percentile(normalize: str) -> float | None:
     return share if 50 < share < 100 else None
 
 
-def normalization_for(normalize: str, cells: Size, geometry: Geometry) -> str:
+def normalization_for(normalize: str, cells: tuple[int, ...], geometry: Geometry) -> str:
     """Return the way that ``auto`` stands for: ``p99`` for maps of the input's pixels, ``minmax`` for others.
 
     A few pixels of a gradient are many times larger than all others; scaled by them, the rest is black.

@@ -61,9 +61,10 @@ def compare(inputs: tuple[str, ...], **options: Any) -> int:  # noqa: ANN401
     """
     options = for_one_file(options, FIGURES, format_option="formats")
     together = options["rows"] == "inputs"
+    pictures = 2 if together else 1  # of a figure; how many they are is not known yet
     if together and options["skip_existing"]:
         raise UsageError("a figure of several pictures is always made anew", "leave --skip-existing out")
-    models = _models(options, 2 if together else 1)
+    models = _models(options, pictures)
     settings = CompareSettings(
         rows=options["rows"],
         columns=options["columns"],
@@ -77,7 +78,7 @@ def compare(inputs: tuple[str, ...], **options: Any) -> int:  # noqa: ANN401
         max_pixels=options["max_pixels"],
         render=render_settings(options),
     )
-    axes_for(models[0].counts(len(models), 2 if together else 1), settings.rows, settings.columns)  # nothing is loaded
+    axes_for(models[0].counts(len(models), pictures), settings.rows, settings.columns)  # nothing is loaded
     _check_names(settings, models)
     kinds = tuple(f"compare.{suffix}" for suffix in options["formats"])
     shown = models[0]

@@ -10,7 +10,7 @@ import click
 from gradcam_cli.cam.methods.registry import methods_named
 from gradcam_cli.cli.options.network import flat
 from gradcam_cli.pipeline.artifacts.registry import SUFFIXES
-from gradcam_cli.pipeline.render_settings import RenderSettings, looking
+from gradcam_cli.pipeline.render_settings import RenderSettings, look_of
 from gradcam_cli.pipeline.settings import ALL_LAYERS, ModelSettings
 from gradcam_cli.plan.make import OutputOptions, Plan, make_plan
 
@@ -51,18 +51,7 @@ def model_settings(options: Mapping[str, Any]) -> ModelSettings:
 
 def render_settings(options: Mapping[str, Any]) -> RenderSettings:
     """Return the settings of the options for appearance and kinds of result; missing options have defaults."""
-    shown = looking(
-        options["look"],
-        colormap=options["colormap"],
-        alpha=options["alpha"],
-        alpha_by_intensity=options["alpha_by_intensity"],
-        contours=options["contours"],
-        normalize=options["normalize"],
-        upsample=options["upsample"],
-        caption=options.get("caption", False),
-        colorbar=options.get("colorbar", False),
-        side_by_side=options.get("side_by_side", False),
-    )
+    shown = look_of(options)
     return replace(
         shown,
         kinds=options.get("save", shown.kinds),

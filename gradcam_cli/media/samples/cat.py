@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from gradcam_cli.media.gif.write import GifWriter
-from gradcam_cli.media.image.read import read_picture
+from gradcam_cli.media.image.read import read_picture, resized
 from gradcam_cli.media.video.write import VideoWriter
 
 if TYPE_CHECKING:
@@ -70,5 +70,4 @@ def write_animation(path: Path) -> None:
     with GifWriter(path, GIF_SIZE) as gif:
         for position, pixels in enumerate(frames()):
             if position % 3 == 0 and position < FRAMES // 2:
-                small = cv2.resize(pixels, GIF_SIZE[::-1], interpolation=cv2.INTER_AREA)
-                gif.write(np.asarray(small, np.uint8), position * tick, 3 * tick)
+                gif.write(resized(pixels, GIF_SIZE), position * tick, 3 * tick)

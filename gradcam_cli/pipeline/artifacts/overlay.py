@@ -9,7 +9,6 @@ from gradcam_cli.media.image.encode import encode
 from gradcam_cli.pipeline.artifacts.base import ClipArtifact
 from gradcam_cli.render.colorbar import colorbar_strip
 from gradcam_cli.render.colormap import colormap
-from gradcam_cli.render.contours import draw_contours
 from gradcam_cli.render.overlay import overlay
 from gradcam_cli.render.panel import side_by_side
 from gradcam_cli.render.planes import below, beside, colour_tables, overlay_planes, to_planes
@@ -53,11 +52,6 @@ class Overlay(ClipArtifact):
             across += across % 2
         return height + (caption_height(min(size)) if render.caption else 0), across
 
-    @property
-    def _alpha(self) -> float:
-        """The heatmap's weight; 0 where the maps of the whole clip are blank, so that the overlay is the source."""
-        return 0.0 if self.blank else self.settings.render.alpha
-
     def captioned(self, pixels: Pixels, grayscale: Pixels, text: str) -> Pixels:
         """Return the overlay of a picture, uint8 RGB of `size`.
 
@@ -67,11 +61,12 @@ class Overlay(ClipArtifact):
             text: text of the caption, if there is to be one.
         """
         render = self.settings.render
-        table = colormap(render.colormap)
-        if render.contours:
-            shown = pixels if self.blank else draw_contours(pixels, grayscale, render.contours, table)
-        else:
-            shown = overlay(pixels, grayscale, table, alpha=self._alpha, by_intensity=render.by_intensity)
+        shown = pixels
+        if not self.blank:
+            shown = overlay(
+                pixels, grayscale, colormap(render.colormap), alpha=render.alpha, by_intensity=render.by_intensity,
+                contours=render.contours,
+            )  # fmt: skip
         return _surrounded(pixels, shown, render, text)
 
     def rgb(self, frame: Frame, size: Size, grayscale: Pixels, prediction: Prediction) -> Pixels:
@@ -88,9 +83,9 @@ class Overlay(ClipArtifact):
         if render.contours:
             return super().planes(frame, grayscale, prediction)
         size = grayscale.shape[0], grayscale.shape[1]
-        shown = overlay_planes(
-            frame.planes, grayscale, self._tables, alpha=self._alpha, by_intensity=render.by_intensity
-        )
+        shown = frame.planes
+        if not self.blank:
+            shown = overlay_planes(shown, grayscale, self._tables, alpha=render.alpha, by_intensity=render.by_intensity)
         if render.side_by_side:
             shown = beside(frame.planes, shown)
         if render.colorbar:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from gradcam_cli.pipeline.explanation import TOP
-from gradcam_cli.pipeline.json_record import build_record, one_line
+from gradcam_cli.pipeline.json_record import build_record, one_line, rounded
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -93,7 +93,7 @@ class ClipExplanation:
         """Return the explanation as plain values, ready for JSON."""
         scale = self.track.scale
         maps = {
-            "scale": None if scale is None else [float(f"{value:.9g}") for value in scale],
+            "scale": None if scale is None else rounded(scale),
             "blank_frames": self.tally.blank[self.position],
         }
         clip = {

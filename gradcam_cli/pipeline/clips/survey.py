@@ -164,8 +164,7 @@ def _track(maps: Sequence[ClassMap], target: Prediction, settings: ClipSettings,
     reasons = [each.blank for each in maps]
     scale = None
     if settings.normalize_over == "clip":
-        cells = maps[0].values.shape
-        way = normalization_for(settings.render.normalize, (cells[0], cells[1]), geometry)
+        way = normalization_for(settings.render.normalize, maps[0].values.shape, geometry)
         scale = common_scale([seen_cells(each.values, geometry) for each in maps], way)
     blank = None if None in reasons else reasons[0]
     return Track(maps[0].layer, maps[0].method, target, scale, blank)

@@ -9,30 +9,23 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import cv2
-import numpy as np
-
 from gradcam_cli._version import __version__
 from gradcam_cli.cam.methods.registry import method_named
 from gradcam_cli.pipeline.settings import AXES
 from gradcam_cli.render.colormap import colormap
 from gradcam_cli.render.figure.content import Figure, Panel
 from gradcam_cli.render.figure.layout import panel_sizes
-from gradcam_cli.render.scale import described, normalization_for, percentile
+from gradcam_cli.render.scale import described, percentile
 from gradcam_cli.text import escaped_json, printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-    import numpy.typing as npt
 
     from gradcam_cli.pipeline.explanation import Explanation
     from gradcam_cli.pipeline.session import Session
     from gradcam_cli.pipeline.settings import Axis, CompareSettings
     from gradcam_cli.records import Prediction, Size
     from gradcam_cli.render.figure.layout import PanelSizes
-
-    Pixels = npt.NDArray[np.uint8]
 
 IN_A_ROW = 4
 """Panels in a row when only one axis varies; more continue in further rows."""
@@ -177,12 +170,10 @@ class Sheet:
             likely = self._rankings[position, 0][: self._listed]
             shown = [each for each in likely if each.probability is None or each.probability >= LEAST_SHOWN]
             lines = tuple(each.caption for each in shown or likely[:1])  # the first one however improbable
-        return Panel(resized(place.explanation.pixels, size), "Input", lines)
+        return Panel(place.explanation.at(size).pixels, "Input", lines)
 
     def _panel(self, place: Place, size: Size, *, named: bool) -> Panel:
-        small = resized(place.explanation.pixels, size)
-        geometry = place.explanation.geometry.for_source(size)
-        drawn = replace(place.explanation, pixels=small, geometry=geometry).overlay
+        drawn = place.explanation.at(size).overlay
         return Panel(drawn, self._name(self._columns, place) if named else "", self._captions(place))
 
     def _captions(self, place: Place) -> tuple[str, ...]:
@@ -240,7 +231,7 @@ class Sheet:
         return " / ".join(self._called(name, name) for name in names)
 
     def _network(self, position: int) -> str:
-        """Return a network's name, with its weights and layer as far as these tell it from the others."""
+        """Return a network's name, with its weights and layer as far as these distinguish it."""
         sessions, own = self._sessions, self._sessions[position]
         loaded = own.network.weights
         named = isinstance(loaded.path, Path) and loaded.source.endswith(loaded.path.name)  # not bundled, or a hub's
@@ -262,14 +253,9 @@ class Sheet:
 
     def _scale(self) -> str:
         """Return the text of the colour bar: how values become colours."""
-        ways = []
-        for place in (place for row in self._places for place in row):
-            values = place.explanation.class_map.values
-            cells = values.shape[0], values.shape[1]
-            ways.append(normalization_for(self._settings.render.normalize, cells, place.explanation.geometry))
-        shared = sorted(set(ways), key=ways.index)
-        if len(shared) == 1:
-            return described(shared[0])
+        ways = {place.explanation.normalization for row in self._places for place in row}
+        if len(ways) == 1:
+            return described(ways.pop())
         return f"{described('minmax')}, or of pixels to its {percentile('p99'):g}th percentile"
 
 
@@ -283,9 +269,3 @@ def _evenly(count: int) -> int:
         return count
     possible = (IN_A_ROW, IN_A_ROW - 1) if count <= MANY else (IN_A_ROW + 1, IN_A_ROW, IN_A_ROW + 2)
     return min(possible, key=lambda across: -count % across)
-
-
-def resized(pixels: Pixels, size: Size) -> Pixels:
-    """Return a picture, uint8 RGB (H, W, 3), at a size (height, width)."""
-    how = cv2.INTER_AREA if size[0] < pixels.shape[0] else cv2.INTER_CUBIC
-    return np.asarray(cv2.resize(pixels, size[::-1], interpolation=how), np.uint8)

@@ -22,7 +22,8 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
 from gradcam_cli.render.figure.fonts import OWN, font
-from gradcam_cli.render.figure.layout import DPI, MARKS, Layout
+from gradcam_cli.render.figure.layout import DPI, Layout
+from gradcam_cli.render.scale import MARKS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -9,8 +9,9 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gradcam_cli.render.figure.fonts import text_width
+from gradcam_cli.render.figure.fonts import CAPITALS, text_width
 from gradcam_cli.render.figure.typesetting import Block, common_size, depth, set_alike
+from gradcam_cli.render.scale import MARKS
 from gradcam_cli.text import printable
 
 if TYPE_CHECKING:
@@ -39,9 +40,6 @@ _BAR, _TICK, _SHORTEST = 0.1, 0.03, 0.5
 
 _TITLE, _HEADING, _CAPTION, _MARK, _LEAST = 9, 8, 7, 6.5, 6
 """Sizes of the type in points."""
-
-MARKS = ((1.0, "1"), (0.5, "0.5"), (0.0, "0"))
-"""Values that are marked on the colour bar."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,8 +278,8 @@ class Layout:
         left = right + self.ticks + lengths.gap // 2
         for value, mark in MARKS:
             block = Block((mark,), _MARK)
-            middle = top + (1 - value) * (bottom - top) - lengths.dots(_MARK * 0.73) / 2
-            lowest = bottom - lengths.dots(_MARK * 0.73)
+            middle = top + (1 - value) * (bottom - top) - lengths.dots(_MARK * CAPITALS) / 2
+            lowest = bottom - lengths.dots(_MARK * CAPITALS)
             self.texts.append(Text(block, left, min(max(middle, top), lowest), "left"))
         room = lengths.points(bottom - top)
         text = set_alike([[self._figure.scale]], _CAPTION, _LEAST, room, lines)[0]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gradcam_cli.render.figure.fonts import CAPITALS, DESCENT, text_width
+from gradcam_cli.render.text.shortening import cut
 from gradcam_cli.text import printable
 
 if TYPE_CHECKING:
@@ -126,17 +127,14 @@ def wrapped(text: str, size: float, room: float, lines: int = 2, *, bold: bool =
 
 def shortened(text: str, size: float, room: float, *, bold: bool = False) -> str:
     """Return the text, its end left out so that it is at most ``room`` points wide; a short ending after · is kept."""
-    if text_width(text, size, bold=bold) <= room:
+
+    def fits(line: str) -> bool:
+        return text_width(line, size, bold=bold) <= room
+
+    if fits(text):
         return text
-    found = _ENDING.search(text)
-    ending = found[0] if found and text_width(f"…{found[0]}", size, bold=bold) <= room else ""
-    head = text[: len(text) - len(ending)]
-    fits, fails = 0, len(head)
-    while fails - fits > 1:
-        middle = (fits + fails) // 2
-        narrow = text_width(f"{head[:middle].rstrip()}…{ending}", size, bold=bold) <= room
-        fits, fails = (middle, fails) if narrow else (fits, middle)
-    return f"{head[:fits].rstrip()}…{ending}" if fits else ending.strip(" ·")
+    line, ending = cut(text, _ENDING, fits)
+    return line or ending.strip(" ·")
 
 
 def _broken(text: str, size: float, room: float, lines: int, bold: bool) -> tuple[str, ...] | None:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import cv2
 
+from gradcam_cli.render.text.shortening import cut
+
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
@@ -49,21 +51,14 @@ def shortened(text: str, size: int, room: int, weight: int = REGULAR) -> str:
 
     A short ending after ``·`` or two spaces, or a percentage, is kept; alone, where there is no room for more.
     """
-    if text_width(text, size, weight) <= room:
+
+    def fits(line: str) -> bool:
+        return text_width(line, size, weight) <= room
+
+    if fits(text):
         return text
-    found = _ENDING.search(text)
-    ending = found[0] if found and text_width(f"…{found[0]}", size, weight) <= room else ""
-    head = text[: len(text) - len(ending)]
-    fits, fails = 0, len(head)
-    while fails - fits > 1:
-        middle = (fits + fails) // 2
-        narrow = text_width(_cut(head, middle, ending), size, weight) <= room
-        fits, fails = (middle, fails) if narrow else (fits, middle)
-    return _cut(head, fits, ending) if fits else ending.strip()
-
-
-def _cut(head: str, count: int, ending: str) -> str:
-    return f"{head[:count].rstrip()}…{ending}"
+    line, ending = cut(text, _ENDING, fits)
+    return line or ending.strip()
 
 
 if hasattr(cv2, "FontFace"):  # OpenCV 5: outlines with nearly all of Unicode
